@@ -1,0 +1,68 @@
+"""Chains of defenses: their order, and whether their members can stand together. Light."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from amulet_core.components import Defense
+from amulet_core.request import Use
+from amulet_core.schema import DataSchema
+from amulet_core.settings import TrainingSettings
+from amulet_core.vocabulary import STAGES
+
+
+def in_stage_order(chain: Sequence[Use]) -> tuple[Use, ...]:
+    """Return the defenses by the first stage each acts in; those of one stage keep their order."""
+    return tuple(sorted(chain, key=lambda use: min(STAGES.index(stage) for stage in defense_of(use).stages)))
+
+
+def defense_of(use: Use) -> Defense:
+    """Return the descriptor of a used defense."""
+    return cast("Defense", use.entry.component)
+
+
+def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
+    """List why the members of a chain cannot stand together, whatever the data."""
+    problems = []
+    ids = [use.id for use in chain]
+    problems += [f"{one} stands in the chain twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
+    made: set[str] = set()
+    for use in chain:
+        component = use.entry.component
+        lacking = [need for need in component.requires if need not in made]
+        if lacking:
+            problems.append(
+                f"{use.id} needs {', '.join(lacking)}, which no defense before it in the chain makes "
+                f"(made so far: {', '.join(sorted(made)) or 'nothing'})"
+            )
+        made |= set(component.produces)
+    return problems + _privacy_problems(chain, training)
+
+
+def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
+    problems = []
+    for use in chain:
+        if not defense_of(use).accounts_privacy:
+            continue
+        looking = [other.entry.component.name for other in chain if defense_of(other).reads_private_rows]
+        if training.patience:
+            looking.append("early-stopping")
+        declared = getattr(use.params, "conditional_on", ())
+        undeclared = [name for name in looking if name not in declared]
+        if undeclared:
+            problems.append(
+                f"{use.id} accounts for privacy, but {' and '.join(undeclared)} look at private rows outside its account: "
+                f'leave them out, or declare that epsilon holds only on condition of them: '
+                f"params.conditional_on: [{', '.join(looking)}]"
+            )
+    return problems
+
+
+def data_problems(use: Use, schema: DataSchema, path: str) -> list[str]:
+    """List why a component cannot work on data of this schema, each under ``path``."""
+    component = use.entry.component
+    problems = []
+    if schema.modality not in component.modality:
+        problems.append(f"{path}: {use.id} works on {' and '.join(component.modality)} data, this is {schema.modality}")
+    if getattr(component, "uses_sensitive", False) and not schema.sensitive:
+        problems.append(f"{path}: {use.id} needs a sensitive attribute, and the data set declares none")
+    return problems + [f"{path}: {use.id}: {reason}" for reason in component.applicable(use.params, schema)]

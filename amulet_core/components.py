@@ -1,0 +1,155 @@
+"""Descriptors: what a plugin says of each component it contributes, before any of its code is imported."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from amulet_core.schema import DataSchema, Frozen
+from amulet_core.vocabulary import Access, Better, Kind, Modality, Stage
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Target = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+class Params(BaseModel):
+    """The settings of a component; every field has a description, a default where one makes sense, and limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
+
+
+class NoParams(Params):
+    """The settings of a component that has none."""
+
+
+class Reference(Frozen):
+    """Where an idea comes from: the paper's title, and its arXiv id, DOI or address."""
+
+    title: str = Field(min_length=5)
+    where: str = Field(min_length=5)
+
+
+class LabRequest(Frozen):
+    """What an attack wants trained for it: ``models`` shadow models of the victim's size.
+
+    Every candidate is a training row of exactly half of them. Whether they are trained with the victim's defenses
+    is part of the threat model, hence of the game, not of the attack.
+    """
+
+    models: int = Field(ge=2, multiple_of=2)
+
+
+def _nothing_against(params: Any, schema: DataSchema) -> list[str]:
+    return []
+
+
+def _no_needs(params: Any, schema: DataSchema) -> tuple[LabRequest, ...]:
+    return ()
+
+
+class Component(Frozen):
+    """What all descriptors share.
+
+    ``target`` is ``module:function`` and is imported only when the component is used. ``applicable(params, schema)``
+    lists the reasons why the component cannot work on such data (an empty list: it can). ``checks`` is a
+    ``module:function`` that returns the component's known-answer and power checks.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    kind: Kind
+    name: Name
+    summary: str = Field(min_length=10, max_length=160)
+    target: Target
+    params: type[Params] = NoParams
+    version: str = "1"
+    modality: tuple[Modality, ...] = ("tabular", "image")
+    requires: tuple[str, ...] = ()
+    produces: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    checks: Target | None = None
+    applicable: Callable[[Any, DataSchema], list[str]] = _nothing_against
+
+
+class Dataset(Component):
+    """A data set: ``target(params) -> amulet_core.data.Data``, all rows of it, unsplit."""
+
+    kind: Literal["dataset"] = "dataset"
+    licence: str = Field(min_length=2)
+
+
+class Model(Component):
+    """An architecture: ``target(params, schema) -> torch.nn.Module`` with logits ``[n, classes]`` and no BatchNorm.
+
+    ``stackable`` architectures train faster as one stack than one after the other.
+    """
+
+    kind: Literal["model"] = "model"
+    stackable: bool = False
+
+
+class Defense(Component):
+    """A defense, with one target for each stage it acts in.
+
+    ``data(data, params) -> Data``; ``training(training, params, context) -> Training``;
+    ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
+    ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
+    """
+
+    kind: Literal["defense"] = "defense"
+    stages: dict[Stage, Target] = Field(min_length=1)
+    risk: str
+    sok: str | None = None
+    reads_private_rows: bool = False
+    """Whether a stage looks at training rows outside the training loop, hence outside a privacy accountant."""
+    accounts_privacy: bool = False
+    """Whether the defense keeps a privacy account that other stages could spoil."""
+    uses_sensitive: bool = False
+    needs_sensitive_input: bool = False
+    randomised: bool = False
+    labels_only: bool = False
+    verify: Target | None = None
+
+
+class Attack(Component):
+    """An attack on one risk: ``target(view, params) -> answer``, the shapes of both being the risk's game.
+
+    ``control`` marks one that knows nothing of the victim and is the floor the others are shown beside.
+    ``needs(params, schema)`` lists what the lab must hold for it.
+    """
+
+    kind: Literal["attack"] = "attack"
+    risk: str
+    access: Access
+    control: bool = False
+    threat: str = Field(default="", max_length=400)
+    """The adversary's goal, knowledge and capability, in a sentence or two."""
+    needs: Callable[[Any, DataSchema], tuple[LabRequest, ...]] = _no_needs
+
+
+class Measure(Frozen):
+    """One value that a metric gives: what it says, and which way is better for the defender."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    summary: str
+    better: Better
+
+
+class Metric(Component):
+    """A metric: ``target(result, params) -> amulet_core.scores.Scores`` with exactly the values it declares."""
+
+    kind: Literal["metric"] = "metric"
+    risk: str
+    measures: tuple[Measure, ...] = Field(min_length=1)
+
+
+class Reporter(Component):
+    """A reporter: ``target(results, path, params) -> None`` writes the results of a run in some form."""
+
+    kind: Literal["reporter"] = "reporter"
+
+
+class Executor(Component):
+    """An executor: ``target(params) -> context manager`` whose value runs jobs: ``run(jobs) -> iterator of outcomes``."""
+
+    kind: Literal["executor"] = "executor"

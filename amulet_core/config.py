@@ -1,0 +1,264 @@
+"""Reading a configuration: YAML or TOML to a resolved request, with every mistake reported at once. Light."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from amulet_core.chains import chain_problems, in_stage_order
+from amulet_core.components import Params
+from amulet_core.errors import RequestError, did_you_mean
+from amulet_core.games.threats import GAMES
+from amulet_core.registry import Registry
+from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use
+from amulet_core.settings import TrainingSettings
+from amulet_core.vocabulary import RISKS, UTILITY
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class Shell(Params):
+    """The outermost level of a configuration."""
+
+    name: str = Field("amulet", min_length=1, max_length=80, description="the run's name, shown in the report")
+    dataset: Any = Field(description="the data set: a name, or {name, params}")
+    model: Any = Field("mlp", description="the architecture: a name, or {name, params}")
+    training: Any = Field(default_factory=dict, description="how models are trained")
+    data: Any = Field(default_factory=dict, description="how many rows play which part")
+    defenses: list[Any] = Field(
+        default_factory=list,
+        description="the rows: each a defense (a name, or {name, params}), a chain of them (a list), or {label, chain}",
+    )
+    risks: Any = Field(description="the columns: a list of risks, or a mapping from risk to {threat, attacks, metrics}")
+    seeds: int = Field(5, ge=1, le=1000, description="how many victims are trained for each row (5 or more for verdicts)")
+    root_seed: int = Field(0, ge=0, description="the seed that all draws are derived from")
+    threads_per_job: int = Field(1, ge=1, description="threads a job may use; another number gives other last bits")
+    stack: int = Field(16, ge=1, description="how many models are trained at once, where the architecture allows it")
+    executor: Any = Field("inline", description="what runs the jobs: a name, or {name, params}")
+
+
+class UseForm(Params):
+    """A component as a mapping."""
+
+    name: str = Field(description="the component's name, or plugin/name")
+    params: dict[str, Any] = Field(default_factory=dict, description="its parameters")
+
+
+class RowForm(Params):
+    """A row as a mapping."""
+
+    label: str = Field("", max_length=60, description="how the report calls the row")
+    chain: Any = Field(description="the defenses of the row, applied together")
+
+
+class RiskForm(Params):
+    """A column as a mapping."""
+
+    threat: Any = Field(default_factory=dict, description="the threat model")
+    attacks: list[Any] | None = Field(None, description="the attacks (absent: the risk's built-in ones)")
+    metrics: list[Any] | None = Field(None, description="the metrics (absent: the risk's built-in ones)")
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML or TOML file and apply ``path=value`` overrides.
+
+    Raises:
+        RequestError: if the file is missing, is not valid YAML or TOML, or an override does not fit.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except OSError as error:
+        raise RequestError(f"the configuration {path} cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        kind = "TOML" if path.suffix == ".toml" else "YAML"
+        raise RequestError(f"the configuration {path} is not valid {kind}: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise RequestError(f"the configuration {path} must be a mapping with the keys {', '.join(Shell.model_fields)}")
+    for override in overrides:
+        raw = overridden(raw, override)
+    return raw
+
+
+def overridden(raw: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """Return a configuration with one value replaced: ``training.epochs=10``, ``defenses.0.params.epsilon=4``."""
+    import yaml
+
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise RequestError(f'--set {override}: write path=value, for example "training.epochs=10"')
+    result: dict[str, Any] = json.loads(json.dumps(raw))
+    place: Any = result
+    *parents, last = path.split(".")
+    try:
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        place[int(last) if isinstance(place, list) else last] = yaml.safe_load(text)
+    except (ValueError, IndexError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise RequestError(f"--set {override}: there is no such place in the configuration") from error
+    return result
+
+
+def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
+    """Find every component a configuration names and check every parameter and chain.
+
+    Raises:
+        RequestError: with *all* problems, each with its dotted path.
+    """
+    problems: list[str] = []
+    shell = _checked(Shell, raw, "", problems)
+    at = _Reader(registry, problems)
+    get = (lambda key: getattr(shell, key)) if shell else (lambda key: raw.get(key, Shell.model_fields[key].get_default(call_default_factory=True)))
+    training = _checked(TrainingSettings, get("training"), "training", problems)
+    data = _checked(DataSettings, get("data"), "data", problems)
+    dataset = at.use("dataset", get("dataset"), "dataset") if shell or "dataset" in raw else None
+    model = at.use("model", get("model"), "model")
+    executor = at.use("executor", get("executor"), "executor")
+    defenses = get("defenses")
+    rows = at.rows(defenses if isinstance(defenses, list) else [])
+    risks = at.risks(get("risks")) if shell or "risks" in raw else ()
+    if training is not None:
+        for row in rows:
+            problems += [f"{row.label}: {text}" for text in chain_problems(row.chain, training)]
+    if problems or not (shell and training and data and dataset and model and executor):
+        raise RequestError(*problems)
+    return Request(
+        name=shell.name,
+        dataset=dataset,
+        model=model,
+        training=training,
+        data=data,
+        rows=(RowPlan("none", "none"), RowPlan("placebo", "placebo"), *rows),
+        risks=risks,
+        seeds=shell.seeds,
+        root_seed=shell.root_seed,
+        threads_per_job=shell.threads_per_job,
+        stack=shell.stack,
+        executor=executor,
+    )
+
+
+class _Reader:
+    """Turns parts of a configuration into uses, rows and columns, and notes every problem on the way."""
+
+    def __init__(self, registry: Registry, problems: list[str]) -> None:
+        self._registry, self._problems = registry, problems
+
+    def use(self, kind: str, given: Any, path: str) -> Use | None:
+        form = _checked(UseForm, {"name": given} if isinstance(given, str) else given, path, self._problems)
+        if form is None:
+            return None
+        try:
+            entry = self._registry.find(kind, form.name)
+        except RequestError as error:
+            self._problems += [f"{path}: {text}" for text in error.problems]
+            return None
+        params = _checked(entry.component.params, form.params, f"{path}.params", self._problems)
+        return None if params is None else Use(entry, params)
+
+    def rows(self, given: Sequence[Any]) -> tuple[RowPlan, ...]:
+        rows = [self._row(row, f"defenses.{index}") for index, row in enumerate(given)]
+        found = [row for row in rows if row is not None]
+        labels = [row.label for row in found]
+        for label in sorted({label for label in labels if labels.count(label) > 1 or label in ("none", "placebo")}):
+            self._problems.append(f'defenses: the label "{label}" is taken: give each row a label of its own')
+        return tuple(found)
+
+    def _row(self, given: Any, path: str) -> RowPlan | None:
+        form = None
+        if isinstance(given, dict) and "chain" in given:
+            form = _checked(RowForm, given, path, self._problems)
+            given, path = given["chain"], f"{path}.chain"
+        members = given if isinstance(given, list) else [given]
+        if not members:
+            self._problems.append(f"{path}: a chain needs at least one defense")
+        paths = [f"{path}.{i}" if isinstance(given, list) else path for i in range(len(members))]
+        uses = [self.use("defense", member, own) for member, own in zip(members, paths, strict=True)]
+        chain = in_stage_order([use for use in uses if use is not None])
+        if len(chain) < len(members) or not chain:
+            return None
+        label = form.label if form and form.label else " + ".join(use.entry.component.name for use in chain)
+        return RowPlan(label, "defense", chain)
+
+    def risks(self, given: Any) -> tuple[RiskPlan, ...]:
+        if isinstance(given, list) and all(isinstance(risk, str) for risk in given):
+            given = {risk: {} for risk in given}
+        if not isinstance(given, dict) or not given:
+            self._problems.append(f"risks: expected a list of risks or a mapping from risk to settings, got {_shown(given)}")
+            return ()
+        columns = [self._risk(risk, form, f"risks.{risk}") for risk, form in given.items()]
+        if UTILITY not in given:
+            columns.append(self._risk(UTILITY, {}, f"risks.{UTILITY}"))
+        return tuple(column for column in columns if column is not None)
+
+    def _risk(self, risk: str, given: Any, path: str) -> RiskPlan | None:
+        game = GAMES.get(risk)
+        if game is None:
+            later = " AMULET has no game for it yet." if risk in RISKS else ""
+            hint = did_you_mean(risk, list(GAMES)) or "."
+            self._problems.append(f'{path}: unknown risk "{risk}"{hint}{later} There are: {", ".join(GAMES)}.')
+            return None
+        form = _checked(RiskForm, given or {}, path, self._problems)
+        if form is None:
+            return None
+        threat = _checked(game.threat, form.threat, f"{path}.threat", self._problems)
+        attacks = self._all("attack", form.attacks, game.attacks, f"{path}.attacks", game.controls)
+        metrics = self._all("metric", form.metrics, game.metrics, f"{path}.metrics", (game.primary.metric,))
+        for use in (*attacks, *metrics):
+            if use.entry.risk != risk:
+                self._problems.append(f"{path}: {use.id} is for {use.entry.risk}, not for {risk}")
+        return None if threat is None else RiskPlan(game, threat, attacks, metrics)
+
+    def _all(
+        self, kind: str, given: list[Any] | None, default: Sequence[str], path: str, always: Sequence[str]
+    ) -> tuple[Use, ...]:
+        named = list(default) if given is None else given
+        uses = [self.use(kind, one, f"{path}.{index}") for index, one in enumerate(named)]
+        found = {use.id: use for use in uses if use is not None}
+        repeated = len([use for use in uses if use is not None]) - len(found)
+        if repeated:
+            self._problems.append(f"{path}: a component stands there twice")
+        for name in always:
+            if f"builtin/{name}" not in found and (use := self.use(kind, f"builtin/{name}", path)) is not None:
+                found[use.id] = use
+        return tuple(found.values())
+
+
+def _checked(model: type[P], given: Any, path: str, problems: list[str]) -> P | None:
+    """Return the validated section, or None after noting each of its problems under its dotted path."""
+    if not isinstance(given, Mapping):
+        problems.append(f"{path}: expected a mapping with the keys {', '.join(model.model_fields)}, got {_shown(given)}")
+        return None
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        problems += [_problem(dict(one), model, path) for one in error.errors(include_url=False)]
+        return None
+
+
+def _problem(error: Mapping[str, Any], model: type[BaseModel], path: str) -> str:
+    where = ".".join([*([path] if path else []), *(str(part) for part in error["loc"])])
+    if error["type"] == "extra_forbidden":
+        hint = did_you_mean(str(error["loc"][-1]), list(model.model_fields)) or "."
+        known = ", ".join(model.model_fields) or "none at all"
+        return f"{where}: there is no such key{hint} There are: {known}."
+    if error["type"] == "missing":
+        return f"{where}: this key is missing: {_description(model, error['loc'])}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where or 'the configuration'}: {message[0].lower() + message[1:]}, got {_shown(error['input'])}"
+
+
+def _description(model: type[BaseModel], loc: Sequence[Any]) -> str:
+    field = model.model_fields.get(str(loc[0])) if loc else None
+    return (field.description if field else "") or "it has no default"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

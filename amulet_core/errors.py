@@ -1,0 +1,34 @@
+"""The one error of a wrong request: it carries every problem found, so that all of them can be mended at once."""
+
+from collections.abc import Iterable
+
+
+class RequestError(ValueError):
+    """What was asked for cannot be done; nothing was run. Its text is all ``problems``, one per line."""
+
+    def __init__(self, *problems: str) -> None:
+        """Carry ``problems``: each says what is wrong, whose it is, and what to do next."""
+        super().__init__(*problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The problems, in the order in which they were found."""
+        return self.args
+
+    def __str__(self) -> str:
+        """Return all problems, one per line."""
+        return "\n".join(self.problems)
+
+
+def cause_of(error: BaseException) -> str:
+    """Return an exception as one line: its type, and its message with line breaks folded."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """End a sentence about an unknown name: ``; did you mean "a" or "b"?`` for what is close to it, or a full stop."""
+    import difflib  # only a wrong request needs it
+
+    close = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    return "; did you mean " + " or ".join(f'"{match}"' for match in close) + "?" if close else "."

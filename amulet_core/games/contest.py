@@ -1,0 +1,38 @@
+"""What the core knows of one victim when a game is played. Never handed to a plugin."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from amulet_core.data import Data
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Shadow models' logits on all rows of the pool and on the adversary's own rows, computed once.
+
+    ``pool`` float32 ``[models, rows of the pool, classes]``; ``members`` bool ``[models, rows of the pool]``;
+    ``population`` float32 ``[models, rows of aux, classes]``; ``adaptive``: trained with the victim's defenses.
+    """
+
+    pool: Tensor
+    members: Tensor
+    population: Tensor
+    adaptive: bool
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One victim, the rows of its block, and the key of the seed's draws.
+
+    ``member`` bool ``[rows of the pool]`` is the truth of membership inference. ``bank`` has no models where no attack
+    asked for any. ``draws`` keys every draw of the game: it depends on the seed alone, never on the defense.
+    """
+
+    model: nn.Module
+    pool: Data
+    member: Tensor
+    test: Data
+    aux: Data
+    bank: Bank
+    draws: tuple[str | int, ...]

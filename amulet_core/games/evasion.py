@@ -1,0 +1,122 @@
+"""The evasion game: the adversary gets a model, rows and a budget, and hands back changed rows for every budget.
+
+The budget and what may be changed at all are the data set's ``Feasible``; the core checks that an answer keeps to
+them, scores it on the deployed model against the *true* labels, and carries a success at one budget to the larger ones.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from amulet_core.artifacts import Artifact, shaped
+from amulet_core.data import bounds
+from amulet_core.feasible import distance, project
+from amulet_core.games.contest import Contest
+from amulet_core.games.threats import EvasionThreat
+from amulet_core.schema import DataSchema
+from amulet_core.streams import generator
+from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox, logits_of, with_access
+from amulet_core.vocabulary import Access, Norm
+
+_TOLERANCE = 1e-4
+
+
+class EvasionView(Artifact):
+    """What the adversary gets: a model by its access, rows with their true labels, and its budgets, ascending."""
+
+    model: WhiteBox | ProbabilityOracle | LabelOracle | None
+    x: Annotated[Tensor, shaped(torch.float32, "n", ...)]
+    y: Annotated[Tensor, shaped(torch.int64, "n")]
+    norm: Norm
+    epsilons: tuple[float, ...]
+    schema: DataSchema
+
+
+class EvasionAnswer(Artifact):
+    """What it hands back: for every budget, every row, changed or not; warnings of its own are shown to the reader."""
+
+    x: Annotated[Tensor, shaped(torch.float32, "budgets", "n", ...)]
+    warnings: tuple[str, ...] = ()
+
+
+class EvasionResult(Artifact):
+    """The answer joined with the truth: which rows are still classified correctly at each budget."""
+
+    epsilons: tuple[float, ...]
+    primary: int
+    norm: Norm
+    clean: Annotated[Tensor, shaped(torch.bool, "n")]
+    robust: Annotated[Tensor, shaped(torch.bool, "budgets", "n")]
+    y: Annotated[Tensor, shaped(torch.int64, "n")]
+    warnings: tuple[str, ...] = ()
+
+
+def view(contest: Contest, threat: EvasionThreat, access: Access) -> EvasionView:
+    """Return the adversary's view: the test rows that this seed attacks, the same for every defense."""
+    rows = torch.randperm(len(contest.test), generator=generator(*contest.draws, "evasion"))[: threat.rows]
+    attacked = contest.test.take(rows)
+    return EvasionView(
+        model=with_access(contest.model, access),
+        x=attacked.x,
+        y=attacked.y,
+        norm=threat.norm,
+        epsilons=threat.epsilons,
+        schema=attacked.schema,
+    )
+
+
+def judge(contest: Contest, view: EvasionView, answer: EvasionAnswer, threat: EvasionThreat) -> EvasionResult:
+    """Score an answer on the deployed model.
+
+    Raises:
+        ValueError: naming every budget that the answer exceeds, or if it has another shape than asked for.
+    """
+    _check_budgets(view, answer)
+    clean = logits_of(contest.model, view.x).argmax(1) == view.y
+    survives, robust = clean, []
+    for changed in answer.x:
+        survives = survives & (logits_of(contest.model, changed).argmax(1) == view.y)
+        robust.append(survives)
+    return EvasionResult(
+        epsilons=view.epsilons,
+        primary=view.epsilons.index(threat.epsilon),
+        norm=view.norm,
+        clean=clean,
+        robust=torch.stack(robust),
+        y=view.y,
+        warnings=answer.warnings,
+    )
+
+
+def worst(results: Sequence[EvasionResult]) -> EvasionResult:
+    """Join attacks on the same rows: a row is robust only if it survives them all."""
+    first = results[0]
+    robust = torch.stack([result.robust for result in results]).all(0)
+    return first.model_copy(
+        update={"robust": robust, "warnings": tuple(text for result in results for text in result.warnings)}
+    )
+
+
+def _check_budgets(view: EvasionView, answer: EvasionAnswer) -> None:
+    expected = (len(view.epsilons), *view.x.shape)
+    if tuple(answer.x.shape) != expected:
+        raise ValueError(f"the answer's x is {list(answer.x.shape)}, expected [budgets, n, ...] = {list(expected)}")
+    low, high = bounds(view.schema)
+    problems = []
+    for epsilon, changed in zip(view.epsilons, answer.x, strict=True):
+        used = distance(changed, view.x, view.schema, norm=view.norm)
+        over = int((used > epsilon + _TOLERANCE * max(1.0, epsilon)).sum())
+        if over:
+            problems.append(f"{over} rows lie up to {float(used.max()):.4g} away, the budget is {epsilon:g} ({view.norm})")
+        slack = _TOLERANCE * (high - low)
+        outside = int(((changed < low - slack) | (changed > high + slack)).flatten(1).any(1).sum())
+        if outside:
+            problems.append(f"{outside} rows leave the data's bounds at budget {epsilon:g}")
+        settled = project(changed, view.x, view.schema, norm=view.norm, epsilon=epsilon)
+        unfeasible = int(((settled - changed).abs() > slack).flatten(1).any(1).sum())
+        if unfeasible and not over and not outside:
+            problems.append(f"{unfeasible} rows change features they must not, or to impossible values, at budget {epsilon:g}")
+    if problems:
+        raise ValueError("the answer breaks the rules of the game: " + "; ".join(problems))

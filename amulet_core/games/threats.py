@@ -1,0 +1,126 @@
+"""The threat model of each game (what a config may set) and the table of the games. Light: imports nothing heavy."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import Field
+
+from amulet_core.components import Params, Target
+from amulet_core.schema import Frozen
+from amulet_core.vocabulary import Better, Norm
+
+
+class EvasionThreat(Params):
+    """The adversary changes an input, within a budget, so that its true class is not predicted."""
+
+    norm: Norm = Field("linf", description="the norm in which the budget is measured, after scaling each feature's range to 1")
+    epsilon: float = Field(0.05, gt=0, le=10, description="the budget of the verdict, as a fraction of each feature's range")
+    curve: tuple[float, ...] = Field(
+        (0.01, 0.02, 0.1), max_length=20, description="further budgets that are measured, for the security curve"
+    )
+    rows: int = Field(1000, ge=10, description="how many test rows are attacked (all of them, where there are fewer)")
+
+    @property
+    def epsilons(self) -> tuple[float, ...]:
+        """Return all budgets, ascending, without repetition."""
+        return tuple(sorted({self.epsilon, *self.curve}))
+
+
+class MembershipThreat(Params):
+    """The adversary tells whether a row was among the rows handed to the recipe."""
+
+    shadow: Literal["adaptive", "undefended"] = Field(
+        "adaptive", description="whether shadow models are trained with the victim's defenses or without any"
+    )
+    population: int = Field(1000, ge=10, description="how many rows of its own the adversary has (from aux)")
+
+
+class DiscriminationThreat(Params):
+    """No adversary: the model's own behaviour on the groups of a sensitive attribute."""
+
+    attribute: str = Field("", description="the sensitive attribute (empty: the data set's first)")
+
+
+class UtilityThreat(Params):
+    """No adversary: how well the model does its work."""
+
+
+class Primary(Frozen):
+    """The one value of a risk that verdicts are about, and the smallest change of it that matters."""
+
+    metric: str
+    value: str
+    label: str
+    better: Better
+    margin: float = Field(gt=0, description="changes smaller than this do not matter")
+
+
+class Game(Frozen):
+    """A risk's game: its threat model, its fixed list of built-in attacks and metrics, its primary value.
+
+    ``view(contest, threat, access)``, ``judge(contest, view, answer, threat)`` and ``worst(results)`` are functions
+    of the module ``module``; a game without attacks has only ``behave(contest, threat)``.
+    """
+
+    risk: str
+    title: str
+    threat: type[Params]
+    module: str
+    attacks: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+    metrics: tuple[str, ...]
+    primary: Primary
+    sok: str | None = None
+
+
+GAMES: Final[Mapping[str, Game]] = {
+    game.risk: game
+    for game in (
+        Game(
+            risk="evasion",
+            title="Evasion",
+            threat=EvasionThreat,
+            module="amulet_core.games.evasion",
+            attacks=("pgd",),
+            controls=("random-noise",),
+            metrics=("robustness",),
+            primary=Primary(metric="robustness", value="robust_accuracy", label="robust accuracy", better="higher", margin=0.05),
+            sok="R1",
+        ),
+        Game(
+            risk="membership-inference",
+            title="Membership inference",
+            threat=MembershipThreat,
+            module="amulet_core.games.membership",
+            attacks=("lira", "rmia", "loss-threshold"),
+            controls=("random-score",),
+            metrics=("membership",),
+            primary=Primary(metric="membership", value="auc", label="AUC", better="lower", margin=0.03),
+            sok="P1",
+        ),
+        Game(
+            risk="discriminatory-behavior",
+            title="Discriminatory behavior",
+            threat=DiscriminationThreat,
+            module="amulet_core.games.discrimination",
+            metrics=("group-fairness",),
+            primary=Primary(
+                metric="group-fairness",
+                value="demographic_parity_difference",
+                label="demographic parity difference",
+                better="lower",
+                margin=0.05,
+            ),
+            sok="F",
+        ),
+        Game(
+            risk="utility",
+            title="Utility",
+            threat=UtilityThreat,
+            module="amulet_core.games.utility",
+            metrics=("accuracy",),
+            primary=Primary(metric="accuracy", value="accuracy", label="accuracy", better="higher", margin=0.03),
+        ),
+    )
+}
+"""The games played today, by risk."""

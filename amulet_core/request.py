@@ -1,0 +1,127 @@
+"""A resolved request: every component found, every parameter checked. The last word before anything runs."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from amulet_core.components import Params
+from amulet_core.games.threats import Game
+from amulet_core.registry import Entry
+from amulet_core.results import Member
+from amulet_core.settings import TrainingSettings
+
+
+class DataSettings(Params):
+    """How many rows play which part, and whether seeds share them."""
+
+    train: int = Field(1000, ge=10, description="training rows of each model (a pool of twice as many is drawn)")
+    val: int = Field(500, ge=10, description="the defender's held-out rows: early stopping, thresholds")
+    test: int = Field(4000, ge=10, description="rows for utility, evasion and fairness")
+    aux: int = Field(1000, ge=10, description="the adversary's own rows")
+    design: Literal["crossed", "disjoint"] = Field(
+        "crossed",
+        description="crossed: all seeds share one block of rows, and each victim's shadow models are the other seeds' "
+        "models (cheap; intervals are widened for the overlap). disjoint: every seed has rows and shadow models of its own",
+    )
+
+
+@dataclass(frozen=True)
+class Use:
+    """A component with its checked parameters."""
+
+    entry: Entry
+    params: BaseModel
+
+    @property
+    def id(self) -> str:
+        """Return the component's id."""
+        return self.entry.id
+
+    def canonical(self) -> dict[str, Any]:
+        """Return id and all parameters as JSON: the same use, the same text."""
+        return {"name": self.id, "params": self.params.model_dump(mode="json")}
+
+    def member(self) -> Member:
+        """Return the use as it stands in results."""
+        component = self.entry.component
+        return Member(
+            id=self.id,
+            version=component.version,
+            distribution=f"{self.entry.distribution} {self.entry.version}",
+            params=self.params.model_dump(mode="json"),
+            summary=component.summary,
+            references=tuple((reference.title, reference.where) for reference in component.references),
+        )
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """A row of the matrix: its defenses in stage order."""
+
+    label: str
+    kind: Literal["none", "placebo", "defense"]
+    chain: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True)
+class RiskPlan:
+    """A column of the matrix: the game, its threat model, the attacks (controls included) and metrics."""
+
+    game: Game
+    threat: Params
+    attacks: tuple[Use, ...]
+    metrics: tuple[Use, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a run needs to know."""
+
+    name: str
+    dataset: Use
+    model: Use
+    training: TrainingSettings
+    data: DataSettings
+    rows: tuple[RowPlan, ...]
+    risks: tuple[RiskPlan, ...]
+    seeds: int
+    root_seed: int
+    threads_per_job: int
+    stack: int
+    executor: Use
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """Return every component used, each once, in order of appearance."""
+        every = [self.dataset, self.model, self.executor, *(use for row in self.rows for use in row.chain)]
+        every += [use for risk in self.risks for use in (*risk.attacks, *risk.metrics)]
+        return tuple({str(use.canonical()): use for use in every}.values())
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the resolved configuration: a valid configuration that spells out every name and parameter."""
+        return {
+            "name": self.name,
+            "dataset": self.dataset.canonical(),
+            "model": self.model.canonical(),
+            "training": self.training.model_dump(mode="json"),
+            "data": self.data.model_dump(mode="json"),
+            "defenses": [
+                {"label": row.label, "chain": [use.canonical() for use in row.chain]}
+                for row in self.rows
+                if row.kind == "defense"
+            ],
+            "risks": {
+                risk.game.risk: {
+                    "threat": risk.threat.model_dump(mode="json"),
+                    "attacks": [use.canonical() for use in risk.attacks],
+                    "metrics": [use.canonical() for use in risk.metrics],
+                }
+                for risk in self.risks
+            },
+            "seeds": self.seeds,
+            "root_seed": self.root_seed,
+            "threads_per_job": self.threads_per_job,
+            "stack": self.stack,
+            "executor": self.executor.canonical(),
+        }

@@ -1,0 +1,203 @@
+"""The results of a run, as plain values: cells, entries of the matrix, and where each number came from.
+
+Everything here is JSON: reports and later analyses read nothing else.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, JsonValue
+
+from amulet_core.schema import Finite, Frozen
+from amulet_core.scores import Scores
+from amulet_core.vocabulary import Better
+
+if TYPE_CHECKING:
+    import pandas
+
+NONE = "none"
+PLACEBO = "placebo"
+
+
+class Member(Frozen):
+    """One component as used: its id, version and all of its parameters."""
+
+    id: str
+    version: str
+    distribution: str
+    params: dict[str, JsonValue]
+    summary: str
+    references: tuple[tuple[str, str], ...] = ()
+
+
+class Row(Frozen):
+    """A row of the matrix: ``none`` (undefended), ``placebo`` (undefended, another training seed), or a chain of defenses."""
+
+    label: str
+    kind: Literal["none", "placebo", "defense"]
+    chain: tuple[Member, ...] = ()
+
+
+class Column(Frozen):
+    """A column of the matrix: a risk (or utility), its threat model, attacks, and the primary value that verdicts are about."""
+
+    risk: str
+    title: str
+    threat: dict[str, JsonValue]
+    attacks: tuple[Member, ...] = ()
+    controls: tuple[str, ...] = ()
+    metrics: tuple[Member, ...] = ()
+    primary_metric: str
+    primary_value: str
+    primary_label: str
+    better: Better
+    margin: float
+
+
+class Measured(Frozen):
+    """What one metric gave in one cell."""
+
+    metric: str
+    scores: Scores
+
+
+class Cell(Frozen):
+    """One defense chain x one attack (or a game without attack) x one seed.
+
+    ``attack`` is a component id, ``worst case`` (the core's union of a risk's attacks), or empty for a game without attack.
+    ``blame`` names the component that failed, ``adversary`` says whether the attack knew the defense.
+    """
+
+    row: str
+    risk: str
+    attack: str
+    control: bool = False
+    seed: int
+    status: Literal["ok", "failed", "skipped"]
+    reason: str = ""
+    blame: str = ""
+    traceback: str = ""
+    adversary: str = ""
+    measured: tuple[Measured, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Effect(Frozen):
+    """The change of a risk's primary value from ``none`` to a row: mean paired difference, interval, and what follows.
+
+    ``low``, ``high`` and the p values are absent with fewer than two seeds; ``verdict_reason`` says why a verdict is withheld.
+    """
+
+    difference: Finite
+    low: Finite | None = None
+    high: Finite | None = None
+    level: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    p_equivalence: float | None = None
+    seeds: int
+    verdict: Literal["risk up", "risk down", "no change", "inconclusive", "degenerate", "too few seeds", "blocked"]
+    verdict_reason: str = ""
+
+
+class Expected(Frozen):
+    """What the published tables (2024) say of a defense and a risk."""
+
+    effect: Literal["increase", "decrease", "unexplored"]
+    defense: str
+    risk: str
+    factors: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    measured_since: tuple[str, ...] = ()
+    first_time: bool = False
+
+
+class Entry(Frozen):
+    """One square of the matrix: a row and a risk, its primary value by seed, and the effect against ``none``.
+
+    ``values`` lists (seed, value) of the seeds that were measured. ``effect`` is absent for ``none`` itself and where
+    nothing could be paired; ``missing`` then says why.
+    """
+
+    row: str
+    risk: str
+    values: tuple[tuple[int, Finite], ...] = ()
+    mean: Finite | None = None
+    effect: Effect | None = None
+    expected: tuple[Expected, ...] = ()
+    degenerate: str = ""
+    warnings: tuple[str, ...] = ()
+    missing: str = ""
+
+
+class Provenance(Frozen):
+    """Where the results come from: software, hardware, timings. Outside the equality of results."""
+
+    started: str
+    finished: str
+    seconds: float
+    complete: bool
+    platform: str
+    python: str
+    cpu: str
+    cores: int
+    peak_memory_mb: float
+    threads_per_job: int
+    libraries: dict[str, str]
+    plugins: dict[str, str]
+    components: tuple[Member, ...]
+    timings: dict[str, float] = Field(default_factory=dict)
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
+    """What defenses left, by row (privacy spent, for example), for the first seed."""
+    warnings: tuple[str, ...] = ()
+
+
+class Results(Frozen):
+    """All that a run found. ``config`` is the resolved configuration: every name and parameter spelled out."""
+
+    version: Literal[1] = 1
+    name: str
+    config: dict[str, JsonValue]
+    data: dict[str, JsonValue]
+    """The data set: id, licence, classes, rows by split, sensitive attributes."""
+    seeds: tuple[int, ...]
+    design: str
+    overlap: float = 0.0
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    cells: tuple[Cell, ...]
+    entries: tuple[Entry, ...]
+    provenance: Provenance
+
+    @property
+    def frame(self) -> "pandas.DataFrame":
+        """Return a tidy table: one line a row, risk, attack, seed, metric and value."""
+        from amulet_core.tables import frame
+
+        return frame(self)
+
+    def matrix(self, *, show: Literal["effect", "mean", "verdict"] = "effect") -> "pandas.DataFrame":
+        """Return the matrix: a line a defense, a column a risk."""
+        from amulet_core.tables import matrix
+
+        return matrix(self, show=show)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report as one self-contained HTML file and return its path."""
+        from amulet_core.report.page import write
+
+        return write(self, Path(path))
+
+
+def metric_value(cell: Cell, metric: str, value: str) -> Any:
+    """Return the value (or Withheld) of that name in a cell; the metric is a component id.
+
+    Raises:
+        KeyError: if the cell has no such value.
+    """
+    for measured in cell.measured:
+        if measured.metric == metric:
+            for found in measured.scores.values:
+                if found.name == value:
+                    return found
+    raise KeyError(f"{metric}.{value}")

@@ -1,0 +1,41 @@
+"""What a metric returns: named values with their intervals, and details for the report."""
+
+from typing import Any
+
+from pydantic import Field, JsonValue
+
+from amulet_core.schema import Finite, Frozen
+
+
+class Value(Frozen):
+    """One value of a metric: its estimate and, where one is honest, its interval.
+
+    ``low`` and ``high`` are both absent where no interval is given; ``method`` then says why.
+    ``null`` describes the value's distribution when there is nothing to find, where that is not one number.
+    """
+
+    name: str
+    estimate: Finite
+    low: Finite | None = None
+    high: Finite | None = None
+    method: str
+    n: int = Field(ge=0)
+    null: str = ""
+
+
+class Withheld(Frozen):
+    """A value that the data cannot support, and why."""
+
+    name: str
+    reason: str = Field(min_length=5)
+
+
+class Scores(Frozen):
+    """All values of one metric on one result; ``details`` are JSON values, drawn by the report (curves, group rates)."""
+
+    values: tuple[Value | Withheld, ...]
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of that name."""
+        return next(value for value in self.values if value.name == name)

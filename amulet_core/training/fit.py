@@ -1,0 +1,183 @@
+"""The training loop: K models as one stack where that is faster and possible, else one after the other, same result."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import stack_module_state
+from torch.nn.functional import cross_entropy
+from torch.optim import Adam, Optimizer, SGD
+
+from amulet_core.data import Data
+from amulet_core.settings import TrainingSettings
+from amulet_core.streams import isolated
+from amulet_core.training.losses import losses_of_stack
+from amulet_core.training.values import Batch, Bundle, Call, Draw, Fitted, Problem, Streams, Training
+
+
+class TrainingDiverged(ValueError):
+    """Training ended with weights that are not finite."""
+
+
+def fit_by_steps(training: Training, rows: Sequence[Data], val: Data, streams: Sequence[Streams]) -> list[Fitted]:
+    """Train one model on each of ``rows``.
+
+    Raises:
+        TrainingDiverged: if weights are not finite in the end.
+        ValueError: if the architecture has BatchNorm, whose statistics mix the rows of a batch.
+    """
+    stacks = training.stackable and training.gradient.stackable and len({len(data) for data in rows}) == 1
+    if stacks:
+        return _fit_stack(training, rows, val, streams)
+    return [
+        fitted for data, own in zip(rows, streams, strict=True) for fitted in _fit_stack(training, [data], val, [own])
+    ]
+
+
+def _fit_stack(training: Training, rows: Sequence[Data], val: Data, streams: Sequence[Streams]) -> list[Fitted]:
+    bundles = [_build(training, own) for own in streams]
+    stacked_params, stacked_buffers = stack_module_state(list(bundles))  # type: ignore[arg-type]
+    params = {name: value.detach().requires_grad_() for name, value in stacked_params.items()}
+    problem = Problem(
+        skeleton=copy.deepcopy(bundles[0]).to("meta"),
+        params=params,
+        fixed=stacked_buffers,
+        objective=training.objective,
+        noise=[own.generator("gradient noise") for own in streams],
+    )
+    step = training.gradient.start(problem)
+    optimizer = _optimizer(params, training.settings)
+    best = _Best.start(params, len(rows)) if training.settings.patience else None
+    batches = _batches(training, rows, streams)
+    for epoch in range(training.settings.epochs):
+        _set_learning_rate(optimizer, training.settings, epoch)
+        for batch in next(batches):
+            _apply(optimizer, params, step(batch))
+        if best is not None:
+            best.see(params, _validation_losses(problem, val), training.settings.patience)
+            if best.all_done:
+                break
+    return _plain_models(bundles, best.params if best is not None else params, training)
+
+
+def _build(training: Training, streams: Streams) -> Bundle:
+    parts = {}
+    for name, build in training.parts.items():
+        with isolated(*streams.key, "init", name):
+            parts[name] = build()
+    bundle = Bundle(parts)
+    for name, module in bundle.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise ValueError(f"the architecture has BatchNorm ({name}): use GroupNorm, or no normalisation layer")
+    return bundle
+
+
+def _optimizer(params: Mapping[str, Tensor], settings: TrainingSettings) -> Optimizer:
+    if settings.optimizer == "adam":
+        return Adam(params.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return SGD(
+        params.values(), lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+    )
+
+
+def _set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epoch: int) -> None:
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate *= 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * epoch / settings.epochs, dtype=torch.float64))))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _apply(optimizer: Optimizer, params: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+    for name, value in params.items():
+        value.grad = gradients[name]
+    optimizer.step()
+
+
+def _batches(training: Training, rows: Sequence[Data], streams: Sequence[Streams]) -> Iterator[Iterator[Batch]]:
+    """Yield, for every epoch, its batches ``[models, n, ...]``: order and draws come from each model's own streams."""
+    orders = [own.generator("order") for own in streams]
+    draws = [own.generator("draws") for own in streams]
+    x, y, z, w = (torch.stack([getattr(data, name) for data in rows]) for name in ("x", "y", "z", "w"))
+    models = torch.arange(len(rows))[:, None]
+
+    def epoch() -> Iterator[Batch]:
+        for chosen in zip(*(training.sampler.epoch(y.shape[1], order) for order in orders), strict=True):
+            at = torch.stack(chosen)
+            batch = x[models, at]
+            yield Batch(batch, y[models, at], z[models, at], w[models, at], _drawn(training.draws, batch, draws))
+
+    while True:
+        yield epoch()
+
+
+def _drawn(wanted: Sequence[Draw], x: Tensor, generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
+    return {
+        draw.name: torch.stack(
+            [
+                torch.rand(x.shape[1:], generator=own) * 2 - 1
+                if draw.kind == "uniform"
+                else torch.randn(x.shape[1:], generator=own)
+                for own in generators
+            ]
+        )
+        for draw in wanted
+    }
+
+
+def _validation_losses(problem: Problem, val: Data) -> Tensor:
+    """Return each model's mean cross-entropy on the validation rows, ``[models]``, whatever its training objective."""
+
+    def plain(call: Call, frozen: Call, batch: Batch) -> Tensor:
+        return cross_entropy(call(batch.x), batch.y, reduction="none")
+
+    models = len(problem.noise)
+    one = Batch(val.x, val.y, val.z, val.w, {})
+    batch = Batch(*(value.expand(models, *value.shape) for value in one[:4]), {})
+    with torch.no_grad():
+        return losses_of_stack(Problem(problem.skeleton, problem.params, problem.fixed, plain, ()), batch).mean(1)
+
+
+class _Best:
+    """The best parameters of every model of a stack so far, by validation loss; a model whose patience ran out is done."""
+
+    def __init__(self, params: dict[str, Tensor], losses: Tensor) -> None:
+        self.params, self._losses = params, losses
+        self._waited = torch.zeros(len(losses), dtype=torch.int64)
+        self._done = torch.zeros(len(losses), dtype=torch.bool)
+
+    @classmethod
+    def start(cls, params: Mapping[str, Tensor], models: int) -> "_Best":
+        return cls({name: value.detach().clone() for name, value in params.items()}, torch.full((models,), torch.inf))
+
+    @property
+    def all_done(self) -> bool:
+        return bool(self._done.all())
+
+    def see(self, params: Mapping[str, Tensor], losses: Tensor, patience: int) -> None:
+        better = (losses < self._losses) & ~self._done
+        for name, value in params.items():
+            self.params[name][better] = value.detach()[better]
+        self._losses = torch.where(better, losses, self._losses)
+        self._waited = torch.where(better, 0, self._waited + 1)
+        self._done |= self._waited >= patience
+
+
+def _plain_models(bundles: Sequence[Bundle], params: Mapping[str, Tensor], training: Training) -> list[Fitted]:
+    fitted = []
+    for index, bundle in enumerate(bundles):
+        own = {name: value[index].detach().clone() for name, value in params.items()}
+        broken = [name for name, value in own.items() if not torch.isfinite(value).all()]
+        if broken:
+            raise TrainingDiverged(
+                f"training diverged: {len(broken)} of {len(own)} weight tensors are not finite (first: {broken[0]}); "
+                "lower the learning rate"
+            )
+        bundle.load_state_dict(own, strict=False)
+        model = bundle.parts["model"].eval().requires_grad_(False)
+        fitted.append(Fitted(model=model, evidence=dict(training.evidence)))
+    return fitted
+
+
+__all__ = ["TrainingDiverged", "fit_by_steps"]

@@ -1,0 +1,144 @@
+"""The values of training: what a recipe trains, with which parts, and what comes out.
+
+A training-stage defense takes a ``Training`` and returns another, with parts replaced or wrapped; it never changes one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from amulet_core.data import Data
+from amulet_core.schema import DataSchema
+from amulet_core.settings import TrainingSettings
+from amulet_core.streams import generator
+
+
+class Batch(NamedTuple):
+    """The rows of one step as an objective sees them, and the random draws it asked for, made outside of it.
+
+    ``x [n, ...]``, ``y [n]``, ``z [n, attributes]``, ``w [n]``; every draw has the shape of ``x``.
+    """
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    w: Tensor
+    draws: dict[str, Tensor]
+
+
+class Draw(NamedTuple):
+    """A random tensor in the shape of ``x`` that an objective wants in every batch: uniform on [-1, 1], or standard normal."""
+
+    name: str
+    kind: Literal["uniform", "normal"]
+
+
+class Call(Protocol):
+    """A network as a function of its input; ``part`` names which network of the bundle."""
+
+    def __call__(self, x: Tensor, part: str = "model") -> Tensor:
+        """Return the part's outputs on ``x``."""
+
+
+Objective = Callable[[Call, Call, Batch], Tensor]
+"""``objective(call, frozen, batch) -> losses [n]``. ``call`` is to be called once for each part and is what gradients
+reach; ``frozen`` is the same networks as hook-free functions of detached parameters, for every inner maximisation."""
+
+
+class Bundle(nn.Module):
+    """All networks that are trained together, as one module: ``model`` and whatever a defense adds."""
+
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+        """Join the parts under their names."""
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+
+    def forward(self, x: Tensor, part: str = "model") -> Tensor:
+        """Return the outputs of one part."""
+        out: Tensor = self.parts[part](x)
+        return out
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The random streams of one model: keyed by its place, never by its defenses, so that recipes share their draws."""
+
+    key: tuple[str | int, ...]
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a fresh generator for one purpose."""
+        return generator(*self.key, purpose)
+
+
+class Sampler(Protocol):
+    """Which rows make each batch."""
+
+    def epoch(self, n: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Yield the row positions of every batch of one pass over ``n`` rows."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a gradient rule works on: ``params`` are leaf tensors ``[models, ...]``, ``fixed`` the buffers likewise.
+
+    ``skeleton`` is the bundle without values, for ``torch.func.functional_call``; ``noise`` holds one generator a model.
+    """
+
+    skeleton: Bundle
+    params: Mapping[str, Tensor]
+    fixed: Mapping[str, Tensor]
+    objective: Objective
+    noise: Sequence[torch.Generator]
+
+
+Step = Callable[[Batch], dict[str, Tensor]]
+"""Turns a batch ``[models, n, ...]`` into the gradients ``[models, ...]`` of every parameter."""
+
+
+class GradientRule(Protocol):
+    """How per-sample losses become the gradients that the optimiser applies."""
+
+    stackable: bool
+
+    def start(self, problem: Problem) -> Step:
+        """Prepare for one run of the loop."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, plain, and the evidence that its defenses left (privacy spent, triggers, certificates)."""
+
+    model: nn.Module
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+Fit = Callable[["Training", Sequence[Data], Data, Sequence[Streams]], list[Fitted]]
+"""``fit(training, rows of each model, validation rows, streams of each model) -> one Fitted a model``."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How models are trained. ``parts`` build the networks (``model`` first); ``evidence`` goes into every ``Fitted``."""
+
+    parts: Mapping[str, Callable[[], nn.Module]]
+    settings: TrainingSettings
+    sampler: Sampler
+    objective: Objective
+    gradient: GradientRule
+    fit: Fit
+    draws: tuple[Draw, ...] = ()
+    stackable: bool = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """What a training-stage defense may know when it builds a ``Training``: public facts only."""
+
+    rows: int
+    schema: DataSchema
+    settings: TrainingSettings
+    chain: tuple[str, ...] = ()

@@ -1,0 +1,93 @@
+"""A victim's model as an attack may see it: each access level offers what it names and no more, and counts queries."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax
+
+from amulet_core.vocabulary import Access
+
+_BATCH = 4096
+
+
+class ModelOutputError(ValueError):
+    """A model gave outputs that are not finite."""
+
+
+def logits_of(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the logits ``[n, classes]`` of ``model`` in eval mode on ``x``, without gradients, in batches.
+
+    Raises:
+        ModelOutputError: if any logit is not finite.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            logits = torch.cat([model(part) for part in x.split(_BATCH)])
+    finally:
+        model.train(was_training)
+    bad = ~torch.isfinite(logits).all(1)
+    if bad.any():
+        raise ModelOutputError(
+            f"the model's logits are not finite for {int(bad.sum())} of {len(x)} inputs: its training diverged "
+            "(lower the learning rate) or its architecture divides by zero"
+        )
+    return logits
+
+
+class LabelOracle:
+    """A model that tells only the class of an input."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a private copy of ``model``; the victim itself cannot be changed through it."""
+        self._model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._queries = 0
+
+    @property
+    def queries(self) -> int:
+        """Count the inputs asked about so far."""
+        return self._queries
+
+    def labels(self, x: Tensor) -> Tensor:
+        """Return the predicted class of each input, int64 ``[n]``."""
+        return self._ask(x).argmax(1)
+
+    def _ask(self, x: Tensor) -> Tensor:
+        self._queries += len(x)
+        return logits_of(self._model, x)
+
+
+class ProbabilityOracle(LabelOracle):
+    """A model that tells the probability of each class."""
+
+    def log_probabilities(self, x: Tensor) -> Tensor:
+        """Return the log-probabilities of the classes, float32 ``[n, classes]``."""
+        return log_softmax(self._ask(x), 1)
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Return the probabilities of the classes, float32 ``[n, classes]``."""
+        return self.log_probabilities(x).exp()
+
+
+class WhiteBox(ProbabilityOracle):
+    """A model given away whole: a copy of its module in eval mode, whose parameters want no gradients."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Return the module itself (a copy: the victim keeps its own)."""
+        return self._model
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits ``[n, classes]``, differentiable in ``x``."""
+        self._queries += len(x)
+        logits: Tensor = self._model(x)
+        return logits
+
+
+def with_access(model: nn.Module, access: Access) -> LabelOracle | ProbabilityOracle | WhiteBox | None:
+    """Return ``model`` as an attack with ``access`` may see it (None where it sees no model)."""
+    kinds = {"white-box": WhiteBox, "probabilities": ProbabilityOracle, "labels": LabelOracle}
+    kind = kinds.get(access)
+    return kind(model) if kind else None

@@ -1,0 +1,31 @@
+"""The words of the field, as types: what kinds, risks, stages and accesses there are. Imports nothing heavy."""
+
+from typing import Final, Literal
+
+Kind = Literal["dataset", "model", "defense", "attack", "metric", "reporter", "executor"]
+KINDS: Final = ("dataset", "model", "defense", "attack", "metric", "reporter", "executor")
+
+RISKS: Final = (
+    "evasion",
+    "poisoning",
+    "unauthorized-model-ownership",
+    "membership-inference",
+    "attribute-inference",
+    "distribution-inference",
+    "data-reconstruction",
+    "discriminatory-behavior",
+)
+UTILITY: Final = "utility"
+
+Stage = Literal["data", "training", "model", "inference"]
+STAGES: Final = ("data", "training", "model", "inference")
+"""The order in which the defenses of a chain act."""
+
+Access = Literal["white-box", "probabilities", "labels", "gradients", "training-data", "none"]
+"""What an attack may see of its victim; each of the first three offers all that the later of them offer."""
+
+Modality = Literal["tabular", "image"]
+Better = Literal["higher", "lower"]
+"""Which way a value is better for the *defender*."""
+
+Norm = Literal["linf", "l2"]
