@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from amulet_core.api import Results as Results
     from amulet_core.api import run as run
     from amulet_core.components import Attack as Attack
     from amulet_core.components import Component as Component
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from amulet_core.components import Reporter as Reporter
     from amulet_core.data import Data as Data
     from amulet_core.data import make_data as make_data
-    from amulet_core.entries import Entry as Entry
     from amulet_core.errors import RequestError as RequestError
     from amulet_core.hooks import hookimpl as hookimpl
     from amulet_core.registry import Registry as Registry
     from amulet_core.registry import discover as discover
+    from amulet_core.results import Results as Results
     from amulet_core.schema import DataSchema as DataSchema
     from amulet_core.schema import Feasible as Feasible
     from amulet_core.schema import Sensitive as Sensitive
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from amulet_core.scores import Withheld as Withheld
 
 _PUBLIC: Final = {
-    "api": ("Results", "run"),
+    "api": ("run",),
     "components": (
         "Attack",
         "Component",
@@ -54,10 +53,10 @@ _PUBLIC: Final = {
         "Reporter",
     ),
     "data": ("Data", "make_data"),
-    "entries": ("Entry",),
     "errors": ("RequestError",),
     "hooks": ("hookimpl",),
     "registry": ("Registry", "discover"),
+    "results": ("Results",),
     "schema": ("DataSchema", "Feasible", "Sensitive"),
     "scores": ("Scores", "Value", "Withheld"),
 }

@@ -8,6 +8,7 @@ from amulet_core.plugins import (
     API,
     BUILTIN,
     OWN_DISTRIBUTION,
+    SELECTION,
     BrokenPlugin,
     DisabledPlugin,
     FoundPlugin,
@@ -15,7 +16,6 @@ from amulet_core.plugins import (
     same_distribution,
 )
 
-SELECTION: Final = "AMULET_PLUGINS"
 NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -25,9 +25,7 @@ def admit(found: tuple[FoundPlugin | BrokenPlugin, ...], chosen: AbstractSet[str
     Everything that speaks against a plugin is known before any is imported, so the order changes nothing.
     """
     plain = [plugin for plugin in found if isinstance(plugin, FoundPlugin)]
-    return tuple(
-        _settled(plugin, plain, chosen) if isinstance(plugin, FoundPlugin) else plugin for plugin in found
-    )
+    return tuple(_settled(plugin, plain, chosen) if isinstance(plugin, FoundPlugin) else plugin for plugin in found)
 
 
 def _settled(plugin: FoundPlugin, found: list[FoundPlugin], chosen: AbstractSet[str] | None) -> Plugin:

@@ -1,10 +1,8 @@
 """Chains of defenses: their order, and whether their members can stand together. Light."""
 
 from collections.abc import Sequence
-from typing import cast
 
-from amulet_core.components import Defense
-from amulet_core.request import Use
+from amulet_core.request import Use, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.settings import TrainingSettings
 from amulet_core.vocabulary import STAGES
@@ -13,11 +11,6 @@ from amulet_core.vocabulary import STAGES
 def in_stage_order(chain: Sequence[Use]) -> tuple[Use, ...]:
     """Return the defenses by the first stage each acts in; those of one stage keep their order."""
     return tuple(sorted(chain, key=lambda use: min(STAGES.index(stage) for stage in defense_of(use).stages)))
-
-
-def defense_of(use: Use) -> Defense:
-    """Return the descriptor of a used defense."""
-    return cast("Defense", use.entry.component)
 
 
 def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
@@ -51,7 +44,7 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[
         if undeclared:
             problems.append(
                 f"{use.id} accounts for privacy, but {' and '.join(undeclared)} look at private rows outside its account: "
-                f'leave them out, or declare that epsilon holds only on condition of them: '
+                f"leave them out, or declare that epsilon holds only on condition of them: "
                 f"params.conditional_on: [{', '.join(looking)}]"
             )
     return problems

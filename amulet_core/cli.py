@@ -9,11 +9,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
 
 from amulet_core.errors import RequestError
 from amulet_core.registry import Registry, discover
+from amulet_core.vocabulary import KINDS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,9 +69,93 @@ def _answer(arguments: argparse.Namespace, registry: Registry) -> int:
             records = [describing.summary(entry) for entry in registry.list(arguments.kind, arguments.risk)]
             text = listing.list_text(records, width=width) or "no components"
         case "show":
-            records = [describing.details(entry) for entry in _named(registry, arguments)]
+            records = [describing.details(entry) for entry in [registry.find(arguments.kind, arguments.name)]]
             text = listing.show_text(records[0], width=width)
         case _:
             records = [describing.plugin_record(plugin) for plugin in registry.plugins]
             text = listing.plugins_text(records, width=width) or "no plugins"
     return _print_json(records) if arguments.json else _print(text)
+
+
+def _print(text: str) -> int:
+    print(text, flush=True)
+    return 0
+
+
+def _print_json(value: object) -> int:
+    return _print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    """Run a command that needs the heavy libraries; they are imported only now."""
+    from amulet_core import api
+
+    match arguments.command:
+        case "run":
+            return api.run_config(arguments.config, out=arguments.out, overrides=arguments.overrides)
+        case "quickstart":
+            return api.quickstart(out=arguments.out)
+        case "report":
+            return api.report(arguments.directory)
+        case _:
+            return api.check(arguments.name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Build the parser; ``--strict`` may stand before or after the command."""
+    strict = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    _add_strict(strict)
+    parser = argparse.ArgumentParser(
+        prog="amulet", description="Measure what a defense of an ML model does to every risk it was not designed for."
+    )
+    _add_strict(parser)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, meaning: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=meaning, description=meaning, parents=[strict])
+
+    _add_questions(command)
+    _add_work(command)
+    return parser
+
+
+def _add_strict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="treat a broken or missing plugin as an error")
+
+
+def _add_questions(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    listing = command("list", "List the components that are installed.")
+    listing.add_argument("kind", nargs="?", metavar="KIND", help=", ".join(KINDS))
+    listing.add_argument("--risk", metavar="RISK", help="only the components of one risk")
+    show = command("show", "Show everything about one component: parameters, threat model, references, provider.")
+    show.add_argument("name", metavar="NAME", help="its name, or plugin/name")
+    show.add_argument("--kind", metavar="KIND", help="its kind, where several kinds have the name")
+    plugins = command("plugins", "List the plugins that are installed, and what is wrong with them.")
+    for parser in (listing, show, plugins):
+        parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
+    command("schema", "Print the JSON Schema of a config, made from the plugins that are installed.")
+
+
+def _add_work(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    run = command("run", "Run a config; what an interrupted run has done is not done again.")
+    run.add_argument("config", metavar="CONFIG", help="a YAML or TOML file")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="PATH=VALUE",
+        help="replace a value of the config, such as seeds=[0,1]; may be repeated",
+    )
+    quickstart = command("quickstart", "Measure three defenses against three risks on the Adult census data.")
+    for parser in (run, quickstart):
+        parser.add_argument("--out", metavar="DIR", help="where the results go")
+    report = command("report", "Write the report of a run again, from its results.")
+    report.add_argument("directory", metavar="DIR", help="the folder of the run")
+    check = command("check", "Run the known-answer and power checks of a component.")
+    check.add_argument("name", metavar="NAME", help="its name, or plugin/name")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

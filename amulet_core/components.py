@@ -81,11 +81,13 @@ class Dataset(Component):
 class Model(Component):
     """An architecture: ``target(params, schema) -> torch.nn.Module`` with logits ``[n, classes]`` and no BatchNorm.
 
-    ``stackable`` architectures train faster as one stack than one after the other.
+    ``stackable`` architectures train faster as one stack than one after the other. Attacks that need gradients are
+    skipped on those that are not ``differentiable``.
     """
 
     kind: Literal["model"] = "model"
     stackable: bool = False
+    differentiable: bool = True
 
 
 class Defense(Component):

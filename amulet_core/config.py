@@ -33,7 +33,9 @@ class Shell(Params):
         description="the rows: each a defense (a name, or {name, params}), a chain of them (a list), or {label, chain}",
     )
     risks: Any = Field(description="the columns: a list of risks, or a mapping from risk to {threat, attacks, metrics}")
-    seeds: int = Field(5, ge=1, le=1000, description="how many victims are trained for each row (5 or more for verdicts)")
+    seeds: int = Field(
+        5, ge=1, le=1000, description="how many victims are trained for each row (5 or more for verdicts)"
+    )
     root_seed: int = Field(0, ge=0, description="the seed that all draws are derived from")
     threads_per_job: int = Field(1, ge=1, description="threads a job may use; another number gives other last bits")
     stack: int = Field(16, ge=1, description="how many models are trained at once, where the architecture allows it")
@@ -114,7 +116,11 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     problems: list[str] = []
     shell = _checked(Shell, raw, "", problems)
     at = _Reader(registry, problems)
-    get = (lambda key: getattr(shell, key)) if shell else (lambda key: raw.get(key, Shell.model_fields[key].get_default(call_default_factory=True)))
+    get = (
+        (lambda key: getattr(shell, key))
+        if shell
+        else (lambda key: raw.get(key, Shell.model_fields[key].get_default(call_default_factory=True)))
+    )
     training = _checked(TrainingSettings, get("training"), "training", problems)
     data = _checked(DataSettings, get("data"), "data", problems)
     dataset = at.use("dataset", get("dataset"), "dataset") if shell or "dataset" in raw else None
@@ -190,7 +196,9 @@ class _Reader:
         if isinstance(given, list) and all(isinstance(risk, str) for risk in given):
             given = {risk: {} for risk in given}
         if not isinstance(given, dict) or not given:
-            self._problems.append(f"risks: expected a list of risks or a mapping from risk to settings, got {_shown(given)}")
+            self._problems.append(
+                f"risks: expected a list of risks or a mapping from risk to settings, got {_shown(given)}"
+            )
             return ()
         columns = [self._risk(risk, form, f"risks.{risk}") for risk, form in given.items()]
         if UTILITY not in given:
@@ -233,7 +241,9 @@ class _Reader:
 def _checked(model: type[P], given: Any, path: str, problems: list[str]) -> P | None:
     """Return the validated section, or None after noting each of its problems under its dotted path."""
     if not isinstance(given, Mapping):
-        problems.append(f"{path}: expected a mapping with the keys {', '.join(model.model_fields)}, got {_shown(given)}")
+        problems.append(
+            f"{path}: expected a mapping with the keys {', '.join(model.model_fields)}, got {_shown(given)}"
+        )
         return None
     try:
         return model.model_validate(given)
@@ -262,3 +272,56 @@ def _description(model: type[BaseModel], loc: Sequence[Any]) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def json_schema(registry: Registry) -> dict[str, Any]:
+    """Return the JSON Schema of a configuration, made from the components that are installed."""
+    kinds = {kind: _use_schema(registry, kind) for kind in ("dataset", "model", "executor", "defense", "attack", "metric")}
+    definitions: dict[str, Any] = {}
+    schema = Shell.model_json_schema()
+    properties = schema["properties"]
+    for key in ("dataset", "model", "executor"):
+        properties[key] |= {"$ref": f"#/$defs/{key}"}
+    properties["training"] |= {"$ref": "#/$defs/training"}
+    properties["data"] |= {"$ref": "#/$defs/data"}
+    defense = {"$ref": "#/$defs/defense"}
+    chain = {"type": "array", "items": defense, "minItems": 1}
+    row = RowForm.model_json_schema()
+    row["properties"]["chain"] |= {"anyOf": [defense, chain]}
+    properties["defenses"]["items"] = {"anyOf": [defense, chain, row]}
+    columns = {risk: _risk_schema(risk) for risk in GAMES}
+    properties["risks"] |= {
+        "anyOf": [
+            {"type": "array", "items": {"enum": list(GAMES)}, "minItems": 1},
+            {"type": "object", "properties": columns, "additionalProperties": False, "minProperties": 1},
+        ]
+    }
+    definitions |= {"training": TrainingSettings.model_json_schema(), "data": DataSettings.model_json_schema(), **kinds}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions}
+
+
+def _use_schema(registry: Registry, kind: str) -> dict[str, Any]:
+    """Return what may stand for a component of a kind: its name, or its name with its parameters."""
+    forms: list[dict[str, Any]] = []
+    for entry in registry.list(kind):
+        names = [entry.id] + ([entry.component.name] if _means(registry, kind, entry.component.name, entry.id) else [])
+        params = entry.component.params.model_json_schema()
+        form = {"type": "object", "required": ["name"], "additionalProperties": False}
+        forms.append({"enum": names, "description": entry.component.summary})
+        forms.append(form | {"properties": {"name": {"enum": names}, "params": params}})
+    return {"anyOf": forms}
+
+
+def _means(registry: Registry, kind: str, name: str, component_id: str) -> bool:
+    try:
+        return registry.find(kind, name).id == component_id
+    except RequestError:
+        return False
+
+
+def _risk_schema(risk: str) -> dict[str, Any]:
+    schema = RiskForm.model_json_schema()
+    schema["properties"]["threat"] = GAMES[risk].threat.model_json_schema()
+    schema["properties"]["attacks"] = {"type": "array", "items": {"$ref": "#/$defs/attack"}}
+    schema["properties"]["metrics"] = {"type": "array", "items": {"$ref": "#/$defs/metric"}}
+    return {"anyOf": [schema, {"type": "null"}]}

@@ -81,7 +81,9 @@ def plugin_record(plugin: Plugin) -> Record:
     match plugin:
         case LoadedPlugin():
             record["seconds"] = round(plugin.seconds, 4)
-            record["components"] = [f"{component.kind} {found.name}/{component.name}" for component in plugin.components]
+            record["components"] = [
+                f"{component.kind} {found.name}/{component.name}" for component in plugin.components
+            ]
         case BrokenPlugin():
             record["cause"] = plugin.cause
             record["traceback"] = plugin.traceback

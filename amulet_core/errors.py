@@ -30,5 +30,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """End a sentence about an unknown name: ``; did you mean "a" or "b"?`` for what is close to it, or a full stop."""
     import difflib  # only a wrong request needs it
 
-    close = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.7)
     return "; did you mean " + " or ".join(f'"{match}"' for match in close) + "?" if close else "."

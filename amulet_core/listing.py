@@ -14,7 +14,8 @@ def list_text(records: Sequence[Record], *, width: int) -> str:
     names = [_name(record) for record in records]
     column = max((len(name) for name in names), default=0)
     lines: list[str] = []
-    for (kind, risk), group in groupby(zip(records, names, strict=True), key=lambda row: (row[0]["kind"], row[0]["risk"])):
+    rows = zip(records, names, strict=True)
+    for (kind, risk), group in groupby(rows, key=lambda row: (row[0]["kind"], row[0]["risk"])):
         lines += ["", f"{kind}: {risk}" if risk else str(kind)]
         lines += [_row(name, str(record["summary"]), column, width) for record, name in group]
     return "\n".join(lines[1:])
@@ -22,8 +23,8 @@ def list_text(records: Sequence[Record], *, width: int) -> str:
 
 def show_text(record: Record, *, width: int) -> str:
     """Return everything about one component."""
-    head = f"{record['id']}  ({record['kind']}{f', {record["risk"]}' if record['risk'] else ''})"
-    lines = [head, fill(str(record["summary"]), width), ""]
+    place = ", ".join(str(record[key]) for key in ("kind", "risk") if record[key])
+    lines = [f"{record['id']}  ({place})", fill(str(record["summary"]), width), ""]
     facts = {**dict(_facts(record)), "provided by": f"{record['distribution']} {record['version']}"}
     column = max(len(fact) for fact in facts)
     lines += [_row(fact, value, column, width) for fact, value in facts.items()]
@@ -49,7 +50,7 @@ def _row(name: str, text: str, column: int, width: int) -> str:
     """Return a name and a text beside it; a text that does not fit goes on below itself."""
     indent = column + 4
     first = f"  {name:<{column}}  "
-    return fill(" ".join(text.split()), width, initial_indent=first, subsequent_indent=" " * indent).rstrip() or first.rstrip()
+    return fill(" ".join(text.split()), width, initial_indent=first, subsequent_indent=" " * indent)
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:

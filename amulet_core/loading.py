@@ -19,7 +19,7 @@ DESCRIPTORS: Final = (Dataset, Model, Defense, Attack, Metric, Reporter, Executo
 HOOKS: Final = ("amulet_components", *hooks.OBSERVERS)
 
 
-class PluginFault(Exception):
+class PluginError(Exception):
     """Something is wrong with a plugin; the text says what, and what was expected."""
 
 
@@ -34,8 +34,8 @@ def load_plugin(found: FoundPlugin) -> LoadedPlugin | BrokenPlugin:
         components = tuple(_components(manager))
     except KeyboardInterrupt:
         raise
-    except PluginFault as fault:
-        return BrokenPlugin(found, str(fault))
+    except PluginError as error:
+        return BrokenPlugin(found, str(error))
     except BaseException as error:  # a plugin may call sys.exit while it is imported; nobody else pays for that
         return BrokenPlugin(found, _explained(error), traceback.format_exc())
     return LoadedPlugin(found, components, seconds=time.perf_counter() - start, hooks=manager)
@@ -60,16 +60,18 @@ def _verified(found: FoundPlugin, plugin: object) -> PluginManager:
     try:
         manager.register(plugin, name=found.name)
     except PluginValidationError as error:
-        raise PluginFault(f"{cause_of(error)}. Use the arguments that amulet_core.hooks specifies") from None
+        raise PluginError(f"{cause_of(error)}. Use the arguments that amulet_core.hooks specifies") from None
     callers = manager.get_hookcallers(plugin) or []
     if not callers:
-        raise PluginFault(
+        raise PluginError(
             "it implements no hook. Decorate a function called amulet_components with amulet_core.hookimpl"
         )
     _refuse_unknown(manager, sorted(caller.name for caller in callers if not caller.has_spec()))
     for caller in callers:
         if any(implementation.wrapper or implementation.hookwrapper for implementation in caller.get_hookimpls()):
-            raise PluginFault(f"it wraps the hook {caller.name}. Hooks are implemented, never wrapped: drop the wrapper")
+            raise PluginError(
+                f"it wraps the hook {caller.name}. Hooks are implemented, never wrapped: drop the wrapper"
+            )
     return manager
 
 
@@ -78,7 +80,7 @@ def _refuse_unknown(manager: PluginManager, unspecified: list[str]) -> None:
         manager.check_pending()
     except PluginValidationError:
         hint = did_you_mean(unspecified[0], HOOKS)
-        raise PluginFault(
+        raise PluginError(
             f"it implements an unknown hook, {unspecified[0]}{hint} The hooks are {', '.join(HOOKS)}"
         ) from None
 
@@ -89,14 +91,14 @@ def _components(manager: PluginManager) -> Iterator[Component]:
     answers = manager.hook.amulet_components()  # pluggy leaves out None
     offered = answers[0] if answers else None
     if not isinstance(offered, Iterable) or isinstance(offered, BaseModel):
-        raise PluginFault(
+        raise PluginError(
             f"amulet_components returned {_described(offered)}, expected an iterable of descriptors such as Attack(...)"
         )
     seen: set[tuple[str, str]] = set()
     for index, item in enumerate(offered):
         component = _checked(index, item)
         if (component.kind, component.name) in seen:
-            raise PluginFault(
+            raise PluginError(
                 f"item {index} of amulet_components is a second {component.kind} called {component.name}: rename one"
             )
         seen.add((component.kind, component.name))
@@ -106,12 +108,12 @@ def _components(manager: PluginManager) -> Iterator[Component]:
 def _checked(index: int, item: object) -> Component:
     if not isinstance(item, DESCRIPTORS):
         expected = ", ".join(descriptor.__name__ for descriptor in DESCRIPTORS)
-        raise PluginFault(
+        raise PluginError(
             f"item {index} of amulet_components is {_described(item)}, expected one of the descriptors {expected}"
         )
     risk = getattr(item, "risk", None)
     if risk is not None and not known_risk(risk):
-        raise PluginFault(
+        raise PluginError(
             f'item {index} of amulet_components, the {item.kind} {item.name}, has the unknown risk "{risk}"'
             f"{did_you_mean(risk, [*RISKS, UTILITY])} A risk of your own is called plugin/name"
         )
@@ -122,4 +124,4 @@ def _described(value: object) -> str:
     if value is None:
         return "None"
     text = repr(value)
-    return f"a {type(value).__name__} ({text if len(text) <= 60 else text[:57] + '...'})"
+    return f"{text if len(text) <= 60 else text[:57] + '...'} (of type {type(value).__name__})"

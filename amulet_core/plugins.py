@@ -18,6 +18,8 @@ GROUP: Final = "amulet.v"
 BUILTIN: Final = "builtin"
 OWN_DISTRIBUTION: Final = "amulet-framework"
 UNKNOWN: Final = "unknown"
+SELECTION: Final = "AMULET_PLUGINS"
+"""The environment variable that selects plugins."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def trouble(plugin: BrokenPlugin | DisabledPlugin) -> str:
     """Say whose a plugin that is not loaded is, why it is not, and what to do."""
     found = plugin.found
     if isinstance(plugin, DisabledPlugin):
-        return f"plugin {found.whose} is disabled: {plugin.reason}. Add {found.name} to it."
+        return f"plugin {found.whose} is disabled: {plugin.reason}. Add {found.name} to {SELECTION}."
     cause = plugin.cause.rstrip(".")
     return f"plugin {found.whose} is broken: {cause}. Update, repair or uninstall {found.distribution}."
 
@@ -84,7 +86,9 @@ def find_plugins(entry_points: Iterable[EntryPoint] | None = None) -> tuple[Foun
     A package may serve several API versions: of the plugins it gives one name, those for other versions than this
     one are left out where there is one for this. Broken are only packages whose entry points cannot be read.
     """
-    everything = _installed() if entry_points is None else [_found(point, *_identity(point.dist)) for point in entry_points]
+    everything = (
+        _installed() if entry_points is None else [_found(point, *_identity(point.dist)) for point in entry_points]
+    )
     found = [plugin for plugin in everything if isinstance(plugin, FoundPlugin)]
     served = {(plugin.name, plugin.distribution) for plugin in found if plugin.api == API}
     kept = [plugin for plugin in found if plugin.api == API or (plugin.name, plugin.distribution) not in served]

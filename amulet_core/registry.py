@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from importlib_metadata import EntryPoint
 
-from amulet_core.admission import SELECTION, admit
+from amulet_core.admission import admit
 from amulet_core.entries import Entry
 from amulet_core.errors import RequestError, cause_of, did_you_mean
 from amulet_core.hooks import OBSERVERS
-from amulet_core.plugins import BUILTIN, BrokenPlugin, LoadedPlugin, Plugin, find_plugins, trouble
+from amulet_core.plugins import BUILTIN, SELECTION, BrokenPlugin, LoadedPlugin, Plugin, find_plugins, trouble
 from amulet_core.resolution import resolve
 from amulet_core.vocabulary import KINDS, RISKS, UTILITY
 
@@ -32,8 +32,8 @@ class Registry:
         _check(self.entries, kind=kind, risk=risk)
         return tuple(e for e in self.entries if kind in (None, e.component.kind) and risk in (None, e.risk))
 
-    def find(self, kind: str, name: str) -> Entry:
-        """Return the component of that kind which ``name`` or ``plugin/name`` means.
+    def find(self, kind: str | None, name: str) -> Entry:
+        """Return the component of that kind (None: of any kind) which ``name`` or ``plugin/name`` means.
 
         A bare name means the built-in if there is one, else that of the only plugin with one.
 
@@ -109,8 +109,8 @@ def _not_installed(chosen: set[str], installed: list[str]) -> list[str]:
 
 def _slow(plugin: LoadedPlugin) -> str:
     return (
-        f"plugin {plugin.found.whose} took {plugin.seconds:.2f} s to import and slows every command. Its authors should "
-        f"import heavy libraries only where a component's target is; until then AMULET_PLUGINS can leave it out."
+        f"plugin {plugin.found.whose} took {plugin.seconds:.2f} s to import, which slows every command. "
+        f"Its authors should import heavy libraries only where its targets are; {SELECTION} can leave it out."
     )
 
 

@@ -1,13 +1,13 @@
 """A resolved request: every component found, every parameter checked. The last word before anything runs."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, Field
 
-from amulet_core.components import Params
+from amulet_core.components import Attack, Defense, Params
 from amulet_core.games.threats import Game
-from amulet_core.registry import Entry
+from amulet_core.entries import Entry
 from amulet_core.results import Member
 from amulet_core.settings import TrainingSettings
 
@@ -53,6 +53,16 @@ class Use:
             summary=component.summary,
             references=tuple((reference.title, reference.where) for reference in component.references),
         )
+
+
+def attack_of(use: Use) -> Attack:
+    """Return the descriptor of a used attack."""
+    return cast("Attack", use.entry.component)
+
+
+def defense_of(use: Use) -> Defense:
+    """Return the descriptor of a used defense."""
+    return cast("Defense", use.entry.component)
 
 
 @dataclass(frozen=True)

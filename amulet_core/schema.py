@@ -44,7 +44,9 @@ class Feasible(Frozen):
         low = self.low if isinstance(self.low, tuple) else (self.low,)
         high = self.high if isinstance(self.high, tuple) else (self.high,)
         if len(low) != len(high):
-            raise ValueError(f"low has {len(low)} bounds and high has {len(high)}: give one number each, or equally many")
+            raise ValueError(
+                f"low has {len(low)} bounds and high has {len(high)}: give one number each, or equally many"
+            )
         wrong = [i for i, (a, b) in enumerate(zip(low, high, strict=True)) if not a < b]
         if wrong:
             raise ValueError(f"low must be below high; it is not for the features {wrong[:5]}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from torch import BoolTensor, Tensor
+from torch import Tensor
 
 from amulet_core.data import Data
 from amulet_core.errors import RequestError
@@ -97,7 +97,7 @@ def blocks(data: Data, *, sizes: SplitSizes, blocks: int, seed: int) -> tuple[Bl
     return tuple(Block(*parts[start : start + 4]) for start in range(0, len(parts), 4))
 
 
-def halves(block_pool_ids: Tensor, y: Tensor, *, pairs: int, seed: int) -> BoolTensor:
+def halves(block_pool_ids: Tensor, y: Tensor, *, pairs: int, seed: int) -> Tensor:
     """Say which rows of a pool train which model: bool ``[2 * pairs, pool]``.
 
     Model ``2p`` trains on a random half, stratified by the labels ``y`` ``[pool]``, and model ``2p + 1`` on exactly
@@ -121,14 +121,12 @@ def halves(block_pool_ids: Tensor, y: Tensor, *, pairs: int, seed: int) -> BoolT
     first = torch.cat([coins, ~coins], dim=2).flatten(1)
     drawn = torch.empty(pairs, size, dtype=torch.bool)
     drawn.scatter_(1, by_id[keys.argsort(dim=1)], first)
-    return BoolTensor(torch.stack([drawn, ~drawn], dim=1).flatten(0, 1))
+    return torch.stack([drawn, ~drawn], dim=1).flatten(0, 1)
 
 
 def split_of(block: Block, members: Tensor) -> Split:
     """Return the split of the victim that trains on the pool's rows under the mask ``members``, bool ``[pool]``."""
-    return Split(
-        train=block.pool[members], heldout=block.pool[~members], val=block.val, test=block.test, aux=block.aux
-    )
+    return Split(train=block.pool[members], heldout=block.pool[~members], val=block.val, test=block.test, aux=block.aux)
 
 
 def _size_problems(data: Data, sizes: SplitSizes, blocks: int) -> list[str]:
@@ -157,8 +155,7 @@ def _shortage(rows: int, sizes: SplitSizes, blocks: int) -> str:
     )
     return (
         f"split: {blocks} disjoint blocks of {sizes.block:,} rows (2 x {sizes.train:,} train, {sizes.val:,} val, "
-        f"{sizes.test:,} test, {sizes.aux:,} aux) are {blocks * sizes.block:,} rows, but the data have {rows:,} "
-        f"without duplicates; {hint}"
+        f"{sizes.test:,} test, {sizes.aux:,} aux) are {blocks * sizes.block:,} rows, but the data have {rows:,}; {hint}"
     )
 
 

@@ -33,13 +33,13 @@ def isolated(*key: str | int) -> Iterator[None]:
     """
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
     threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
-    numpy_state, python_state = np.random.get_state(), random.getstate()
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - it is what is isolated
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
             _seed_globals(key)
             yield
         finally:
-            np.random.set_state(numpy_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002 - the same
             random.setstate(python_state)
             torch.set_grad_enabled(grad)
             torch.set_default_dtype(dtype)
@@ -54,7 +54,7 @@ def _digest(key: tuple[str | int, ...]) -> bytes:
 
 def _seed_globals(key: tuple[str | int, ...]) -> None:
     torch.manual_seed(seed_of(*key))
-    np.random.seed(np.frombuffer(_digest(key), dtype=">u4"))
+    np.random.seed(np.frombuffer(_digest(key), dtype=">u4"))  # noqa: NPY002 - the same
     random.seed(_digest(key))
 
 

@@ -25,11 +25,14 @@ class Bank:
 class Contest:
     """One victim, the rows of its block, and the key of the seed's draws.
 
+    ``model`` is the deployed model, ``beneath`` the same without its inference-stage wrappers, which a white-box
+    adversary sees too.
     ``member`` bool ``[rows of the pool]`` is the truth of membership inference. ``bank`` has no models where no attack
     asked for any. ``draws`` keys every draw of the game: it depends on the seed alone, never on the defense.
     """
 
     model: nn.Module
+    beneath: nn.Module
     pool: Data
     member: Tensor
     test: Data

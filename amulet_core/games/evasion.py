@@ -109,7 +109,9 @@ def _check_budgets(view: EvasionView, answer: EvasionAnswer) -> None:
         used = distance(changed, view.x, view.schema, norm=view.norm)
         over = int((used > epsilon + _TOLERANCE * max(1.0, epsilon)).sum())
         if over:
-            problems.append(f"{over} rows lie up to {float(used.max()):.4g} away, the budget is {epsilon:g} ({view.norm})")
+            problems.append(
+                f"{over} rows lie up to {float(used.max()):.4g} away, the budget is {epsilon:g} ({view.norm})"
+            )
         slack = _TOLERANCE * (high - low)
         outside = int(((changed < low - slack) | (changed > high + slack)).flatten(1).any(1).sum())
         if outside:
@@ -117,6 +119,8 @@ def _check_budgets(view: EvasionView, answer: EvasionAnswer) -> None:
         settled = project(changed, view.x, view.schema, norm=view.norm, epsilon=epsilon)
         unfeasible = int(((settled - changed).abs() > slack).flatten(1).any(1).sum())
         if unfeasible and not over and not outside:
-            problems.append(f"{unfeasible} rows change features they must not, or to impossible values, at budget {epsilon:g}")
+            problems.append(
+                f"{unfeasible} rows change features they must not, or to impossible values, at budget {epsilon:g}"
+            )
     if problems:
         raise ValueError("the answer breaks the rules of the game: " + "; ".join(problems))

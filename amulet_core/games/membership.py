@@ -63,7 +63,10 @@ class MembershipResult(Artifact):
 def view(contest: Contest, threat: MembershipThreat, access: Access) -> MembershipView:
     """Return the adversary's view; the order of the candidates is the seed's draw, the same for every defense."""
     order = _order(contest)
-    candidates, population = contest.pool.take(order), contest.aux.take(torch.arange(min(threat.population, len(contest.aux))))
+    candidates, population = (
+        contest.pool.take(order),
+        contest.aux.take(torch.arange(min(threat.population, len(contest.aux)))),
+    )
     sees = access in ("white-box", "probabilities")
     observed, observed_population = (
         log_softmax(logits_of(contest.model, rows.x), 1) if sees else torch.zeros(len(rows), 0)
@@ -86,7 +89,9 @@ def view(contest: Contest, threat: MembershipThreat, access: Access) -> Membersh
     )
 
 
-def judge(contest: Contest, view: MembershipView, answer: MembershipAnswer, threat: MembershipThreat) -> MembershipResult:
+def judge(
+    contest: Contest, view: MembershipView, answer: MembershipAnswer, threat: MembershipThreat
+) -> MembershipResult:
     """Join the scores with who was a member.
 
     Raises:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from amulet_core.components import Params, Target
+from amulet_core.components import Params
 from amulet_core.schema import Frozen
 from amulet_core.vocabulary import Better, Norm
 
@@ -13,8 +13,12 @@ from amulet_core.vocabulary import Better, Norm
 class EvasionThreat(Params):
     """The adversary changes an input, within a budget, so that its true class is not predicted."""
 
-    norm: Norm = Field("linf", description="the norm in which the budget is measured, after scaling each feature's range to 1")
-    epsilon: float = Field(0.05, gt=0, le=10, description="the budget of the verdict, as a fraction of each feature's range")
+    norm: Norm = Field(
+        "linf", description="the norm in which the budget is measured, after scaling each feature's range to 1"
+    )
+    epsilon: float = Field(
+        0.05, gt=0, le=10, description="the budget of the verdict, as a fraction of each feature's range"
+    )
     curve: tuple[float, ...] = Field(
         (0.01, 0.02, 0.1), max_length=20, description="further budgets that are measured, for the security curve"
     )
@@ -58,8 +62,9 @@ class Primary(Frozen):
 class Game(Frozen):
     """A risk's game: its threat model, its fixed list of built-in attacks and metrics, its primary value.
 
-    ``view(contest, threat, access)``, ``judge(contest, view, answer, threat)`` and ``worst(results)`` are functions
-    of the module ``module``; a game without attacks has only ``behave(contest, threat)``.
+    ``view(contest, threat, access)`` and ``judge(contest, view, answer, threat)`` are functions of the module
+    ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
+    a game without attacks has only ``behave(contest, threat)``.
     """
 
     risk: str
@@ -70,6 +75,7 @@ class Game(Frozen):
     controls: tuple[str, ...] = ()
     metrics: tuple[str, ...]
     primary: Primary
+    joins: bool = False
     sok: str | None = None
 
 
@@ -84,7 +90,10 @@ GAMES: Final[Mapping[str, Game]] = {
             attacks=("pgd",),
             controls=("random-noise",),
             metrics=("robustness",),
-            primary=Primary(metric="robustness", value="robust_accuracy", label="robust accuracy", better="higher", margin=0.05),
+            joins=True,
+            primary=Primary(
+                metric="robustness", value="robust_accuracy", label="robust accuracy", better="higher", margin=0.05
+            ),
             sok="R1",
         ),
         Game(

@@ -20,22 +20,26 @@ class TrainingDiverged(ValueError):
     """Training ended with weights that are not finite."""
 
 
-def fit_by_steps(training: Training, rows: Sequence[Data], val: Data, streams: Sequence[Streams]) -> list[Fitted]:
-    """Train one model on each of ``rows``.
+def fit_by_steps(
+    training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]
+) -> list[Fitted]:
+    """Train one model on each of ``rows``, each with validation rows and random streams of its own.
 
     Raises:
         TrainingDiverged: if weights are not finite in the end.
         ValueError: if the architecture has BatchNorm, whose statistics mix the rows of a batch.
     """
-    stacks = training.stackable and training.gradient.stackable and len({len(data) for data in rows}) == 1
+    equally_many = all(len({len(data) for data in parts}) == 1 for parts in (rows, val))
+    stacks = training.stackable and training.gradient.stackable and equally_many
     if stacks:
         return _fit_stack(training, rows, val, streams)
-    return [
-        fitted for data, own in zip(rows, streams, strict=True) for fitted in _fit_stack(training, [data], val, [own])
-    ]
+    alone = zip(rows, val, streams, strict=True)
+    return [fitted for data, held, own in alone for fitted in _fit_stack(training, [data], [held], [own])]
 
 
-def _fit_stack(training: Training, rows: Sequence[Data], val: Data, streams: Sequence[Streams]) -> list[Fitted]:
+def _fit_stack(
+    training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]
+) -> list[Fitted]:
     bundles = [_build(training, own) for own in streams]
     stacked_params, stacked_buffers = stack_module_state(list(bundles))  # type: ignore[arg-type]
     params = {name: value.detach().requires_grad_() for name, value in stacked_params.items()}
@@ -99,7 +103,7 @@ def _batches(training: Training, rows: Sequence[Data], streams: Sequence[Streams
     """Yield, for every epoch, its batches ``[models, n, ...]``: order and draws come from each model's own streams."""
     orders = [own.generator("order") for own in streams]
     draws = [own.generator("draws") for own in streams]
-    x, y, z, w = (torch.stack([getattr(data, name) for data in rows]) for name in ("x", "y", "z", "w"))
+    x, y, z, w = _stacked(rows)
     models = torch.arange(len(rows))[:, None]
 
     def epoch() -> Iterator[Batch]:
@@ -110,6 +114,11 @@ def _batches(training: Training, rows: Sequence[Data], streams: Sequence[Streams
 
     while True:
         yield epoch()
+
+
+def _stacked(rows: Sequence[Data]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x, y, z, w = (torch.stack([getattr(data, name) for data in rows]) for name in ("x", "y", "z", "w"))
+    return x, y, z, w
 
 
 def _drawn(wanted: Sequence[Draw], x: Tensor, generators: Sequence[torch.Generator]) -> dict[str, Tensor]:
@@ -126,15 +135,13 @@ def _drawn(wanted: Sequence[Draw], x: Tensor, generators: Sequence[torch.Generat
     }
 
 
-def _validation_losses(problem: Problem, val: Data) -> Tensor:
+def _validation_losses(problem: Problem, val: Sequence[Data]) -> Tensor:
     """Return each model's mean cross-entropy on the validation rows, ``[models]``, whatever its training objective."""
 
     def plain(call: Call, frozen: Call, batch: Batch) -> Tensor:
         return cross_entropy(call(batch.x), batch.y, reduction="none")
 
-    models = len(problem.noise)
-    one = Batch(val.x, val.y, val.z, val.w, {})
-    batch = Batch(*(value.expand(models, *value.shape) for value in one[:4]), {})
+    batch = Batch(*_stacked(val), {})
     with torch.no_grad():
         return losses_of_stack(Problem(problem.skeleton, problem.params, problem.fixed, plain, ()), batch).mean(1)
 

@@ -115,8 +115,8 @@ class Fitted:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-Fit = Callable[["Training", Sequence[Data], Data, Sequence[Streams]], list[Fitted]]
-"""``fit(training, rows of each model, validation rows, streams of each model) -> one Fitted a model``."""
+Fit = Callable[["Training", Sequence[Data], Sequence[Data], Sequence[Streams]], list[Fitted]]
+"""``fit(training, rows of each model, validation rows of each, streams of each) -> one Fitted a model``."""
 
 
 @dataclass(frozen=True)

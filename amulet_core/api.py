@@ -1,0 +1,229 @@
+"""What a user calls: run a configuration, write a report again, run a component's checks."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from amulet_core.config import read, resolve
+from amulet_core.errors import RequestError
+from amulet_core.ground import lay_ground, load_data
+from amulet_core.interactions import entries
+from amulet_core.layout import layout_of
+from amulet_core.plan import Plan, plan
+from amulet_core.progress import shown_progress
+from amulet_core.provenance import provenance
+from amulet_core.registry import Registry, discover
+from amulet_core.request import Request
+from amulet_core.results import Cell, Column, Results, Row
+from amulet_core.run import Progress, run_plan
+from amulet_core.schema import DataSchema
+from amulet_core.tables import text_matrix, write_results
+
+QUICKSTART = Path(__file__).parent / "quickstart.yaml"
+
+
+def run(
+    config: Mapping[str, Any] | str | Path,
+    *,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> Results:
+    """Run a configuration (a mapping, or the path of a YAML or TOML file) and return its results.
+
+    With ``out``, results.csv, results.json, provenance.json and report.html are written into that folder. An
+    interrupted run (Ctrl-C) ends with the results of what was done until then.
+
+    Raises:
+        RequestError: with all problems of the request, before anything is run.
+    """
+    registry = registry or discover()
+    raw = dict(config) if isinstance(config, Mapping) else read(config, overrides)
+    request = resolve(raw, registry)
+    folder = _writable(Path(out), request) if out is not None else None
+    results = _run(request, registry)
+    if folder is not None:
+        write_results(results, folder)
+        results.report(folder / "report.html")
+    return results
+
+
+def run_config(path: str, *, out: str | None, overrides: Sequence[str]) -> int:
+    """Run a configuration file, print the matrix and where the report is; return the exit code."""
+    folder = Path(out) if out else Path(f"amulet-{Path(path).stem}")
+    return _told(run(path, out=folder, overrides=overrides), folder)
+
+
+def quickstart(*, out: str | None) -> int:
+    """Run the quickstart; return the exit code."""
+    folder = Path(out) if out else Path("amulet-quickstart")
+    return _told(run(QUICKSTART, out=folder), folder)
+
+
+def report(directory: str) -> int:
+    """Write report.html again from the results in a folder; return the exit code."""
+    from amulet_core.tables import read_results
+
+    print(f"Report: {read_results(directory).report(Path(directory) / 'report.html')}")
+    return 0
+
+
+def check(name: str) -> int:
+    """Run the checks that the components of this name ship; return the exit code (1: a check failed)."""
+    from amulet_core.checking import run_checks
+
+    return run_checks(name, discover())
+
+
+def _told(results: Results, folder: Path) -> int:
+    failed = [cell for cell in results.cells if cell.status == "failed"]
+    print(text_matrix(results))
+    done, seconds = results.provenance, results.provenance.seconds
+    print(f"{len(results.cells)} cells in {seconds:.0f} s, peak memory {done.peak_memory_mb / 1024:.1f} GB.")
+    for reason in dict.fromkeys(f"{cell.blame}: {cell.reason}" for cell in failed):
+        print(f"failed: {reason}", file=sys.stderr)
+    if not done.complete:
+        print("The run was interrupted: the report holds what was done until then.", file=sys.stderr)
+    print(f"Report: {folder / 'report.html'}")
+    return 1 if failed or not done.complete else 0
+
+
+def _writable(folder: Path, request: Request) -> Path:
+    """Make the output folder, and see that it can be written and holds no other run's results."""
+    probe = folder / ".amulet-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        raise RequestError(
+            f"the output folder {folder} cannot be written: {error.strerror or error}. Choose another with --out."
+        ) from error
+    earlier = folder / "results.json"
+    if earlier.exists():
+        try:
+            same = json.loads(earlier.read_text(encoding="utf-8")).get("config") == request.canonical()
+        except (OSError, ValueError, AttributeError):
+            same = False
+        if not same:
+            raise RequestError(
+                f"the output folder {folder} holds the results of another configuration: "
+                "choose another with --out, or remove it."
+            )
+    return folder
+
+
+def _run(request: Request, registry: Registry) -> Results:
+    started, clock = datetime.now(UTC), time.monotonic()
+    data = load_data(request)
+    todo = plan(request, data.schema)
+    layout = layout_of(request, data.schema)
+    ground = lay_ground(data, request, layout)
+    progress = Progress()
+    warnings = list(registry.notify("amulet_run_started", {"run": request.canonical()}))
+    complete = True
+    try:
+        with shown_progress(len(todo.jobs)) as show:
+
+            def advanced(done: int, total: int, label: str) -> None:
+                show(done, total, label)
+                warnings.extend(
+                    registry.notify("amulet_progress", {"done": done, "total": total, "label": label})
+                )
+
+            def finished_cell(cell: Cell) -> None:
+                warnings.extend(registry.notify("amulet_cell_finished", {"cell": cell.model_dump(mode="json")}))
+
+            executor = request.executor.entry.load()(request.executor.params)
+            run_plan(
+                todo,
+                ground,
+                executor,
+                progress,
+                threads=request.threads_per_job,
+                finished_cell=finished_cell,
+                advanced=advanced,
+            )
+    except KeyboardInterrupt:
+        complete = False
+    cells = tuple(progress.cells.get(index) or _not_done(todo, index) for index in range(len(todo.cells)))
+    results = Results(
+        name=request.name,
+        config=request.canonical(),
+        data=_described(request, data.schema, rows=len(data)),
+        seeds=tuple(range(request.seeds)),
+        design=request.data.design,
+        overlap=layout.overlap,
+        rows=tuple(
+            Row(label=row.label, kind=row.kind, chain=tuple(use.member() for use in row.chain))
+            for row in request.rows
+        ),
+        columns=_columns(request),
+        cells=cells,
+        entries=entries(request, cells, overlap=layout.overlap, classes=len(data.schema.classes)),
+        provenance=provenance(
+            request,
+            registry,
+            started=started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=time.monotonic() - clock,
+            complete=complete,
+            timings=progress.timings,
+            evidence=progress.evidence,
+            warnings=tuple(dict.fromkeys(warnings)),
+        ),
+    )
+    registry.notify("amulet_run_finished", {"results": results.model_dump(mode="json")})
+    return results
+
+
+def _not_done(todo: Plan, index: int) -> Cell:
+    planned = todo.cells[index]
+    return Cell(
+        row=planned.row,
+        risk=planned.risk,
+        attack=planned.attack,
+        control=planned.control,
+        seed=planned.seed,
+        status="skipped",
+        adversary=planned.adversary,
+        reason="the run was interrupted before",
+    )
+
+
+def _described(request: Request, schema: DataSchema, *, rows: int) -> dict[str, Any]:
+    component = request.dataset.entry.component
+    return {
+        "id": request.dataset.id,
+        "summary": component.summary,
+        "licence": getattr(component, "licence", ""),
+        "rows": rows,
+        "classes": list(schema.classes),
+        "features": schema.width,
+        "sensitive": {attribute.name: list(attribute.categories) for attribute in schema.sensitive},
+        "sizes": request.data.model_dump(mode="json"),
+    }
+
+
+def _columns(request: Request) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            risk=risk.game.risk,
+            title=risk.game.title,
+            threat=risk.threat.model_dump(mode="json"),
+            attacks=tuple(use.member() for use in risk.attacks),
+            controls=tuple(use.id for use in risk.attacks if getattr(use.entry.component, "control", False)),
+            metrics=tuple(use.member() for use in risk.metrics),
+            primary_metric=f"builtin/{risk.game.primary.metric}",
+            primary_value=risk.game.primary.value,
+            primary_label=risk.game.primary.label,
+            better=risk.game.primary.better,
+            margin=risk.game.primary.margin,
+        )
+        for risk in request.risks
+    )
+

@@ -1,0 +1,68 @@
+"""The ground a run stands on: the rows, who gets which, and which models train on which half. A function of the request."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from amulet_core.data import Data, checked
+from amulet_core.errors import RequestError, cause_of
+from amulet_core.layout import Layout, Place
+from amulet_core.recipes import ComponentFailure, blamed
+from amulet_core.request import Request
+from amulet_core.splits import Block, SplitSizes, blocks, deduplicated, halves, positions
+from amulet_core.streams import seed_of
+
+
+@dataclass(frozen=True)
+class Ground:
+    """All rows without duplicates, and the blocks drawn from them; ``members[b]`` is bool ``[models, pool]``."""
+
+    data: Data
+    blocks: tuple[Block, ...]
+    members: tuple[Tensor, ...]
+
+    def rows(self, ids: Tensor) -> Data:
+        """Return the rows of these ids, in their order."""
+        return self.data.take(positions(self.data, ids))
+
+    def training_rows(self, place: Place) -> Data:
+        """Return the rows handed to the recipe of one model."""
+        return self.rows(self.blocks[place.block].pool[self.members[place.block][place.index]])
+
+
+def lay_ground(data: Data, request: Request, layout: Layout) -> Ground:
+    """Draw the blocks, and say which model trains on which half of its pool; ``data`` are free of duplicates.
+
+    Raises:
+        RequestError: if the rows do not suffice.
+    """
+    sizes = SplitSizes(train=request.data.train, val=request.data.val, test=request.data.test, aux=request.data.aux)
+    drawn = blocks(data, sizes=sizes, blocks=layout.blocks, seed=request.root_seed)
+    members = [
+        halves(
+            block.pool,
+            data.y[positions(data, block.pool)],
+            pairs=layout.pairs,
+            seed=seed_of("halves", request.root_seed, number),
+        )
+        for number, block in enumerate(drawn)
+    ]
+    return Ground(data, drawn, tuple(members))
+
+
+def load_data(request: Request) -> Data:
+    """Load all rows of the request's data set, without exact duplicates.
+
+    Raises:
+        RequestError: if it cannot be loaded or breaks a rule.
+    """
+    use = request.dataset
+    try:
+        data: Data = blamed(use.id, lambda: use.entry.load()(use.params), ("data", request.root_seed))
+        return deduplicated(checked(data, whose=use.id))
+    except ComponentFailure as failure:
+        if isinstance(failure.cause, RequestError):
+            raise failure.cause from failure
+        raise RequestError(f"dataset: {use.id} cannot be loaded: {cause_of(failure.cause)}") from failure
+    except ValueError as error:
+        raise RequestError(f"dataset: {error}") from error

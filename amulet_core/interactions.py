@@ -1,0 +1,179 @@
+"""From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, published knowledge."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from amulet_core.published.tables import expected
+from amulet_core.request import Request, RiskPlan, RowPlan, defense_of
+from amulet_core.results import NONE, Cell, Effect, Entry, Expected
+from amulet_core.scores import Value
+from amulet_core.statistics.interval import Interval
+from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
+from amulet_core.vocabulary import UTILITY, Better
+
+CHANCE_MARGIN = 0.05
+"""A model whose balanced accuracy is within this of chance is degenerate: its other risks say nothing."""
+
+Cells = Mapping[tuple[str, str], Sequence[Cell]]
+
+
+def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes: int) -> tuple[Entry, ...]:
+    """Return the entries of the matrix, risk by risk, in the rows' order.
+
+    ``overlap`` is Nadeau and Bengio's correction term; ``classes`` the number of classes (for chance).
+    """
+    by_entry: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        by_entry.setdefault((cell.row, cell.risk), []).append(cell)
+    degenerate = {row.label: _degenerate(by_entry, row.label, classes) for row in request.rows}
+    return tuple(
+        entry for risk in request.risks for entry in _column(request, risk, by_entry, degenerate, overlap)
+    )
+
+
+def primary_values(cells: Sequence[Cell], risk: RiskPlan) -> dict[int, float]:
+    """Return a risk's primary value by seed: the worst for the defender over all attacks that are no controls.
+
+    A seed on which any attack failed has no value: the worst of the others would be a worst of something else.
+    """
+    failed = {cell.seed for cell in cells if cell.status == "failed" and not cell.control}
+    found: dict[int, list[float]] = {}
+    for cell in cells:
+        value = _primary(cell, risk)
+        if not cell.control and cell.seed not in failed and value is not None:
+            found.setdefault(cell.seed, []).append(value)
+    worst = min if risk.game.primary.better == "higher" else max
+    return {seed: worst(values) for seed, values in sorted(found.items())}
+
+
+def _primary(cell: Cell, risk: RiskPlan) -> float | None:
+    primary = risk.game.primary
+    for measured in cell.measured:
+        if measured.metric == f"builtin/{primary.metric}":
+            for value in measured.scores.values:
+                if value.name == primary.value and isinstance(value, Value):
+                    return value.estimate
+    return None
+
+
+def _column(
+    request: Request, risk: RiskPlan, by_entry: Cells, degenerate: Mapping[str, str], overlap: float
+) -> list[Entry]:
+    values = {row.label: primary_values(by_entry.get((row.label, risk.game.risk), ()), risk) for row in request.rows}
+    baseline = values[NONE]
+    pairs = {
+        row.label: {seed: value - baseline[seed] for seed, value in values[row.label].items() if seed in baseline}
+        for row in request.rows
+        if row.label != NONE
+    }
+    ignore_degenerate = risk.game.risk == UTILITY
+    column = [
+        Differences(label, tuple(by_seed.values()), "" if ignore_degenerate else degenerate[label])
+        for label, by_seed in pairs.items()
+        if by_seed
+    ]
+    primary = risk.game.primary
+    findings = {
+        finding.defense: finding
+        for finding in verdicts(column, margin=primary.margin, better=primary.better, overlap=overlap)
+    }
+    means = {one.defense: sum(one.values) / len(one.values) for one in column}
+    result = []
+    for row in request.rows:
+        cells = by_entry.get((row.label, risk.game.risk), ())
+        warnings = _warnings(cells, risk)
+        finding = findings.get(row.label)
+        effect = _effect(finding, means[row.label], len(pairs[row.label]), warnings) if finding else None
+        own = values[row.label]
+        result.append(
+            Entry(
+                row=row.label,
+                risk=risk.game.risk,
+                values=tuple(own.items()),
+                mean=sum(own.values()) / len(own) if own else None,
+                effect=effect,
+                expected=_expected(row, risk),
+                degenerate=degenerate[row.label],
+                warnings=warnings,
+                missing=_missing(row, own, effect, cells),
+            )
+        )
+    return result
+
+
+def _effect(
+    finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]
+) -> Effect:
+    match finding:
+        case NoEstimate():
+            return Effect(difference=mean, seeds=seeds, verdict=finding.verdict, verdict_reason=finding.reason)
+        case EstimateOnly():
+            return Effect(
+                difference=mean,
+                seeds=seeds,
+                verdict=finding.verdict,
+                verdict_reason=finding.reason,
+                **_limits(finding.interval),
+            )
+    blocked = bool(warnings) and finding.verdict == "risk down"
+    return Effect(
+        difference=mean,
+        seeds=seeds,
+        verdict="blocked" if blocked else finding.verdict,
+        verdict_reason=f"a warning stands against it: {warnings[0]}" if blocked else "",
+        p=finding.p,
+        p_adjusted=finding.p_adjusted,
+        p_equivalence=finding.p_equivalence,
+        **_limits(finding.interval),
+    )
+
+
+def _limits(interval: Interval) -> dict[str, float]:
+    return {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def _degenerate(by_entry: Cells, row: str, classes: int) -> str:
+    found = [
+        value.estimate
+        for cell in by_entry.get((row, UTILITY), ())
+        for measured in cell.measured
+        for value in measured.scores.values
+        if value.name == "balanced_accuracy" and isinstance(value, Value)
+    ]
+    mean = sum(found) / len(found) if found else 1.0
+    if mean > 1 / classes + CHANCE_MARGIN:
+        return ""
+    return f"balanced accuracy {mean:.3f} is near chance ({1 / classes:.3f}): a model that knows nothing has nothing to lose"
+
+
+def _warnings(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
+    texts = dict.fromkeys(text for cell in cells for text in cell.warnings)
+    return (*texts, *_control_wins(cells, risk))
+
+
+def _control_wins(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
+    """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they are broken."""
+    control = {cell.seed: value for cell in cells if cell.control and (value := _primary(cell, risk)) is not None}
+    attacked = primary_values(cells, risk)
+    both = [seed for seed in control if seed in attacked]
+    beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
+    if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":
+        return ()
+    return (f"the control does more harm than the attacks on {len(beaten)} of {len(both)} seeds: gradients may be masked",)
+
+
+def _better_for_attacker(one: float, other: float, better: Better) -> bool:
+    return one < other if better == "higher" else one > other
+
+
+def _expected(row: RowPlan, risk: RiskPlan) -> tuple[Expected, ...]:
+    found = [expected(defense_of(use).sok, risk.game.sok) for use in row.chain]
+    return tuple(one for one in found if one is not None)
+
+
+def _missing(row: RowPlan, values: Mapping[int, float], effect: Effect | None, cells: Sequence[Cell]) -> str:
+    reasons = list(dict.fromkeys(f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok" and not cell.control))
+    if not values:
+        return "; ".join(reasons) or "not measured: the run ended before"
+    if effect is None and row.kind != "none":
+        return 'nothing to compare with: the row "none" has no value for the same seeds'
+    return ""

@@ -1,0 +1,80 @@
+"""Jobs: the units of work, and what each is a function of. Equal jobs have equal keys. Light: nothing is performed here."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from amulet_core.layout import Place
+from amulet_core.request import RiskPlan, Use
+from amulet_core.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that determines a trained model but its rows and its seed."""
+
+    model: Use
+    chain: tuple[Use, ...]
+    settings: TrainingSettings
+
+
+@dataclass(frozen=True)
+class FitWork:
+    """Train the models of these places by a recipe; ``placebo`` gives them other random streams."""
+
+    recipe: Recipe
+    places: tuple[Place, ...]
+    placebo: bool
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class BankWork:
+    """Compute the logits of all models of one fit on the pool and the aux rows of their blocks."""
+
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class AttackWork:
+    """Play one game once: one victim, one attack (or none, where the game has none), all metrics."""
+
+    recipe: Recipe
+    risk: RiskPlan
+    attack: Use | None
+    seed: int
+    root_seed: int
+    victim: Place
+    shadows: tuple[Place, ...]
+    adaptive: bool
+
+
+@dataclass(frozen=True)
+class WorstWork:
+    """Join the results of several attacks of one risk, and measure the worst case."""
+
+    risk: RiskPlan
+    root_seed: int
+    seed: int
+
+
+Work = FitWork | BankWork | AttackWork | WorstWork
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit of work: ``spec`` is JSON and says all that it is a function of, ``needs`` are the keys of earlier jobs."""
+
+    work: Work
+    label: str
+    spec: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Return the content hash of the job: its kind, its spec and the keys of what it needs."""
+        text = json.dumps([type(self.work).__name__, self.spec, self.needs], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,74 @@
+"""Which models a run trains on which half of which rows. Light: a function of the request's numbers alone."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from amulet_core.request import Request, Use, attack_of
+from amulet_core.schema import DataSchema
+
+
+class Place(NamedTuple):
+    """A model's place: models ``2p`` and ``2p + 1`` of a block train on complementary halves of its pool."""
+
+    block: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The blocks of rows, and the pairs of complementary models on each.
+
+    ``crossed``: one block; each seed's victim is the first model of a pair of its own, and the models of the other
+    pairs are its shadow models. ``disjoint``: a block for each seed, with the victim and shadow models of its own.
+    """
+
+    design: Literal["crossed", "disjoint"]
+    seeds: int
+    shadow_models: int
+
+    @property
+    def blocks(self) -> int:
+        """Count the blocks of rows."""
+        return 1 if self.design == "crossed" else self.seeds
+
+    @property
+    def pairs(self) -> int:
+        """Count the pairs of complementary models of a block."""
+        lab = self.shadow_models // 2 + 1
+        return max(self.seeds, lab) if self.design == "crossed" else lab
+
+    @property
+    def overlap(self) -> float:
+        """Return how many rows are held out for each training row of a shared block: Nadeau and Bengio's n2 / n1."""
+        return 1.0 if self.design == "crossed" else 0.0
+
+    def victim(self, seed: int) -> Place:
+        """Return the victim of a seed."""
+        return Place(0, 2 * seed) if self.design == "crossed" else Place(seed, 0)
+
+    def shadows(self, seed: int) -> tuple[Place, ...]:
+        """Return the shadow models of a seed's victim: complementary pairs, so that each candidate is IN for half.
+
+        The victim's own partner is left out: its rows would tell exactly which are the victim's.
+        """
+        victim = self.victim(seed)
+        others = [(victim.index // 2 + step) % self.pairs for step in range(1, self.pairs)]
+        chosen = others[: self.shadow_models // 2]
+        return tuple(Place(victim.block, 2 * pair + side) for pair in chosen for side in (0, 1))
+
+    def places(self) -> tuple[Place, ...]:
+        """Return all models to train, each once, in order."""
+        seeds = range(self.seeds)
+        return tuple(sorted({place for seed in seeds for place in (self.victim(seed), *self.shadows(seed))}))
+
+
+def layout_of(request: Request, schema: DataSchema) -> Layout:
+    """Return the layout that serves the attack with the largest need for shadow models."""
+    uses = [use for risk in request.risks for use in risk.attacks]
+    return Layout(request.data.design, request.seeds, max((wanted(use, schema) for use in uses), default=0))
+
+
+def wanted(attack: Use | None, schema: DataSchema) -> int:
+    """Count the shadow models that an attack asks for."""
+    needs = attack_of(attack).needs(attack.params, schema) if attack else ()
+    return max((lab.models for lab in needs), default=0)

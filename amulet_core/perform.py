@@ -1,0 +1,165 @@
+"""Performing jobs: training, asking models, playing games, measuring."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amulet_core.components import Metric
+from amulet_core.data import Data
+from amulet_core.games.contest import Bank, Contest
+from amulet_core.ground import Ground
+from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, WorstWork
+from amulet_core.layout import Place
+from amulet_core.recipes import ComponentFailure, blamed, deployed, fit_recipe
+from amulet_core.request import RiskPlan, Use, attack_of
+from amulet_core.results import Measured
+from amulet_core.scores import Scores
+from amulet_core.training.values import Fitted, Streams
+from amulet_core.victims import logits_of
+
+
+@dataclass(frozen=True)
+class FitOutput:
+    """The models of a fit by place."""
+
+    fitted: Mapping[Place, Fitted]
+
+
+@dataclass(frozen=True)
+class BankOutput:
+    """Logits by place: of the pool ``[pool, classes]`` and of aux ``[aux, classes]``."""
+
+    logits: Mapping[Place, tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class PlayOutput:
+    """A game's result, and what its metrics say of it."""
+
+    result: Any
+    measured: tuple[Measured, ...]
+    warnings: tuple[str, ...]
+
+
+def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) -> Any:
+    """Do a job's work on the outputs of what it needs, with a fixed number of threads.
+
+    Raises:
+        ComponentFailure: blaming the component at fault.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        match job.work:
+            case FitWork():
+                return _fit(job.work, ground)
+            case BankWork():
+                return _bank(job.work, inputs, ground)
+            case AttackWork():
+                return _attack(job.work, inputs, ground)
+            case WorstWork():
+                return _worst(job.work, inputs)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fit(work: FitWork, ground: Ground) -> FitOutput:
+    kind = ("placebo",) if work.placebo else ()
+    streams = [Streams(("train", work.root_seed, *kind, place.block, place.index)) for place in work.places]
+    rows = [ground.training_rows(place) for place in work.places]
+    val = [ground.rows(ground.blocks[place.block].val) for place in work.places]
+    fitted = fit_recipe(work.recipe, rows, val, streams)
+    return FitOutput(dict(zip(work.places, fitted, strict=True)))
+
+
+def _bank(work: BankWork, inputs: Sequence[Any], ground: Ground) -> BankOutput:
+    (fit,) = inputs
+    logits = {}
+    for place, fitted in fit.fitted.items():
+        block, model = ground.blocks[place.block], deployed(work.recipe, fitted.model)
+        logits[place] = (logits_of(model, ground.rows(block.pool).x), logits_of(model, ground.rows(block.aux).x))
+    return BankOutput(logits)
+
+
+def _attack(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> PlayOutput:
+    contest = _contest(work, inputs, ground)
+    game = import_module(work.risk.game.module)
+    draws = (*contest.draws, work.risk.game.risk)
+    if work.attack is None:
+        result = game.behave(contest, work.risk.threat)
+    else:
+        use = work.attack
+        view = game.view(contest, work.risk.threat, attack_of(use).access)
+        attack = use.entry.load()
+        answer = blamed(use.id, lambda: attack(view, use.params), draws)
+        result = blamed(use.id, lambda: game.judge(contest, view, answer, work.risk.threat), draws)
+    return _measured(work.risk, result, draws)
+
+
+def _worst(work: WorstWork, inputs: Sequence[Any]) -> PlayOutput:
+    game = import_module(work.risk.game.module)
+    return _measured(work.risk, game.worst([played.result for played in inputs]), ("draws", work.root_seed, work.seed))
+
+
+def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest:
+    fits = {
+        place: fitted for output in inputs if isinstance(output, FitOutput) for place, fitted in output.fitted.items()
+    }
+    banks = {
+        place: logits for output in inputs if isinstance(output, BankOutput) for place, logits in output.logits.items()
+    }
+    block = ground.blocks[work.victim.block]
+    members = ground.members[work.victim.block]
+    victim = fits[work.victim].model
+    return Contest(
+        model=deployed(work.recipe, victim),
+        beneath=victim,
+        pool=ground.rows(block.pool),
+        member=members[work.victim.index],
+        test=ground.rows(block.test),
+        aux=ground.rows(block.aux),
+        bank=_bank_of(work, banks, members, ground.data, (len(block.pool), len(block.aux))),
+        draws=("draws", work.root_seed, work.seed),
+    )
+
+
+def _bank_of(
+    work: AttackWork, banks: Mapping[Place, tuple[Tensor, Tensor]], members: Tensor, data: Data, sizes: tuple[int, int]
+) -> Bank:
+    classes = len(data.schema.classes)
+    if not work.shadows:
+        pool, aux = sizes
+        nothing = torch.zeros(0, pool, dtype=torch.bool)
+        return Bank(torch.zeros(0, pool, classes), nothing, torch.zeros(0, aux, classes), work.adaptive)
+    return Bank(
+        pool=torch.stack([banks[place][0] for place in work.shadows]),
+        members=members[torch.tensor([place.index for place in work.shadows])],
+        population=torch.stack([banks[place][1] for place in work.shadows]),
+        adaptive=work.adaptive,
+    )
+
+
+def _measured(risk: RiskPlan, result: Any, draws: tuple[str | int, ...]) -> PlayOutput:
+    measured = []
+    for use in risk.metrics:
+        metric = use.entry.load()
+        scores = blamed(use.id, lambda metric=metric, use=use: metric(result, use.params), draws)
+        measured.append(Measured(metric=use.id, scores=_declared(use, scores)))
+    return PlayOutput(result, tuple(measured), tuple(getattr(result, "warnings", ())))
+
+
+def _declared(use: Use, scores: Any) -> Scores:
+    component = use.entry.component
+    declared = {measure.name for measure in component.measures} if isinstance(component, Metric) else set()
+    if not isinstance(scores, Scores):
+        raise ComponentFailure(use.id, TypeError(f"it returned {type(scores).__name__}, expected Scores"))
+    given = {value.name for value in scores.values}
+    if given != declared:
+        raise ComponentFailure(
+            use.id, ValueError(f"it gave the values {sorted(given)}, but its descriptor declares {sorted(declared)}")
+        )
+    return scores

@@ -1,0 +1,101 @@
+"""The report as one self-contained page: it asks for nothing outside its own file and reads well without JavaScript."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from amulet_core.published.tables import factors
+from amulet_core.report.matrix import claim, grid
+from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, warned
+from amulet_core.report.sections import sections
+from amulet_core.report.summary import summary
+from amulet_core.report.words import LOOKS, UTILITY_LOOKS, effect_interval, look, signed
+from amulet_core.results import Effect, Expected, Results
+from amulet_core.vocabulary import UTILITY
+from amulet_core.writing import replace_text
+
+
+def write(results: Results, path: Path) -> Path:
+    """Write the report to ``path`` and return it; a reader of the old file never sees half of the new one.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    return replace_text(path, render(results))
+
+
+def render(results: Results) -> str:
+    """Return the report as HTML. All texts of others are escaped; the style sheet is part of the page."""
+    environment = Environment(
+        loader=PackageLoader("amulet_core.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = files("amulet_core.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html.j2").render(
+        style=Markup(style),
+        results=results,
+        provenance=results.provenance,
+        summary=summary(results),
+        grid=grid(results),
+        looks=tuple(LOOKS.values()),
+        utility_looks=tuple(UTILITY_LOOKS.values()),
+        utility=UTILITY,
+        published=tuple(_published(results)),
+        sections=sections(results),
+        failed=sum(cell.status == "failed" for cell in results.cells),
+        skipped=sum(cell.status == "skipped" for cell in results.cells),
+        problems=problems(results),
+        warned=warned(results),
+        placebo=tuple(_placebo(results)),
+        levels=_levels(results),
+        used=used(results),
+        evidence={row: flat(found) for row, found in results.provenance.evidence.items()},
+        data=flat(results.data),
+        timings=slowest(results.provenance.timings),
+        config=as_yaml(results.config),
+        flat=flat,
+    )
+
+
+def _published(results: Results) -> Iterator[tuple[str, str, Expected, str, str, str, str]]:
+    """Yield, for each published statement: row, risk, statement, its words, its factors, measured effect, verdict."""
+    names = factors()
+    evidence = {"T": "theory", "E": "experiment", "C": "conjecture"}
+    titles = {column.risk: column.title for column in results.columns}
+    for entry in results.entries:
+        for expected in entry.expected:
+            said = "; ".join(
+                f"{names[factor].name if factor in names else factor} "
+                f"({', '.join(evidence.get(letter, letter) for letter in letters)})"
+                for factor, letters in expected.factors
+            )
+            effect = entry.effect
+            measured = f"{signed(effect.difference)} {effect_interval(effect)}".strip() if effect else "not measured"
+            verdict = f"{(shown := look(effect.verdict, entry.risk)).sign} {shown.word}" if effect else ""
+            words = claim(expected, named=False).text
+            yield entry.row, titles.get(entry.risk, entry.risk), expected, words, said, measured, verdict
+
+
+def _placebo(results: Results) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the placebo's change in each column: title, label, change, interval."""
+    placebos = {row.label for row in results.rows if row.kind == "placebo"}
+    for column in results.columns:
+        for entry in results.entries:
+            if entry.row in placebos and entry.risk == column.risk and entry.effect:
+                yield column.title, column.primary_label, signed(entry.effect.difference), effect_interval(entry.effect)
+
+
+def _levels(results: Results) -> str:
+    """Return the range of levels that the intervals carry, or nothing where there are no intervals."""
+    effects: list[Effect] = [entry.effect for entry in results.entries if entry.effect]
+    levels = sorted(effect.level for effect in effects if effect.level is not None)
+    if not levels:
+        return ""
+    low, high = f"{levels[0]:.2%}", f"{levels[-1]:.2%}"
+    return low if low == high else f"{low} to {high}"

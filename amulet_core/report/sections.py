@@ -1,0 +1,195 @@
+"""The sections of the report, one a risk: the primary value by row, every attack beside its control, and the details."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from amulet_core.report.charts import Change, effects
+from amulet_core.report.details import Pictures, pictures
+from amulet_core.report.words import Look, effect_interval, look, number, signed
+from amulet_core.results import Cell, Column, Entry, Results
+from amulet_core.scores import Value, Withheld
+
+
+@dataclass(frozen=True)
+class PrimaryLine:
+    """One row's primary value: in each seed of the run (empty where not measured), on average, and what follows."""
+
+    label: str
+    by_seed: tuple[str, ...]
+    mean: str
+    effect: str
+    interval: str
+    level: str
+    p: str
+    look: Look | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of one attack: a number and what stands behind it, or the reason why there is none."""
+
+    text: str
+    span: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AttackLine:
+    """One attack (or control) against one row; ``seed`` is empty where seeds are averaged."""
+
+    attack: str
+    control: bool
+    adversary: str
+    seed: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class RowDetails:
+    """All that is known of one row and one risk: values by attack, values by attack and seed, and pictures."""
+
+    label: str
+    averaged: tuple[AttackLine, ...]
+    by_seed: tuple[AttackLine, ...]
+    pictures: Pictures
+
+
+@dataclass(frozen=True)
+class RiskSection:
+    """One risk: its primary values, the chart of its effects, and each row's details."""
+
+    anchor: str
+    column: Column
+    primary: tuple[PrimaryLine, ...]
+    chart: Markup | None
+    values: tuple[str, ...]
+    methods: tuple[tuple[str, str], ...]
+    rows: tuple[RowDetails, ...]
+
+
+def sections(results: Results) -> tuple[RiskSection, ...]:
+    """Return the sections, in the order of the columns."""
+    by_square: dict[tuple[str, str], list[Cell]] = {}
+    for cell in results.cells:
+        by_square.setdefault((cell.risk, cell.row), []).append(cell)
+    return tuple(
+        _section(results, column, f"risk-{index}", {row: cells for (risk, row), cells in by_square.items() if risk == column.risk})
+        for index, column in enumerate(results.columns, start=1)
+    )
+
+
+def _section(results: Results, column: Column, anchor: str, by_row: dict[str, list[Cell]]) -> RiskSection:
+    entries = {entry.row: entry for entry in results.entries if entry.risk == column.risk}
+    cells = [cell for each in by_row.values() for cell in each]
+    keys = tuple(dict.fromkeys((m.metric, v.name) for cell in cells for m in cell.measured for v in m.scores.values))
+    return RiskSection(
+        anchor=anchor,
+        column=column,
+        primary=tuple(
+            _primary(row.label, entries[row.label], results.seeds, column) for row in results.rows if row.label in entries
+        ),
+        chart=_chart(results, column, entries),
+        values=tuple(_plain(name) for _, name in keys),
+        methods=tuple(_methods(cells)),
+        rows=tuple(_details(row.label, by_row[row.label], keys) for row in results.rows if row.label in by_row),
+    )
+
+
+def _primary(label: str, entry: Entry, seeds: Sequence[int], column: Column) -> PrimaryLine:
+    values, effect = dict(entry.values), entry.effect
+    return PrimaryLine(
+        label=label,
+        by_seed=tuple(number(values[seed]) if seed in values else "" for seed in seeds),
+        mean="" if entry.mean is None else number(entry.mean),
+        effect=signed(effect.difference) if effect else "",
+        interval=effect_interval(effect) if effect else "",
+        level=f"{effect.level:.2%}" if effect and effect.level is not None else "",
+        p=number(effect.p_adjusted) if effect and effect.p_adjusted is not None else "",
+        look=look(effect.verdict, column.risk) if effect else None,
+        reason=entry.missing or (effect.verdict_reason if effect else ""),
+    )
+
+
+def _chart(results: Results, column: Column, entries: dict[str, Entry]) -> Markup | None:
+    base = {seed: value for row in results.rows if row.kind == "none" for seed, value in _values(entries, row.label)}
+    changes = [
+        Change(
+            name=row.label,
+            differences=tuple(value - base[seed] for seed, value in entry.values if seed in base),
+            mean=entry.effect.difference,
+            low=entry.effect.low,
+            high=entry.effect.high,
+            colour=look(entry.effect.verdict, column.risk).colour,
+        )
+        for row in results.rows
+        if (entry := entries.get(row.label)) is not None and entry.effect is not None
+    ]
+    title = f"{column.title}: change of {column.primary_label} against none"
+    return effects(changes, title=title, margin=column.margin, better=column.better) if changes else None
+
+
+def _values(entries: dict[str, Entry], label: str) -> tuple[tuple[int, float], ...]:
+    return entries[label].values if label in entries else ()
+
+
+def _details(label: str, cells: Sequence[Cell], keys: Sequence[tuple[str, str]]) -> RowDetails:
+    attacks: dict[str, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: (cell.control, cell.seed)):
+        attacks.setdefault(cell.attack, []).append(cell)
+    return RowDetails(
+        label=label,
+        averaged=tuple(_line(each, keys, seed="") for each in attacks.values()),
+        by_seed=tuple(_line([cell], keys, seed=str(cell.seed)) for each in attacks.values() for cell in each),
+        pictures=pictures(cells, row=label),
+    )
+
+
+def _line(cells: Sequence[Cell], keys: Sequence[tuple[str, str]], *, seed: str) -> AttackLine:
+    first = cells[0]
+    adversaries = dict.fromkeys(cell.adversary for cell in cells if cell.adversary)
+    figures = tuple(_figure(cells, key, alone=bool(seed)) for key in keys)
+    return AttackLine(first.attack or "the model's own behavior", first.control, ", ".join(adversaries), seed, figures)
+
+
+def _figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figure:
+    found = [value for cell in cells for value in _found(cell, key)]
+    values = [value for value in found if isinstance(value, Value)]
+    withheld = dict.fromkeys(value.reason for value in found if isinstance(value, Withheld))
+    if not values:
+        reasons = [*withheld] or [f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok"][:1]
+        return Figure("", "", "; ".join(reasons) or "not given")
+    numbers = [value.estimate for value in values]
+    if alone:
+        low, high = values[0].low, values[0].high
+        span = "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    else:
+        span = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
+    part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
+    return Figure(number(sum(numbers) / len(numbers)), span, part)
+
+
+def _found(cell: Cell, key: tuple[str, str]) -> Iterator[Value | Withheld]:
+    for measured in cell.measured:
+        if measured.metric == key[0]:
+            yield from (value for value in measured.scores.values if value.name == key[1])
+
+
+def _methods(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
+    """Say, for each value, how its interval was made, and what it would be if there were nothing to find."""
+    said: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for measured in cell.measured:
+            for value in measured.scores.values:
+                if isinstance(value, Value):
+                    said.setdefault(value.name, {})[value.method] = None
+                    if value.null and len(said[value.name]) < 3:
+                        said[value.name][f"with nothing to find: {value.null}"] = None
+    for name, methods in said.items():
+        yield _plain(name), "; ".join(methods)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,121 @@
+"""The summary in plain language: what each defense did to which risk, and no more than the verdicts support."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from amulet_core.report.words import LOOKS, count, listing, signed
+from amulet_core.results import PLACEBO, Effect, Results
+from amulet_core.vocabulary import UTILITY
+
+Found = tuple[str, str, Effect]
+"""A column's title within a sentence, its primary value's label, and the effect on it."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An opening of a few sentences, one sentence a defense, and what the placebo row did."""
+
+    opening: str
+    defenses: tuple[tuple[str, str], ...]
+    placebo: str
+
+
+def summary(results: Results) -> Summary:
+    """Return the summary of a run."""
+    defenses = [row.label for row in results.rows if row.kind == "defense"]
+    return Summary(
+        opening=_opening(results, defenses),
+        defenses=tuple((label, _sentence(results, label)) for label in defenses),
+        placebo=_placebo(results),
+    )
+
+
+def effects(results: Results, label: str) -> tuple[Found, ...]:
+    """Return a row's effects in the order of the columns, utility among them."""
+    found = {entry.risk: entry.effect for entry in results.entries if entry.row == label}
+    return tuple(
+        (column.risk if column.risk == UTILITY else _inside(column.title), column.primary_label, effect)
+        for column in results.columns
+        if (effect := found.get(column.risk)) is not None
+    )
+
+
+def _opening(results: Results, defenses: Sequence[str]) -> str:
+    verdicts = [
+        effect.verdict for label in defenses for title, _, effect in effects(results, label) if title != UTILITY
+    ]
+    counts = {verdict: verdicts.count(verdict) for verdict in LOOKS}
+    said = [
+        f"{counts['risk up']} {'shows' if counts['risk up'] == 1 else 'show'} risk up",
+        f"{counts['risk down']} risk down",
+        f"{counts['no change']} no change beyond the margin",
+        f"{counts['inconclusive']} inconclusive",
+    ]
+    without = len(verdicts) - sum(counts[verdict] for verdict in ("risk up", "risk down", "no change", "inconclusive"))
+    said += [f"{without} without a verdict"] if without else []
+    risks = [_inside(column.title) for column in results.columns if column.risk != UTILITY]
+    data = results.data.get("id", "the data")
+    comparisons = f"Of {count(len(verdicts), 'comparison')}, {listing(said)}." if verdicts else "Nothing could be compared."
+    return (
+        f"{count(len(defenses), 'defense row')} compared with the undefended model on {data}, "
+        f"over {count(len(results.seeds), 'seed')}, for {listing(risks) if risks else 'no risk'}. {comparisons}"
+    )
+
+
+def _sentence(results: Results, label: str) -> str:
+    found = effects(results, label)
+    missing = [
+        _inside(column.title) for column in results.columns if _inside(column.title) not in {title for title, _, _ in found}
+    ]
+    parts = [*_clauses(found)]
+    said = f"{listing(parts)}." if parts else "no verdict."
+    rest = [
+        *_others(found, "inconclusive", "Inconclusive for"),
+        *_others(found, "degenerate", "Degenerate, hence no verdict, for"),
+        *_others(found, "blocked", "Verdict blocked for"),
+        *_others(found, "too few seeds", "Too few seeds for a verdict on"),
+        *([f"Not measured: {listing(missing)}."] if missing else []),
+    ]
+    return " ".join([said, *rest])
+
+
+def _clauses(found: Sequence[Found]) -> Iterator[str]:
+    for verdict, verb in (("risk up", "raised"), ("risk down", "lowered")):
+        named = [_changed(each) for each in found if each[2].verdict == verdict and each[0] != UTILITY]
+        if named:
+            yield f"{verb} the {'risk' if len(named) == 1 else 'risks'} of {listing(named)}"
+    same = [title for title, _, effect in found if effect.verdict == "no change"]
+    if same:
+        yield f"left {listing(same)} within the margin"
+    for verdict, verb in (("risk up", "cost"), ("risk down", "added")):
+        yield from (f"{verb} {_changed(each)}" for each in found if each[2].verdict == verdict and each[0] == UTILITY)
+
+
+def _others(found: Sequence[Found], verdict: str, words: str) -> Iterator[str]:
+    named = [title for title, _, effect in found if effect.verdict == verdict]
+    if named:
+        yield f"{words} {listing(named)}."
+
+
+def _placebo(results: Results) -> str:
+    labels = [row.label for row in results.rows if row.kind == PLACEBO]
+    found = [each for label in labels for each in effects(results, label)]
+    if not found:
+        return "No placebo row was measured, so the noise floor is unknown."
+    judged = [each for each in found if each[2].verdict in ("risk up", "risk down")]
+    if judged:
+        return (
+            f"The placebo row, which differs from none by nothing but the training seed, got a verdict for "
+            f"{listing([_changed(each) for each in judged])}: read the verdicts of these columns with caution."
+        )
+    return "The placebo row, which differs from none by nothing but the training seed, got no verdict of a change."
+
+
+def _changed(found: Found) -> str:
+    title, label, effect = found
+    return f"{title} ({label} {signed(effect.difference)})"
+
+
+def _inside(title: str) -> str:
+    """Return a title as it stands within a sentence; an abbreviation keeps its capitals."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]

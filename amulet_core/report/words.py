@@ -1,0 +1,83 @@
+"""The words, signs and number formats that the report and the terminal share, so that both say the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from amulet_core.results import Effect
+from amulet_core.vocabulary import UTILITY
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a verdict is shown: a sign, a word, the name of its colour, and what it means."""
+
+    sign: str
+    word: str
+    colour: str
+    meaning: str
+
+
+LOOKS: Final[Mapping[str, Look]] = {
+    "risk up": Look("▲", "risk up", "up", "the defense makes the risk larger; chance alone is an unlikely cause"),
+    "risk down": Look("▼", "risk down", "down", "the defense makes the risk smaller; chance alone is an unlikely cause"),
+    "no change": Look("=", "no change", "same", "no change larger than the column's margin (two one-sided tests)"),
+    "inconclusive": Look("?", "inconclusive", "open", "the seeds decide neither for a change nor against one"),
+    "degenerate": Look("~", "degenerate", "weak", "the model is near a constant one: its risks say nothing"),
+    "too few seeds": Look("·", "too few seeds", "open", "estimates only: a verdict needs more seeds"),
+    "blocked": Look("!", "blocked", "weak", "a warning stands against the verdict, so none is given"),
+}
+UTILITY_LOOKS: Final[Mapping[str, Look]] = {
+    "risk up": Look("▼", "utility down", "up", "the defense costs utility; chance alone is an unlikely cause"),
+    "risk down": Look("▲", "utility up", "down", "the defense adds utility; chance alone is an unlikely cause"),
+}
+
+
+def look(verdict: str, risk: str) -> Look:
+    """Return how a verdict is shown in a risk's column; utility is a virtue, so its words turn round."""
+    return UTILITY_LOOKS[verdict] if risk == UTILITY and verdict in UTILITY_LOOKS else LOOKS[verdict]
+
+
+def number(value: float) -> str:
+    """Return a value to three decimals; very large and very small ones in scientific notation."""
+    if value and not 0.0005 <= abs(value) < 1e5:
+        return _minus(f"{value:.1e}")
+    return _minus(f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}")
+
+
+def signed(value: float) -> str:
+    """Return a change with its sign; a change that rounds to nothing has the plus."""
+    if abs(value) >= 1e5:
+        return _minus(f"{value:+.1e}")
+    digits = 3 if abs(value) < 100 else 1
+    return _minus(f"{round(value, digits) + 0.0:+.{digits}f}")
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return ``[low, high]`` of a change, or nothing where there is no interval."""
+    return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
+
+
+def effect_interval(effect: Effect) -> str:
+    """Return the interval of an effect, or nothing where there is none."""
+    return interval(effect.low, effect.high)
+
+
+def listing(items: Sequence[str]) -> str:
+    """Return ``a``, ``a and b``, or ``a, b and c``."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def count(number_of: int, one: str, many: str = "") -> str:
+    """Return ``1 seed`` or ``3 seeds``."""
+    return f"{number_of} {one if number_of == 1 else many or one + 's'}"
+
+
+def printable(text: str) -> str:
+    """Return a text of others without the control characters that could drive a terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
+
+
+def _minus(text: str) -> str:
+    """Return a number with a true minus: screen readers skip a hyphen."""
+    return text.replace("-", "−")

@@ -1,0 +1,185 @@
+"""Running a plan: jobs on an executor, each outcome kept; a failing component ends its own cells and nothing else."""
+
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from amulet_core.errors import cause_of
+from amulet_core.ground import Ground
+from amulet_core.jobs import Job
+from amulet_core.perform import PlayOutput, perform
+from amulet_core.plan import Plan, PlannedCell
+from amulet_core.recipes import ComponentFailure
+from amulet_core.results import Cell
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that ended well: its output, and how long it took."""
+
+    output: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job that did not: who is to blame, why, and where."""
+
+    blame: str
+    reason: str
+    traceback: str
+
+
+Outcome = Done | Failed
+
+
+class Session(Protocol):
+    """A started executor: takes tasks as long as it has room, and hands back finished ones in any order."""
+
+    @property
+    def room(self) -> int:
+        """Count the tasks it would take now."""
+
+    def submit(self, key: str, task: Callable[[], Outcome]) -> None:
+        """Take a task."""
+
+    def next(self) -> tuple[str, Outcome]:
+        """Wait for a task to finish; return its key and outcome."""
+
+
+@dataclass
+class Progress:
+    """What a run has come to so far: built once, filled as outcomes come in, read when the run ends or is interrupted."""
+
+    cells: dict[int, Cell] = field(default_factory=dict)
+    timings: Counter[str] = field(default_factory=Counter)
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def run_plan(
+    plan: Plan,
+    ground: Ground,
+    executor: AbstractContextManager[Session],
+    progress: Progress,
+    *,
+    threads: int,
+    finished_cell: Callable[[Cell], None],
+    advanced: Callable[[int, int, str], None],
+) -> None:
+    """Perform all jobs of a plan, each after what it needs, and fill ``progress`` with the cells as they end.
+
+    An output is dropped as soon as nothing waits for it any more.
+    """
+    outcomes: dict[str, Outcome] = {}
+    waiting = {key: set(job.needs) for key, job in plan.jobs.items()}
+    users = Counter(need for job in plan.jobs.values() for need in job.needs)
+    consumers: dict[str, list[str]] = {}
+    for key, job in plan.jobs.items():
+        for need in dict.fromkeys(job.needs):
+            consumers.setdefault(need, []).append(key)
+    ready = deque(key for key, needs in waiting.items() if not needs)
+    cells = _cells_by_job(plan, progress, finished_cell)
+    done = 0
+    with executor as session:
+        running = 0
+        while ready or running:
+            while ready and session.room > 0:
+                key = ready.popleft()
+                session.submit(key, _task(plan.jobs[key], outcomes, ground, threads))
+                running += 1
+            key, outcome = session.next()
+            running -= 1
+            done += 1
+            job = plan.jobs[key]
+            outcomes[key] = outcome
+            _note(plan, job, outcome, progress)
+            for index, cell in cells.get(key, ()):
+                progress.cells[index] = _cell(cell, outcome)
+                finished_cell(progress.cells[index])
+            advanced(done, len(plan.jobs), job.label)
+            # Freshly unblocked jobs go first: they use what is in memory, and its users finish sooner.
+            for consumer in reversed(consumers.get(key, ())):
+                waiting[consumer].discard(key)
+                if not waiting[consumer]:
+                    ready.appendleft(consumer)
+            for need in job.needs:
+                users[need] -= 1
+                if not users[need]:
+                    del outcomes[need]
+            if not users[key]:
+                del outcomes[key]
+
+
+def _task(job: Job, outcomes: Mapping[str, Outcome], ground: Ground, threads: int) -> Callable[[], Outcome]:
+    inputs = [outcomes[need] for need in job.needs]
+    broken = next((given for given in inputs if isinstance(given, Failed)), None)
+    if broken is not None:
+        failure = broken
+        return lambda: failure
+    outputs = [given.output for given in inputs if isinstance(given, Done)]
+    return lambda: attempt(job, outputs, ground, threads=threads)
+
+
+def attempt(job: Job, outputs: list[Any], ground: Ground, *, threads: int) -> Outcome:
+    """Perform a job; whatever goes wrong becomes a failure that names who is to blame."""
+    start = time.monotonic()
+    try:
+        return Done(perform(job, outputs, ground, threads=threads), time.monotonic() - start)
+    except ComponentFailure as failure:
+        text = "".join(traceback.format_exception(failure.cause))
+        return Failed(failure.blame, cause_of(failure.cause), text)
+    except Exception as error:  # a fault of the core ends the cell, not the run, and says so
+        return Failed("amulet", cause_of(error), traceback.format_exc())
+
+
+def _cells_by_job(
+    plan: Plan, progress: Progress, finished_cell: Callable[[Cell], None]
+) -> dict[str, list[tuple[int, PlannedCell]]]:
+    """Settle the skipped cells at once; return the others by the job that fills them."""
+    cells: dict[str, list[tuple[int, PlannedCell]]] = {}
+    for index, cell in enumerate(plan.cells):
+        if cell.skipped:
+            progress.cells[index] = _blank(cell, status="skipped", reason=cell.skipped)
+            finished_cell(progress.cells[index])
+        else:
+            cells.setdefault(cell.job, []).append((index, cell))
+    return cells
+
+
+def _note(plan: Plan, job: Job, outcome: Outcome, progress: Progress) -> None:
+    if not isinstance(outcome, Done):
+        return
+    progress.timings[job.label] += outcome.seconds
+    for row, (key, place) in plan.victims.items():
+        if key == job.key:
+            evidence = outcome.output.fitted[place].evidence
+            progress.evidence |= {row: {name: _json(value) for name, value in evidence.items()}} if evidence else {}
+
+
+def _json(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else repr(value)
+
+
+def _cell(cell: PlannedCell, outcome: Outcome) -> Cell:
+    if isinstance(outcome, Failed):
+        return _blank(
+            cell, status="failed", reason=outcome.reason, blame=outcome.blame, traceback=outcome.traceback
+        )
+    played: PlayOutput = outcome.output
+    return _blank(cell, status="ok", measured=played.measured, warnings=played.warnings)
+
+
+def _blank(cell: PlannedCell, **outcome: Any) -> Cell:
+    return Cell(
+        row=cell.row,
+        risk=cell.risk,
+        attack=cell.attack,
+        control=cell.control,
+        seed=cell.seed,
+        adversary=cell.adversary,
+        **outcome,
+    )

@@ -1,0 +1,25 @@
+"""The built-in plugin: the descriptors of all built-in components. It stays light; their code is imported when used."""
+
+from collections.abc import Iterator
+
+from amulet_core.components import Component
+from amulet_core.hooks import hookimpl
+from amulet_plugins_builtin.catalogue import (
+    datasets,
+    evasion,
+    executors,
+    fairness,
+    membership,
+    models,
+    privacy,
+    utility,
+)
+
+CATALOGUES = (executors, datasets, models, evasion, membership, privacy, fairness, utility)
+
+
+@hookimpl
+def amulet_components() -> Iterator[Component]:
+    """Yield the descriptors of every catalogue."""
+    for catalogue in CATALOGUES:
+        yield from catalogue.COMPONENTS

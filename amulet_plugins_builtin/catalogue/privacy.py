@@ -1,0 +1,83 @@
+"""The built-in privacy defenses: their descriptors and parameters. Imports nothing heavy."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from amulet_core.components import Component, Defense, Params, Reference
+
+Accountant = Literal["prv", "rdp"]
+
+
+class DpSgdParams(Params):
+    """The settings of DP-SGD: the noise follows from a target epsilon, or is given itself."""
+
+    epsilon: float | None = Field(
+        default=8.0, gt=0, le=1000, description="the target epsilon; left out where noise_multiplier is given"
+    )
+    noise_multiplier: float | None = Field(
+        default=None, gt=0, le=1000, description="the noise's deviation over max_grad_norm, in place of epsilon"
+    )
+    delta: float = Field(default=1e-5, gt=0, lt=1, description="the delta at which epsilon holds, below 1 / rows")
+    max_grad_norm: float = Field(
+        default=1.0, gt=0, le=1000, description="the L2 norm to which the gradient of each row is clipped"
+    )
+    accountant: Accountant = Field(
+        default="prv", description="which accountant turns epsilon into noise; both report the epsilon spent"
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0, le=10, description="the optimiser's step size (none: that of the training settings)"
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, description="the expected rows of a batch (none: the training settings' batch size)"
+    )
+    conditional_on: tuple[str, ...] = Field(
+        default=(),
+        max_length=10,
+        description="parts of the recipe that see private rows outside the accountant: epsilon holds given their output",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _noise_replaces_the_default_target(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("noise_multiplier") is not None:
+            return {"epsilon": None, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            found = (
+                "neither"
+                if self.epsilon is None
+                else f"epsilon {self.epsilon:g} and noise_multiplier {self.noise_multiplier:g}"
+            )
+            raise ValueError(
+                f"give either epsilon (a target) or noise_multiplier, not both and not none; found {found}"
+            )
+        return self
+
+
+_PACKAGE = "amulet_plugins_builtin.privacy"
+
+COMPONENTS: tuple[Component, ...] = (
+    Defense(
+        name="dp-sgd",
+        summary="Differentially private SGD: Poisson batches, each row's gradient clipped, Gaussian noise; epsilon accounted.",
+        target=f"{_PACKAGE}.dp_sgd:train",
+        stages={"training": f"{_PACKAGE}.dp_sgd:train"},
+        params=DpSgdParams,
+        risk="membership-inference",
+        sok="PD1",
+        produces=("privacy",),
+        accounts_privacy=True,
+        checks=f"{_PACKAGE}.checks:dp_sgd",
+        references=(
+            Reference(title="Abadi et al.: Deep Learning with Differential Privacy", where="arXiv:1607.00133"),
+            Reference(title="Mironov et al.: Renyi DP of the Sampled Gaussian Mechanism", where="arXiv:1908.10530"),
+            Reference(title="Gopi et al.: Numerical Composition of Differential Privacy", where="arXiv:2106.02848"),
+            Reference(title="Li et al.: Large Language Models Can Be Strong DP Learners", where="arXiv:2110.05679"),
+            Reference(title="Yousefpour et al.: Opacus", where="arXiv:2109.12298"),
+        ),
+    ),
+)

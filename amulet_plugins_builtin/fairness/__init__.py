@@ -1,0 +1,1 @@
+"""Group fairness: two defenses against discriminatory behavior, and its metric."""

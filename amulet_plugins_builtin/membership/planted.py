@@ -1,0 +1,63 @@
+"""Planted membership games, whose truth is known: confidences are Gaussian, and training on a row shifts them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from amulet_core.games.membership import Lab, MembershipAnswer, MembershipResult, MembershipView
+from amulet_core.schema import DataSchema, Feasible
+
+SCHEMA = DataSchema(modality="tabular", shape=(1,), classes=("no", "yes"), feasible=Feasible(low=0.0, high=1.0))
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A view, and the truth behind it: which candidates are members, bool ``[n]``."""
+
+    view: MembershipView
+    member: Tensor
+
+    def judged(self, answer: MembershipAnswer) -> MembershipResult:
+        """Join an answer with the truth."""
+        return MembershipResult(score=answer.score, member=self.member, threshold=answer.threshold)
+
+
+def planted(
+    *, rows: int, shadow_models: int, shift: float, seed: int, difficulty: float = 0.0, population: int = 500
+) -> Planted:
+    """Plant a victim whose members, half of ``rows``, are more confident by ``shift`` standard deviations.
+
+    A model's confidence on row i is N(m_i, 1), plus ``shift`` if it was trained on it; m_i, how easy the row is, is
+    N(0, ``difficulty`` ** 2). Shadow models come in complementary pairs. With shift 0 the victim is safe: nothing can
+    tell its members. The ``population`` rows are like the candidates, and nobody's training rows.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    member = torch.randperm(rows, generator=draws) < rows // 2
+    coins = torch.rand(shadow_models // 2, rows, generator=draws) < 0.5
+    trained = torch.stack([coins, ~coins], 1).flatten(0, 1)
+    y, population_y = (torch.randint(0, 2, (size,), generator=draws) for size in (rows, population))
+    candidates = _log_probabilities(torch.cat([member[None], trained]), y, shift, difficulty, draws)
+    nobody = torch.zeros(shadow_models + 1, population, dtype=torch.bool)
+    others = _log_probabilities(nobody, population_y, shift, difficulty, draws)
+    view = MembershipView(
+        model=None,
+        x=torch.zeros(rows, 1),
+        y=y,
+        observed=candidates[0],
+        population_x=torch.zeros(population, 1),
+        population_y=population_y,
+        observed_population=others[0],
+        lab=Lab(candidates=candidates[1:], members=trained, population=others[1:]),
+        schema=SCHEMA,
+    )
+    return Planted(view, member)
+
+
+def _log_probabilities(trained: Tensor, y: Tensor, shift: float, difficulty: float, draws: torch.Generator) -> Tensor:
+    """Draw the log-probabilities, float32 ``[models, n, 2]``, of models ``trained`` (bool ``[models, n]``) on rows."""
+    ease = difficulty * torch.randn(len(y), generator=draws)
+    confidence = ease + shift * trained + torch.randn(trained.shape, generator=draws)
+    towards_one = torch.where(y == 1, confidence, -confidence)
+    return torch.stack([logsigmoid(-towards_one), logsigmoid(towards_one)], -1)

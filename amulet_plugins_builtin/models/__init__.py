@@ -1,0 +1,1 @@
+"""The built-in architectures: no BatchNorm, normalisation inside, hidden features within reach."""

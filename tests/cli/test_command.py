@@ -1,0 +1,107 @@
+"""The command itself: it stays light until heavy work is asked for, and its exit codes tell what happened."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from amulet_core import __version__, cli
+from amulet_core.errors import RequestError
+
+PROBE = """
+import sys
+from amulet_core.cli import main
+try:
+    code = main({arguments!r})
+except SystemExit as end:
+    code = end.code
+heavy = "fairlearn jinja2 numpy opacus pandas rich scipy sklearn torch torchvision yaml".split()
+print(code, sorted(set(heavy) & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["list", "--json"],
+        ["show", "pgd"],
+        ["show", "pgd", "--json"],
+        ["plugins"],
+        ["plugins", "--json"],
+        ["--help"],
+        ["run", "--help"],
+        ["--version"],
+    ],
+    ids=" ".join,
+)
+def test_listing_imports_nothing_heavy(arguments):
+    environment = os.environ | {"AMULET_PLUGINS": ""}
+    command = [sys.executable, "-c", PROBE.format(arguments=arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == "0 []\n"
+    assert done.stdout
+
+
+def test_the_installed_command_lists_the_builtin_components():
+    done = subprocess.run([sys.executable, "-m", "amulet_core.cli", "list"], capture_output=True, text=True, check=True)
+    assert "attack: evasion\n  pgd " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "expected"),
+    [
+        (
+            ["run", "a.yaml", "--out", "there", "--set", "seeds=[1]", "--set", "data.rows=9"],
+            "run_config",
+            (("a.yaml",), {"out": "there", "overrides": ["seeds=[1]", "data.rows=9"]}),
+        ),
+        (["run", "a.yaml"], "run_config", (("a.yaml",), {"out": None, "overrides": []})),
+        (["quickstart", "--out", "there"], "quickstart", ((), {"out": "there"})),
+        (["report", "there"], "report", (("there",), {})),
+        (["check", "pgd"], "check", (("pgd",), {})),
+    ],
+    ids=str,
+)
+def test_a_command_passes_its_arguments_on_and_returns_the_exit_code(monkeypatch, arguments, name, expected):
+    from amulet_core import api
+
+    calls = []
+    monkeypatch.setattr(api, name, lambda *given, **named: calls.append((given, named)) or 1)
+    assert cli.main(arguments) == 1
+    assert calls == [expected]
+
+
+def test_all_problems_of_a_request_are_printed_and_nothing_else(monkeypatch, capsys):
+    from amulet_core import api
+
+    def refuse(path, *, out, overrides):
+        raise RequestError("first problem", "second problem")
+
+    monkeypatch.setattr(api, "run_config", refuse)
+    assert cli.main(["run", "a.yaml"]) == 2
+    assert capsys.readouterr() == ("", "error: first problem\nerror: second problem\n")
+
+
+def test_no_command_is_a_wrong_request(capsys):
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err == "error: no command given; see: amulet --help\n"
+
+
+def test_an_unknown_option_is_a_wrong_request(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["list", "--jsn"])
+    assert end.value.code == 2
+    assert "unrecognized arguments: --jsn" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"amulet {__version__}\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = f"{sys.executable} -m amulet_core.cli list --json | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[", "")

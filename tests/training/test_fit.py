@@ -1,0 +1,182 @@
+"""The training loop: stacked and single training agree, early stopping, and what it refuses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from amulet_core.data import Data, make_data
+from amulet_core.schema import DataSchema, Feasible
+from amulet_core.settings import TrainingSettings
+from amulet_core.training.fit import TrainingDiverged, fit_by_steps
+from amulet_core.training.parts import plain_training
+from amulet_core.training.values import Batch, Call, Draw, Fitted, Streams, Training
+
+SCHEMA = DataSchema(modality="tabular", shape=(6,), classes=("a", "b", "c"), feasible=Feasible(low=-10.0, high=10.0))
+
+
+def blobs(seed: int, n: int = 50) -> Data:
+    """Three noisy clusters."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.randint(3, (n,), generator=generator)
+    x = torch.randn(n, 6, generator=generator) + 1.5 * nn.functional.one_hot(y, 6)
+    return make_data(x.clamp(-9, 9), y, SCHEMA)
+
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def training(*, stackable: bool = True, **settings: object) -> Training:
+    chosen = {"epochs": 5, "batch_size": 16, "learning_rate": 0.05} | settings
+    return plain_training(build, TrainingSettings(**chosen), stackable=stackable)
+
+
+def fitted(recipe: Training, models: int = 3) -> list[Fitted]:
+    rows = [blobs(seed) for seed in range(models)]
+    val = [blobs(100 + seed) for seed in range(models)]
+    return fit_by_steps(recipe, rows, val, [Streams(("test", index)) for index in range(models)])
+
+
+def weights(model: nn.Module) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in model.state_dict().values()])
+
+
+def noisy(recipe: Training) -> Training:
+    """An objective that wants a draw of its own: the training of every model on its own noise."""
+
+    def objective(call: Call, frozen: Call, batch: Batch) -> torch.Tensor:
+        return recipe.objective(call, frozen, batch._replace(x=batch.x + 0.1 * batch.draws["noise"]))
+
+    return replace(recipe, objective=objective, draws=(Draw("noise", "normal"),))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("patience", [0, 2])
+@pytest.mark.parametrize("change", [lambda recipe: recipe, noisy], ids=["plain", "with draws"])
+def test_a_stack_of_models_equals_as_many_single_runs(
+    optimizer: str, schedule: str, patience: int, change: Callable[[Training], Training]
+) -> None:
+    settings = {"optimizer": optimizer, "schedule": schedule, "patience": patience, "epochs": 12}
+    stacked = fitted(change(training(stackable=True, **settings)))
+    single = fitted(change(training(stackable=False, **settings)))
+    for one, other in zip(stacked, single, strict=True):
+        torch.testing.assert_close(weights(one.model), weights(other.model), rtol=1e-4, atol=1e-5)
+
+
+def test_models_of_a_stack_differ_from_each_other() -> None:
+    one, other, _ = fitted(training())
+    assert (weights(one.model) - weights(other.model)).abs().max() > 0.1
+
+
+def test_the_single_run_equals_plain_torch() -> None:
+    """One model, whole batches: the same steps as a textbook loop."""
+    recipe = training(epochs=7, batch_size=50, optimizer="sgd", momentum=0.9, weight_decay=0.01, stackable=False)
+    (ours,) = fitted(recipe, models=1)
+    from amulet_core.streams import isolated
+
+    with isolated("test", 0, "init", "model"):
+        theirs = build()
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
+    data = blobs(0)
+    for _ in range(7):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(theirs(data.x), data.y).backward()
+        optimizer.step()
+    torch.testing.assert_close(weights(ours.model), weights(theirs), rtol=1e-4, atol=1e-6)
+
+
+def test_early_stopping_keeps_the_weights_that_were_best_on_val() -> None:
+    """Labels of the training rows are noise, so that training longer only harms: val is best near the start."""
+    data, val = blobs(1), blobs(2, n=200)
+    noise = replace(data, y=data.y[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))])
+
+    def loss(**settings: object) -> float:
+        recipe = training(epochs=60, stackable=False, **settings)
+        (model,) = fit_by_steps(recipe, [noise], [val], [Streams(("stop",))])
+        return float(nn.functional.cross_entropy(model.model(val.x), val.y))
+
+    def best_of_all_epochs() -> float:
+        return min(
+            float(nn.functional.cross_entropy(model.model(val.x), val.y))
+            for epochs in range(1, 61)
+            for model in fit_by_steps(training(epochs=epochs, stackable=False), [noise], [val], [Streams(("stop",))])
+        )
+
+    assert loss(patience=60) == pytest.approx(best_of_all_epochs(), abs=1e-6)
+    assert loss(patience=60) < loss(patience=0) - 0.1
+
+
+def test_patience_ends_training_before_a_later_better_loss() -> None:
+    """A patience of 1 stops at the first epoch that is no better than the one before."""
+    data, val = blobs(1), blobs(2)
+    recipe = training(epochs=30, learning_rate=0.3, stackable=False)
+
+    def losses(epochs: int) -> float:
+        (model,) = fit_by_steps(
+            replace(recipe, settings=recipe.settings.model_copy(update={"epochs": epochs})), [data], [val], [Streams(("p",))]
+        )
+        return float(nn.functional.cross_entropy(model.model(val.x), val.y))
+
+    by_epoch = [losses(epochs) for epochs in range(1, 31)]
+    first_rise = next(epoch for epoch in range(1, 30) if by_epoch[epoch] >= by_epoch[epoch - 1])
+    stopping = replace(recipe, settings=recipe.settings.model_copy(update={"patience": 1}))
+    (stopped,) = fit_by_steps(stopping, [data], [val], [Streams(("p",))])
+    found = float(nn.functional.cross_entropy(stopped.model(val.x), val.y))
+    assert found == pytest.approx(by_epoch[first_rise - 1], abs=1e-6)
+
+
+def test_training_leaves_its_data_and_the_global_state_alone() -> None:
+    data, before = blobs(0), torch.get_rng_state()
+    x, w = data.x.clone(), data.w.clone()
+    fit_by_steps(training(), [data, blobs(1)], [data, data], [Streams((1,)), Streams((2,))])
+    assert torch.equal(data.x, x)
+    assert torch.equal(data.w, w)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_of_rows_count_as_repetitions() -> None:
+    """A weight of 2 on every row doubles the gradient of sgd; weight 0 takes a row out."""
+    data = blobs(3)
+    recipe = training(epochs=3, batch_size=50, optimizer="sgd", momentum=0.0, stackable=False)
+    doubled = replace(data, w=data.w * 2)
+    twice = replace(recipe, settings=recipe.settings.model_copy(update={"learning_rate": 0.1}))
+    (one,) = fit_by_steps(recipe, [doubled], [data], [Streams((0,))])
+    (other,) = fit_by_steps(twice, [data], [data], [Streams((0,))])
+    torch.testing.assert_close(weights(one.model), weights(other.model), rtol=1e-4, atol=1e-6)
+
+
+def test_the_result_is_a_plain_model_that_wants_no_gradients() -> None:
+    (model,) = fitted(training(), models=1)
+    assert list(model.model.state_dict()) == list(build().state_dict())
+    assert not model.model.training
+    assert not any(parameter.requires_grad for parameter in model.model.parameters())
+
+
+def test_training_that_diverges_says_so() -> None:
+    with pytest.raises(TrainingDiverged) as error:
+        fitted(training(learning_rate=10.0, optimizer="sgd", weight_decay=1e30), models=1)
+    assert str(error.value) == (
+        "training diverged: 4 of 4 weight tensors are not finite (first: parts.model.0.weight); lower the learning rate"
+    )
+
+
+def test_batchnorm_is_refused() -> None:
+    recipe = plain_training(
+        lambda: nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)), TrainingSettings(), stackable=False
+    )
+    with pytest.raises(ValueError) as error:
+        fitted(recipe, models=1)
+    assert str(error.value) == (
+        "the architecture has BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer"
+    )
+
+
+def test_data_of_different_sizes_train_one_after_the_other() -> None:
+    rows = [blobs(0), blobs(1, n=37)]
+    models = fit_by_steps(training(), rows, rows, [Streams((0,)), Streams((1,))])
+    (alone,) = fit_by_steps(training(), rows[1:], rows[1:], [Streams((1,))])
+    assert torch.equal(weights(models[1].model), weights(alone.model))
