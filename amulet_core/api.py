@@ -19,7 +19,7 @@ from amulet_core.provenance import provenance
 from amulet_core.registry import Registry, discover
 from amulet_core.request import Request
 from amulet_core.results import Cell, Column, Results, Row
-from amulet_core.run import Progress, run_plan
+from amulet_core.running import Progress, run_plan
 from amulet_core.schema import DataSchema
 from amulet_core.tables import text_matrix, write_results
 
@@ -131,9 +131,7 @@ def _run(request: Request, registry: Registry) -> Results:
 
             def advanced(done: int, total: int, label: str) -> None:
                 show(done, total, label)
-                warnings.extend(
-                    registry.notify("amulet_progress", {"done": done, "total": total, "label": label})
-                )
+                warnings.extend(registry.notify("amulet_progress", {"done": done, "total": total, "label": label}))
 
             def finished_cell(cell: Cell) -> None:
                 warnings.extend(registry.notify("amulet_cell_finished", {"cell": cell.model_dump(mode="json")}))
@@ -159,8 +157,7 @@ def _run(request: Request, registry: Registry) -> Results:
         design=request.data.design,
         overlap=layout.overlap,
         rows=tuple(
-            Row(label=row.label, kind=row.kind, chain=tuple(use.member() for use in row.chain))
-            for row in request.rows
+            Row(label=row.label, kind=row.kind, chain=tuple(use.member() for use in row.chain)) for row in request.rows
         ),
         columns=_columns(request),
         cells=cells,
@@ -226,4 +223,3 @@ def _columns(request: Request) -> tuple[Column, ...]:
         )
         for risk in request.risks
     )
-

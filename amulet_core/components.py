@@ -55,7 +55,7 @@ class Component(Frozen):
     ``module:function`` that returns the component's known-answer and power checks.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     kind: Kind
     name: Name

@@ -116,19 +116,17 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     problems: list[str] = []
     shell = _checked(Shell, raw, "", problems)
     at = _Reader(registry, problems)
-    get = (
-        (lambda key: getattr(shell, key))
-        if shell
-        else (lambda key: raw.get(key, Shell.model_fields[key].get_default(call_default_factory=True)))
+    # The parts are read even where the outermost level is wrong, so that their mistakes are reported with its own.
+    part = {name: field.get_default(call_default_factory=True) for name, field in Shell.model_fields.items()} | dict(
+        raw
     )
-    training = _checked(TrainingSettings, get("training"), "training", problems)
-    data = _checked(DataSettings, get("data"), "data", problems)
-    dataset = at.use("dataset", get("dataset"), "dataset") if shell or "dataset" in raw else None
-    model = at.use("model", get("model"), "model")
-    executor = at.use("executor", get("executor"), "executor")
-    defenses = get("defenses")
-    rows = at.rows(defenses if isinstance(defenses, list) else [])
-    risks = at.risks(get("risks")) if shell or "risks" in raw else ()
+    training = _checked(TrainingSettings, part["training"], "training", problems)
+    data = _checked(DataSettings, part["data"], "data", problems)
+    dataset = at.use("dataset", part["dataset"], "dataset") if "dataset" in raw else None
+    model = at.use("model", part["model"], "model")
+    executor = at.use("executor", part["executor"], "executor")
+    rows = at.rows(part["defenses"] if isinstance(part["defenses"], list) else [])
+    risks = at.risks(part["risks"]) if "risks" in raw else ()
     if training is not None:
         for row in rows:
             problems += [f"{row.label}: {text}" for text in chain_problems(row.chain, training)]
@@ -193,13 +191,12 @@ class _Reader:
         return RowPlan(label, "defense", chain)
 
     def risks(self, given: Any) -> tuple[RiskPlan, ...]:
-        if isinstance(given, list) and all(isinstance(risk, str) for risk in given):
-            given = {risk: {} for risk in given}
-        if not isinstance(given, dict) or not given:
+        if not given or not isinstance(given, dict | list) or not all(isinstance(risk, str) for risk in given):
             self._problems.append(
                 f"risks: expected a list of risks or a mapping from risk to settings, got {_shown(given)}"
             )
             return ()
+        given = given if isinstance(given, dict) else dict.fromkeys(given)
         columns = [self._risk(risk, form, f"risks.{risk}") for risk, form in given.items()]
         if UTILITY not in given:
             columns.append(self._risk(UTILITY, {}, f"risks.{UTILITY}"))
@@ -276,7 +273,9 @@ def _shown(value: Any) -> str:
 
 def json_schema(registry: Registry) -> dict[str, Any]:
     """Return the JSON Schema of a configuration, made from the components that are installed."""
-    kinds = {kind: _use_schema(registry, kind) for kind in ("dataset", "model", "executor", "defense", "attack", "metric")}
+    kinds = {
+        kind: _use_schema(registry, kind) for kind in ("dataset", "model", "executor", "defense", "attack", "metric")
+    }
     definitions: dict[str, Any] = {}
     schema = Shell.model_json_schema()
     properties = schema["properties"]

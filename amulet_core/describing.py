@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from amulet_core.components import Attack, Component, Dataset, Defense, Metric, Params
+from amulet_core.components import Component, Params
 from amulet_core.entries import Entry
 from amulet_core.plugins import BrokenPlugin, DisabledPlugin, LoadedPlugin, Plugin
 
@@ -23,6 +23,24 @@ LIMITS: Final = {
     "pattern": "matches",
 }
 """The keywords of JSON Schema that limit a value, and how they read."""
+
+OF_KIND: Final[dict[str, tuple[str, ...]]] = {
+    "dataset": ("licence",),
+    "defense": (
+        "stages",
+        "sok",
+        "verify",
+        "reads_private_rows",
+        "accounts_privacy",
+        "uses_sensitive",
+        "needs_sensitive_input",
+        "randomised",
+        "labels_only",
+    ),
+    "attack": ("access", "control", "threat"),
+    "metric": ("measures",),
+}
+"""What the descriptors of a kind say beside what all say."""
 
 
 def summary(entry: Entry) -> Record:
@@ -103,27 +121,8 @@ def _state(plugin: Plugin) -> str:
 
 
 def _of_kind(component: Component) -> Record:
-    match component:
-        case Attack():
-            fields = ("access", "control", "threat")
-        case Defense():
-            fields = (
-                "stages",
-                "sok",
-                "verify",
-                "reads_private_rows",
-                "accounts_privacy",
-                "uses_sensitive",
-                "needs_sensitive_input",
-                "randomised",
-                "labels_only",
-            )
-        case Metric():
-            fields = ("measures",)
-        case Dataset():
-            fields = ("licence",)
-        case _:
-            fields = ()
+    """Return what only the descriptors of this kind say."""
+    fields = OF_KIND.get(component.kind, ())
     dumped: dict[str, Any] = component.model_dump(mode="json", include=set(fields))
     return {field: dumped[field] for field in fields}
 

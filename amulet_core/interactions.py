@@ -25,9 +25,7 @@ def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes:
     for cell in cells:
         by_entry.setdefault((cell.row, cell.risk), []).append(cell)
     degenerate = {row.label: _degenerate(by_entry, row.label, classes) for row in request.rows}
-    return tuple(
-        entry for risk in request.risks for entry in _column(request, risk, by_entry, degenerate, overlap)
-    )
+    return tuple(entry for risk in request.risks for entry in _column(request, risk, by_entry, degenerate, overlap))
 
 
 def primary_values(cells: Sequence[Cell], risk: RiskPlan) -> dict[int, float]:
@@ -100,9 +98,7 @@ def _column(
     return result
 
 
-def _effect(
-    finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]
-) -> Effect:
+def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]) -> Effect:
     match finding:
         case NoEstimate():
             return Effect(difference=mean, seeds=seeds, verdict=finding.verdict, verdict_reason=finding.reason)
@@ -158,7 +154,9 @@ def _control_wins(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
     beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
     if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":
         return ()
-    return (f"the control does more harm than the attacks on {len(beaten)} of {len(both)} seeds: gradients may be masked",)
+    return (
+        f"the control does more harm than the attacks on {len(beaten)} of {len(both)} seeds: gradients may be masked",
+    )
 
 
 def _better_for_attacker(one: float, other: float, better: Better) -> bool:
@@ -171,7 +169,9 @@ def _expected(row: RowPlan, risk: RiskPlan) -> tuple[Expected, ...]:
 
 
 def _missing(row: RowPlan, values: Mapping[int, float], effect: Effect | None, cells: Sequence[Cell]) -> str:
-    reasons = list(dict.fromkeys(f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok" and not cell.control))
+    reasons = list(
+        dict.fromkeys(f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok" and not cell.control)
+    )
     if not values:
         return "; ".join(reasons) or "not measured: the run ended before"
     if effect is None and row.kind != "none":

@@ -14,12 +14,12 @@ from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, WorstWork
 from amulet_core.layout import Place
-from amulet_core.recipes import ComponentFailure, blamed, deployed, fit_recipe
+from amulet_core.recipes import ComponentFailure, blamed, deployed, fit_recipe, maker_of
 from amulet_core.request import RiskPlan, Use, attack_of
 from amulet_core.results import Measured
 from amulet_core.scores import Scores
 from amulet_core.training.values import Fitted, Streams
-from amulet_core.victims import logits_of
+from amulet_core.victims import ModelOutputError, logits_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
                 return _attack(job.work, inputs, ground)
             case WorstWork():
                 return _worst(job.work, inputs)
+    except ModelOutputError as error:
+        blame = maker_of(job.work.recipe) if not isinstance(job.work, WorstWork) else "amulet"
+        raise ComponentFailure(blame, error) from error
     finally:
         torch.set_num_threads(before)
 

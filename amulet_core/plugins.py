@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 import importlib_metadata
-from importlib_metadata import Distribution, EntryPoint
+from importlib_metadata import EntryPoint, EntryPoints
 from pluggy import PluginManager
 
 from amulet_core.components import Component
@@ -20,6 +20,21 @@ OWN_DISTRIBUTION: Final = "amulet-framework"
 UNKNOWN: Final = "unknown"
 SELECTION: Final = "AMULET_PLUGINS"
 """The environment variable that selects plugins."""
+
+
+class Package(Protocol):
+    """What is read of an installed package, whichever class of importlib-metadata stands for it."""
+
+    @property
+    def metadata(self) -> Any:
+        """Its parsed METADATA, a mapping."""
+
+    @property
+    def entry_points(self) -> EntryPoints:
+        """Its parsed entry_points.txt."""
+
+    def read_text(self, filename: str) -> str | None:
+        """Return the text of a file of its metadata; None: there is no such file."""
 
 
 @dataclass(frozen=True)
@@ -131,17 +146,17 @@ def _installed() -> list[FoundPlugin | BrokenPlugin]:
     return plugins
 
 
-def _of_package(package: Distribution) -> list[FoundPlugin]:
+def _of_package(package: Package) -> list[FoundPlugin]:
     name, version = _identity(package)
     return [_found(point, name, version) for point in package.entry_points if point.group.startswith(GROUP)]
 
 
-def _first_on_path(candidate: Distribution, name: str) -> Distribution:
+def _first_on_path(candidate: Package, name: str) -> Package:
     """Return the package of that name that shadows all others, which may be another version than the candidate."""
     return candidate if name == UNKNOWN else importlib_metadata.distribution(name)
 
 
-def _identity(package: Distribution | None) -> tuple[str, str]:
+def _identity(package: Package | None) -> tuple[str, str]:
     """Return the name and version of a package, "unknown" standing for what its metadata do not say."""
     if package is None:
         return UNKNOWN, UNKNOWN

@@ -42,7 +42,9 @@ def provenance(
         peak_memory_mb=round(_peak_memory_mb(), 1),
         threads_per_job=request.threads_per_job,
         libraries={name: version(name) for name in _LIBRARIES},
-        plugins=dict(sorted({use.entry.plugin: f"{use.entry.distribution} {use.entry.version}" for use in uses}.items())),
+        plugins=dict(
+            sorted({use.entry.plugin: f"{use.entry.distribution} {use.entry.version}" for use in uses}.items())
+        ),
         components=tuple(use.member() for use in uses),
         timings={label: round(value, 3) for label, value in timings.items()},
         evidence=dict(evidence),

@@ -14,6 +14,7 @@ from amulet_core.request import Use, defense_of
 from amulet_core.streams import isolated
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Fitted, Streams, Training, TrainingContext
+from amulet_core.victims import ModelOutputError
 
 _FLOOR = 1e-12
 
@@ -31,15 +32,21 @@ def blamed(use_id: str, call: Callable[[], Any], key: Sequence[str | int]) -> An
     """Call into a component with the global generators seeded from ``key``, and blame it for whatever it raises.
 
     Raises:
-        ComponentFailure: with the component's id and the cause; KeyboardInterrupt passes through.
+        ComponentFailure: with the component's id and the cause.
+        ModelOutputError: passed through, as the model is to blame for it, not who asks it; so is KeyboardInterrupt.
     """
     try:
         with isolated(*key, use_id):
             return call()
-    except (KeyboardInterrupt, ComponentFailure):
+    except (KeyboardInterrupt, ComponentFailure, ModelOutputError):
         raise
     except BaseException as error:  # a plugin's fault, whatever it is (SystemExit included), ends only its own cells
         raise ComponentFailure(use_id, error) from error
+
+
+def maker_of(recipe: Recipe) -> str:
+    """Return who is to blame for a model's weights and outputs: the last defense of its chain, else the architecture."""
+    return recipe.chain[-1].id if recipe.chain else recipe.model.id
 
 
 def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]) -> list[Fitted]:
@@ -56,9 +63,8 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
     for size, group in by_size.items():
         own = [streams[i] for i in group]
         training = _training(recipe, cleaned[group[0]], size, own[0])
-        culprit = recipe.chain[-1].id if recipe.chain else recipe.model.id
         models = blamed(
-            culprit,
+            maker_of(recipe),
             lambda: training.fit(training, [cleaned[i] for i in group], [val[i] for i in group], own),
             (*own[0].key, "fit"),
         )

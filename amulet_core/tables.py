@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,15 @@ from amulet_core.scores import Value, Withheld
 from amulet_core.writing import replace_text
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas as pd
 
 VERSION: Final = 1
 WIDTH: Final = 110
 LABEL: Final = 34
+
+
+Start = tuple[str, str, str, str, bool, int]
+"""How all records of a cell begin."""
 
 
 class Record(NamedTuple):
@@ -50,36 +55,30 @@ def records(results: Results) -> tuple[Record, ...]:
     return tuple(record for cell in results.cells for record in _records(cell, kinds.get(cell.row, "defense")))
 
 
-def frame(results: Results) -> "pandas.DataFrame":
+def frame(results: Results) -> "pd.DataFrame":
     """Return the tidy table: a line a row, risk, attack, seed, metric and value.
 
     Lines of failed and skipped cells and of withheld values have no estimate (``<NA>``) and a ``reason``.
     """
-    import pandas
+    import pandas as pd
 
-    table = pandas.DataFrame(records(results), columns=list(Record._fields))
+    table = pd.DataFrame(records(results), columns=list(Record._fields))
     missing_allowed = {"estimate": "Float64", "low": "Float64", "high": "Float64", "n": "Int64"}
     return table.astype({"control": "bool", "seed": "int64", **missing_allowed})
 
 
-def matrix(results: Results, show: Literal["effect", "mean", "verdict"]) -> "pandas.DataFrame":
+def matrix(results: Results, show: Literal["effect", "mean", "verdict"]) -> "pd.DataFrame":
     """Return the matrix, a line a row and a column a risk.
 
     ``effect``: the change of the primary value against ``none``; ``mean``: the primary value; ``verdict``: its word.
     What was not measured is ``<NA>``; so are the effect and the verdict of ``none`` itself.
     """
-    import pandas
+    import pandas as pd
 
     squares = {(entry.row, entry.risk): _shown(entry, show) for entry in results.entries}
-    labels = pandas.Index([row.label for row in results.rows], name="row")
-    columns = {
-        column.risk: pandas.array(
-            [squares.get((label, column.risk), pandas.NA) for label in labels],
-            dtype="string" if show == "verdict" else "Float64",
-        )
-        for column in results.columns
-    }
-    return pandas.DataFrame(columns, index=labels)
+    labels = pd.Index([row.label for row in results.rows], name="row")
+    columns = {column.risk: [squares.get((label, column.risk)) for label in labels] for column in results.columns}
+    return pd.DataFrame(columns, index=labels).astype("string" if show == "verdict" else "Float64")
 
 
 def text_matrix(results: Results) -> str:
@@ -92,9 +91,9 @@ def text_matrix(results: Results) -> str:
     blocks = []
     columns = list(results.columns)
     while columns:
-        block, width = [columns.pop(0)], label + 2 + _width(results, squares)
-        while columns and width + 2 + _width(results, squares) <= WIDTH:
-            width += 2 + _width(results, squares)
+        block, width = [columns.pop(0)], label + 2 + _width(squares)
+        while columns and width + 2 + _width(squares) <= WIDTH:
+            width += 2 + _width(squares)
             block.append(columns.pop(0))
         blocks.append("\n".join(_block(results, squares, block, label=label)))
     return "\n\n".join([*blocks, "\n".join(_legend(results))]) + "\n"
@@ -134,21 +133,21 @@ def read_results(directory: str | Path) -> Results:
         raise RequestError(*problems)
     if whole.get("version") != VERSION:
         raise RequestError(
-            f"{folder / 'results.json'} is of version {whole.get('version')!r} of the results' format, and this AMULET reads "
-            f"version {VERSION}: read it with the AMULET that wrote it, or run its config again"
+            f"{folder / 'results.json'} is of version {whole.get('version')!r} of the results' format, and this AMULET "
+            f"reads version {VERSION}: read it with the AMULET that wrote it, or run its config again"
         )
     try:
         return Results.model_validate({**whole, "provenance": provenance})
     except ValidationError as error:
         places = sorted({".".join(map(str, wrong["loc"])) for wrong in error.errors()})
         raise RequestError(
-            f"{folder} holds results of version {VERSION} with {len(places)} wrong or missing parts ({', '.join(places[:5])}): "
-            "was a file edited? Run the config again"
+            f"{folder} holds results of version {VERSION} with wrong or missing parts ({', '.join(places[:5])}; "
+            f"{len(places)} in all): was a file edited? Run its config again"
         ) from error
 
 
 def _records(cell: Cell, kind: str) -> Iterator[Record]:
-    start = (cell.row, kind, cell.risk, cell.attack, cell.control, cell.seed)
+    start: Start = (cell.row, kind, cell.risk, cell.attack, cell.control, cell.seed)
     if not any(measured.scores.values for measured in cell.measured):
         yield Record(*start, cell.status, cell.reason)
     for measured in cell.measured:
@@ -156,7 +155,7 @@ def _records(cell: Cell, kind: str) -> Iterator[Record]:
             yield _record(start, cell, measured.metric, value)
 
 
-def _record(start: tuple[Any, ...], cell: Cell, metric: str, value: Value | Withheld) -> Record:
+def _record(start: Start, cell: Cell, metric: str, value: Value | Withheld) -> Record:
     if isinstance(value, Withheld):
         return Record(*start, "withheld", value.reason, metric, value.name)
     numbers = (value.estimate, value.low, value.high, value.n, value.method)
@@ -171,17 +170,17 @@ def _shown(entry: Entry, show: Literal["effect", "mean", "verdict"]) -> float | 
     return entry.effect.verdict if show == "verdict" else entry.effect.difference
 
 
-def _width(results: Results, squares: dict[tuple[str, str], Entry]) -> int:
+def _width(squares: dict[tuple[str, str], Entry]) -> int:
     """Return how wide a column must be; headings wrap, so that only the numbers count."""
-    texts = [text for entry in squares.values() for text in _square(entry, none="")]
+    texts = [text for entry in squares.values() for text in _square(entry)]
     return max([14, *(len(text) for text in texts)])
 
 
-def _square(entry: Entry | None, *, none: str) -> tuple[str, str]:
+def _square(entry: Entry | None) -> tuple[str, str]:
     if entry is None or (entry.effect is None and entry.mean is None):
         return ("not measured", "")
     if entry.effect is None:
-        return (f"  {number(entry.mean)}" if entry.mean is not None else "", none)
+        return (f"  {number(entry.mean)}" if entry.mean is not None else "", "")
     sign = look(entry.effect.verdict, entry.risk).sign
     return (f"{sign} {signed(entry.effect.difference)}", effect_interval(entry.effect))
 
@@ -189,7 +188,7 @@ def _square(entry: Entry | None, *, none: str) -> tuple[str, str]:
 def _block(
     results: Results, squares: dict[tuple[str, str], Entry], columns: list[Column], *, label: int
 ) -> Iterator[str]:
-    width = _width(results, squares)
+    width = _width(squares)
     better = {"higher": "higher is better", "lower": "lower is better"}
     headings = [
         [
@@ -206,7 +205,7 @@ def _block(
     for row in results.rows:
         name = printable(row.label)
         name = name if len(name) <= label else f"{name[: label - 1]}…"
-        pairs = [_square(squares.get((row.label, column.risk)), none="") for column in columns]
+        pairs = [_square(squares.get((row.label, column.risk))) for column in columns]
         yield _line(name, [above for above, _ in pairs], label=label, width=width)
         if any(below for _, below in pairs):
             yield _line("", [below for _, below in pairs], label=label, width=width)
@@ -220,7 +219,7 @@ def _legend(results: Results) -> Iterator[str]:
     signs = "   ".join(f"{shown.sign} {shown.word}" for shown in LOOKS.values())
     yield signs
     yield "In the utility column: " + "   ".join(f"{shown.sign} {shown.word}" for shown in UTILITY_LOOKS.values())
-    yield "Each square: change of the primary value against the row none, over its interval; none shows the value itself."
+    yield "Each square: change of the primary value against the row none, over its interval; none shows the value."
     for entry in results.entries:
         reason = entry.missing or (entry.effect.verdict_reason if entry.effect else "")
         if reason:
@@ -260,5 +259,5 @@ def _not_finite(value: Any, path: str) -> Iterator[str]:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _not_finite(inner, f"{path}.{index}")
-    elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    elif isinstance(value, float) and not math.isfinite(value):
         yield f"{path} = {value}"

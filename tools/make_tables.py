@@ -1,4 +1,4 @@
-"""Make the embedded tables from their sources: ``python tools/make_tables.py adult|compas|german-credit SOURCE TARGET``.
+"""Make an embedded table of its source: ``python tools/make_tables.py adult|compas|german-credit SOURCE TARGET``.
 
 The sources are CSV files (compressed or not) with the column names of the originals: UCI Adult
 (CC BY 4.0, both splits, unknown values empty), ProPublica's compas-scores-two-years, and Statlog German credit
@@ -54,13 +54,13 @@ TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 def main(arguments: list[str]) -> int:
     """Make one table and say how large it is; 2 when the arguments are wrong."""
     if len(arguments) != 3 or arguments[0] not in TABLES:
-        print(__doc__, file=sys.stderr)
+        sys.stderr.write(f"{__doc__}\n")
         return 2
     name, source, target = arguments
     table = TABLES[name](pd.read_csv(source, keep_default_na=False))
     packed = compress(table.to_csv(index=False, lineterminator="\n").encode(), preset=9 | PRESET_EXTREME)
     Path(target).write_bytes(packed)
-    print(f"{target}: {len(table):,} rows, {len(packed):,} bytes")
+    sys.stdout.write(f"{target}: {len(table):,} rows, {len(packed):,} bytes\n")
     return 0
 
 

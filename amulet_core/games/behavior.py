@@ -21,7 +21,7 @@ class BehaviorResult(Artifact):
     y: Annotated[Tensor, shaped(torch.int64, "n")]
     z: Annotated[Tensor, shaped(torch.int64, "n", "attributes")]
     attribute: int | None
-    schema: DataSchema
+    data_schema: DataSchema
 
     @property
     def predictions(self) -> Tensor:
@@ -37,5 +37,5 @@ def observe(contest: Contest, attribute: int | None) -> BehaviorResult:
         y=test.y,
         z=test.z,
         attribute=attribute,
-        schema=test.schema,
+        data_schema=test.schema,
     )

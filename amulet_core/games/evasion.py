@@ -31,7 +31,7 @@ class EvasionView(Artifact):
     y: Annotated[Tensor, shaped(torch.int64, "n")]
     norm: Norm
     epsilons: tuple[float, ...]
-    schema: DataSchema
+    data_schema: DataSchema
 
 
 class EvasionAnswer(Artifact):
@@ -63,7 +63,7 @@ def view(contest: Contest, threat: EvasionThreat, access: Access) -> EvasionView
         y=attacked.y,
         norm=threat.norm,
         epsilons=threat.epsilons,
-        schema=attacked.schema,
+        data_schema=attacked.schema,
     )
 
 
@@ -103,10 +103,10 @@ def _check_budgets(view: EvasionView, answer: EvasionAnswer) -> None:
     expected = (len(view.epsilons), *view.x.shape)
     if tuple(answer.x.shape) != expected:
         raise ValueError(f"the answer's x is {list(answer.x.shape)}, expected [budgets, n, ...] = {list(expected)}")
-    low, high = bounds(view.schema)
+    low, high = bounds(view.data_schema)
     problems = []
     for epsilon, changed in zip(view.epsilons, answer.x, strict=True):
-        used = distance(changed, view.x, view.schema, norm=view.norm)
+        used = distance(changed, view.x, view.data_schema, norm=view.norm)
         over = int((used > epsilon + _TOLERANCE * max(1.0, epsilon)).sum())
         if over:
             problems.append(
@@ -116,7 +116,7 @@ def _check_budgets(view: EvasionView, answer: EvasionAnswer) -> None:
         outside = int(((changed < low - slack) | (changed > high + slack)).flatten(1).any(1).sum())
         if outside:
             problems.append(f"{outside} rows leave the data's bounds at budget {epsilon:g}")
-        settled = project(changed, view.x, view.schema, norm=view.norm, epsilon=epsilon)
+        settled = project(changed, view.x, view.data_schema, norm=view.norm, epsilon=epsilon)
         unfeasible = int(((settled - changed).abs() > slack).flatten(1).any(1).sum())
         if unfeasible and not over and not outside:
             problems.append(

@@ -38,7 +38,7 @@ class MembershipView(Artifact):
     population_y: Annotated[Tensor, shaped(torch.int64, "m")]
     observed_population: Annotated[Tensor, shaped(torch.float32, "m", "classes")]
     lab: Lab
-    schema: DataSchema
+    data_schema: DataSchema
 
 
 class MembershipAnswer(Artifact):
@@ -85,7 +85,7 @@ def view(contest: Contest, threat: MembershipThreat, access: Access) -> Membersh
             members=contest.bank.members[:, order],
             population=log_softmax(contest.bank.population[:, : len(population)], 2),
         ),
-        schema=candidates.schema,
+        data_schema=candidates.schema,
     )
 
 

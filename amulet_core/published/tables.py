@@ -66,7 +66,7 @@ def published() -> Published:
 
 
 def expected(defense_sok: str | None, risk_sok: str | None) -> Expected | None:
-    """Return what was published of a defense (``RD1`` ...) and a risk (``R1`` ...), or None where the tables lack either.
+    """Return what was published of a defense (``RD1`` ...) and a risk (``R1`` ...); None where the tables lack one.
 
     ``first_time`` marks what the SoK of 2024 left unexplored and nobody is known to have measured since.
     """

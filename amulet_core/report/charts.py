@@ -23,7 +23,7 @@ from amulet_core.report.svg import (
     polyline,
     ticks,
 )
-from amulet_core.report.words import number, signed
+from amulet_core.report.words import count, number, signed
 
 STYLES = 6
 
@@ -132,8 +132,8 @@ def effects(changes: Sequence[Change], *, title: str, margin: float, better: Lit
     for index, change in enumerate(changes):
         parts.extend(_change(change, x, 30 + 42 * index))
     description = "; ".join(
-        f"{change.name}: mean {signed(change.mean)}{_span(change.low, change.high)} over {len(change.differences)} seeds"
-        for change in changes
+        f"{each.name}: mean {signed(each.mean)}{_span(each.low, each.high)} over {count(len(each.differences), 'seed')}"
+        for each in changes
     )
     return drawing(title, f"{description}. Margin {number(margin)}.", (520, bottom + 40), parts)
 
@@ -152,7 +152,7 @@ def _bottom_axis(x: Scale, marks: Sequence[float], span: tuple[float, float], na
     top, bottom = span
     for mark in marks:
         yield line((x(mark), top), (x(mark), bottom), "grid")
-        yield label((x(mark), bottom + 16), f"{mark:g}", "small middle")
+        yield label((x(mark), bottom + 16), f"{mark:g}".replace("-", "−"), "small middle")
     yield line((x.start, bottom), (x.stop, bottom), "axis")
     yield label(((x.start + x.stop) / 2, bottom + 33), name, "small middle")
 
@@ -176,7 +176,9 @@ def _band(curve: Curve, index: int, x: Scale, y: Scale) -> Markup:
 
 
 def _bar(bar: Bar, x: Scale, top: float) -> Iterator[Markup]:
-    yield label((x.start, top + 11), f"{bar.name} (n = {bar.n:,}): {number(bar.rate)}{_span(bar.low, bar.high)}", "start")
+    yield label(
+        (x.start, top + 11), f"{bar.name} (n = {bar.n:,}): {number(bar.rate)}{_span(bar.low, bar.high)}", "start"
+    )
     yield box((x.start, top + 17), (x(bar.rate) - x.start, 14), "bar")
     for other in bar.others:
         yield line((x(other), top + 17), (x(other), top + 31), "tick")

@@ -1,4 +1,4 @@
-"""From the details that metrics leave in cells to charts and small tables; what cannot be drawn is said, not dropped."""
+"""From the details that metrics leave to charts and small tables; what cannot be drawn is said, not dropped."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +58,7 @@ class Pictures:
 
     charts: tuple[Markup, ...]
     tables: tuple[DetailTable, ...]
+    facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
 
 
@@ -69,6 +70,7 @@ def pictures(cells: Sequence[Cell], *, row: str) -> Pictures:
     """Return the charts and tables of one row and one risk; the first seed is drawn strongly, the others lightly."""
     charts: list[Markup] = []
     tables: list[DetailTable] = []
+    facts: list[tuple[str, str]] = []
     problems: list[str] = []
     for metric, name, found in _by_name(cells):
         try:
@@ -76,10 +78,11 @@ def pictures(cells: Sequence[Cell], *, row: str) -> Pictures:
                 charts.extend(_DRAWN[name](found, row))
             else:
                 tables.extend(_tables(name, found))
+                facts.extend(_facts(name, found))
         except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"]))
+            where = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
             problems.append(f"the details {name!r} of {metric} cannot be drawn: {where}: {error.errors()[0]['msg']}")
-    return Pictures(tuple(charts), tuple(tables), tuple(problems))
+    return Pictures(tuple(charts), tuple(tables), tuple(facts), tuple(problems))
 
 
 def _by_name(cells: Sequence[Cell]) -> Iterator[tuple[str, str, Found]]:
@@ -107,9 +110,7 @@ def _budgets(found: Found, row: str) -> Iterator[Markup]:
     adapter = TypeAdapter(list[BudgetPoint])
     curves = []
     for attack, seeds in found.items():
-        lines = [
-            sorted(adapter.validate_python(detail), key=lambda point: point.epsilon) for _, detail in seeds
-        ]
+        lines = [sorted(adapter.validate_python(detail), key=lambda point: point.epsilon) for _, detail in seeds]
         lows = [point.low for point in lines[0] if point.low is not None]
         highs = [point.high for point in lines[0] if point.high is not None]
         whole = len(lows) == len(highs) == len(lines[0])
@@ -161,16 +162,22 @@ _DRAWN: Final[Mapping[str, Callable[[Found, str], Iterator[Markup]]]] = {
 
 
 def _tables(name: str, found: Found) -> Iterator[DetailTable]:
-    for attack, seeds in found.items():
-        seed, detail = seeds[0]
-        title = f"{name.replace('_', ' ')}{f', {attack}' if attack else ''}, seed {seed}"
+    for attack, ((seed, detail), *_) in found.items():
         if isinstance(detail, list) and detail and all(isinstance(line, dict) for line in detail):
             lines = [line for line in detail if isinstance(line, dict)]
             heads = tuple(dict.fromkeys(head for line in lines for head in line))
             shown = tuple(tuple(_text(line.get(head)) for head in heads) for line in lines[:LONGEST_TABLE])
-            yield DetailTable(title, heads, shown)
-        elif isinstance(detail, str | int | float | bool):
-            yield DetailTable(title, ("value",), ((_text(detail),),))
+            yield DetailTable(_title(name, attack, seed), heads, shown)
+
+
+def _facts(name: str, found: Found) -> Iterator[tuple[str, str]]:
+    for attack, ((seed, detail), *_) in found.items():
+        if isinstance(detail, str | int | float | bool):
+            yield _title(name, attack, seed), _text(detail)
+
+
+def _title(name: str, attack: str, seed: int) -> str:
+    return f"{name.replace('_', ' ')}{f', {attack}' if attack else ''}, seed {seed}"
 
 
 def _text(value: JsonValue) -> str:

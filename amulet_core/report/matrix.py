@@ -62,12 +62,14 @@ def grid(results: Results) -> Grid:
 
 def claim(expected: Expected, *, named: bool) -> Claim:
     """Return a published statement in a few words; with the defense's name where a chain has several."""
-    name = f"{expected.defense}: " if named else ""
     if expected.effect == "unexplored":
         since = "" if expected.first_time else ", measured since"
-        return Claim(f"{name}unexplored in the SoK of 2024{since}", expected.first_time)
+        return Claim(
+            f"{f'{expected.defense}: ' if named else ''}unexplored in the SoK of 2024{since}", expected.first_time
+        )
     shown = LOOKS["risk up" if expected.effect == "increase" else "risk down"]
-    return Claim(f"{name}published: {shown.sign} {shown.word}", first_time=False)
+    together = f"{shown.sign} {shown.word}".replace(" ", "\u00a0")  # a sign alone at a line's end would mislead
+    return Claim(f"published{f' for {expected.defense}' if named else ''}: {together}", first_time=False)
 
 
 def _square(entry: Entry, notes: Sequence[str]) -> Square:

@@ -1,7 +1,7 @@
 """The back of the report: what was used and with which settings, what went wrong, and where the results come from."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,9 +9,10 @@ import yaml
 from pydantic import JsonValue
 
 from amulet_core.report.words import count
-from amulet_core.results import Member, Results
+from amulet_core.results import Cell, Member, Results
 
 LONGEST_LIST: Final = 20
+MOST_PLACES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Used:
 
 @dataclass(frozen=True)
 class Problem:
-    """What failed or was skipped in one row and risk, in so many seeds, for one reason."""
+    """What failed or was skipped in one row and risk, in these attacks and seeds, for one reason."""
 
     row: str
     risk: str
-    attack: str
+    attacks: str
     status: str
     seeds: str
     reason: str
@@ -75,7 +76,7 @@ def address(where: str) -> str:
     """Return the web address of a reference: of an arXiv id, a DOI or a web address; nothing of anything else."""
     if re.fullmatch(r"https?://[^\s\"'<>]+", where):
         return where
-    if found := re.fullmatch(r"(?:arXiv:\s*)?(\d{4}\.\d{4,5}(?:v\d+)?|[a-z-]+(?:\.[A-Z]{2})?/\d{7})", where, re.IGNORECASE):
+    if found := re.fullmatch(r"(?:arXiv:\s*)?(\d{4}\.\d{4,5}(?:v\d+)?|[a-z.-]+/\d{7})", where, re.IGNORECASE):
         return f"https://arxiv.org/abs/{found[1]}"
     if found := re.fullmatch(r"(?:doi:\s*)?(10\.\d{4,9}/[^\s\"'<>]+)", where, re.IGNORECASE):
         return f"https://doi.org/{found[1]}"
@@ -83,15 +84,24 @@ def address(where: str) -> str:
 
 
 def problems(results: Results) -> tuple[Problem, ...]:
-    """Return what failed or was skipped, failures first, with equal ones of several seeds merged."""
-    seeds: dict[tuple[str, str, str, str, str, str, str], list[int]] = {}
+    """Return what failed or was skipped, failures first, with equal ones of several attacks and seeds merged."""
+    found: dict[tuple[str, str, str, str, str, str], list[Cell]] = {}
     for cell in sorted(results.cells, key=lambda cell: cell.status):
         if cell.status != "ok":
-            key = (cell.row, cell.risk, cell.attack, cell.status, cell.reason, cell.blame, cell.traceback)
-            seeds.setdefault(key, []).append(cell.seed)
+            key = (cell.row, cell.risk, cell.status, cell.reason, cell.blame, cell.traceback)
+            found.setdefault(key, []).append(cell)
     return tuple(
-        Problem(row, risk, attack, status, ", ".join(map(str, which)), reason, blame, traceback)
-        for (row, risk, attack, status, reason, blame, traceback), which in seeds.items()
+        Problem(
+            row,
+            risk,
+            ", ".join(dict.fromkeys(cell.attack for cell in cells)),
+            status,
+            ", ".join(map(str, sorted({cell.seed for cell in cells}))),
+            reason,
+            blame,
+            traceback,
+        )
+        for (row, risk, status, reason, blame, traceback), cells in found.items()
     )
 
 
@@ -145,17 +155,17 @@ def _members(results: Results) -> Iterator[tuple[str, Member]]:
 
 
 def _places(found: dict[str, int]) -> str:
-    shown: Sequence[str] = [place if n == 1 else f"{place} ({count(n, 'seed')})" for place, n in found.items()][:LONGEST_LIST]
+    shown = [place if n == 1 else f"{place} ({count(n, 'seed')})" for place, n in found.items()][:MOST_PLACES]
     more = len(found) - len(shown)
     return "; ".join([*shown, *([f"{more} more"] if more else [])])
 
 
 def _text(value: JsonValue) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         shown = [_text(item) for item in value[:LONGEST_LIST]]
         return ", ".join([*shown, *([f"and {len(value) - LONGEST_LIST} more"] if len(value) > LONGEST_LIST else [])])
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:
         return "none"
-    return "(empty)" if value in ("", {}) else str(value)
+    return "(empty)" if value in ("", {}, []) else str(value)

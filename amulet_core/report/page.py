@@ -12,7 +12,7 @@ from amulet_core.report.matrix import claim, grid
 from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, warned
 from amulet_core.report.sections import sections
 from amulet_core.report.summary import summary
-from amulet_core.report.words import LOOKS, UTILITY_LOOKS, effect_interval, look, signed
+from amulet_core.report.words import DESIGNS, LOOKS, UTILITY_LOOKS, effect_interval, look, signed
 from amulet_core.results import Effect, Expected, Results
 from amulet_core.vocabulary import UTILITY
 from amulet_core.writing import replace_text
@@ -36,9 +36,9 @@ def render(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = files("amulet_core.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
-        style=Markup(style),
+    style = files("amulet_core.report.templates").joinpath("page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html").render(
+        style=Markup(style),  # noqa: S704 - our own file: nothing of anybody else is in it
         results=results,
         provenance=results.provenance,
         summary=summary(results),
@@ -54,6 +54,7 @@ def render(results: Results) -> str:
         warned=warned(results),
         placebo=tuple(_placebo(results)),
         levels=_levels(results),
+        design=DESIGNS.get(results.design, results.design),
         used=used(results),
         evidence={row: flat(found) for row, found in results.provenance.evidence.items()},
         data=flat(results.data),

@@ -1,5 +1,6 @@
-"""The sections of the report, one a risk: the primary value by row, every attack beside its control, and the details."""
+"""The sections of the report, one a risk: primary values by row, every attack beside its control, and details."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,22 +30,30 @@ class PrimaryLine:
 
 @dataclass(frozen=True)
 class Figure:
-    """One value of one attack: a number and what stands behind it, or the reason why there is none."""
+    """One value of one attack: a number and what stands behind it, or the reason why there is none.
+
+    ``null`` is what the value would be if there were nothing to find, where that is not one number; of the first seed.
+    """
 
     text: str
     span: str
     reason: str
+    null: str = ""
 
 
 @dataclass(frozen=True)
 class AttackLine:
-    """One attack (or control) against one row; ``seed`` is empty where seeds are averaged."""
+    """One attack (or control) against one row; ``seed`` is empty where seeds are averaged.
+
+    ``nothing`` is the one reason why there is no figure at all, or empty.
+    """
 
     attack: str
     control: bool
     adversary: str
     seed: str
     figures: tuple[Figure, ...]
+    nothing: str
 
 
 @dataclass(frozen=True)
@@ -72,11 +81,11 @@ class RiskSection:
 
 def sections(results: Results) -> tuple[RiskSection, ...]:
     """Return the sections, in the order of the columns."""
-    by_square: dict[tuple[str, str], list[Cell]] = {}
+    by_risk: dict[str, dict[str, list[Cell]]] = {}
     for cell in results.cells:
-        by_square.setdefault((cell.risk, cell.row), []).append(cell)
+        by_risk.setdefault(cell.risk, {}).setdefault(cell.row, []).append(cell)
     return tuple(
-        _section(results, column, f"risk-{index}", {row: cells for (risk, row), cells in by_square.items() if risk == column.risk})
+        _section(results, column, f"risk-{index}", by_risk.get(column.risk, {}))
         for index, column in enumerate(results.columns, start=1)
     )
 
@@ -89,7 +98,9 @@ def _section(results: Results, column: Column, anchor: str, by_row: dict[str, li
         anchor=anchor,
         column=column,
         primary=tuple(
-            _primary(row.label, entries[row.label], results.seeds, column) for row in results.rows if row.label in entries
+            _primary(row.label, entries[row.label], results.seeds, column)
+            for row in results.rows
+            if row.label in entries
         ),
         chart=_chart(results, column, entries),
         values=tuple(_plain(name) for _, name in keys),
@@ -151,7 +162,10 @@ def _line(cells: Sequence[Cell], keys: Sequence[tuple[str, str]], *, seed: str) 
     first = cells[0]
     adversaries = dict.fromkeys(cell.adversary for cell in cells if cell.adversary)
     figures = tuple(_figure(cells, key, alone=bool(seed)) for key in keys)
-    return AttackLine(first.attack or "the model's own behavior", first.control, ", ".join(adversaries), seed, figures)
+    reasons = {figure.reason for figure in figures}
+    nothing = reasons.pop() if len(reasons) == 1 and not any(figure.text for figure in figures) else ""
+    name = first.attack or "the model's own behavior"
+    return AttackLine(name, first.control, ", ".join(adversaries), seed, figures, nothing)
 
 
 def _figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figure:
@@ -168,7 +182,7 @@ def _figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figu
     else:
         span = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
     part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
-    return Figure(number(sum(numbers) / len(numbers)), span, part)
+    return Figure(number(sum(numbers) / len(numbers)), span, part, values[0].null)
 
 
 def _found(cell: Cell, key: tuple[str, str]) -> Iterator[Value | Withheld]:
@@ -178,18 +192,17 @@ def _found(cell: Cell, key: tuple[str, str]) -> Iterator[Value | Withheld]:
 
 
 def _methods(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
-    """Say, for each value, how its interval was made, and what it would be if there were nothing to find."""
+    """Say, for each value, how its interval was made."""
     said: dict[str, dict[str, None]] = {}
     for cell in cells:
         for measured in cell.measured:
             for value in measured.scores.values:
                 if isinstance(value, Value):
                     said.setdefault(value.name, {})[value.method] = None
-                    if value.null and len(said[value.name]) < 3:
-                        said[value.name][f"with nothing to find: {value.null}"] = None
     for name, methods in said.items():
         yield _plain(name), "; ".join(methods)
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", " ")
+    """Return the name of a value as words; ``0_1`` is a decimal."""
+    return re.sub(r"(?<=\d)_(?=\d)", ".", name).replace("_", " ")

@@ -1,10 +1,11 @@
 """The summary in plain language: what each defense did to which risk, and no more than the verdicts support."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from amulet_core.report.words import LOOKS, count, listing, signed
-from amulet_core.results import PLACEBO, Effect, Results
+from amulet_core.report.words import count, listing, signed
+from amulet_core.results import PLACEBO, Column, Effect, Results
 from amulet_core.vocabulary import UTILITY
 
 Found = tuple[str, str, Effect]
@@ -34,7 +35,7 @@ def effects(results: Results, label: str) -> tuple[Found, ...]:
     """Return a row's effects in the order of the columns, utility among them."""
     found = {entry.risk: entry.effect for entry in results.entries if entry.row == label}
     return tuple(
-        (column.risk if column.risk == UTILITY else _inside(column.title), column.primary_label, effect)
+        (_title(column), column.primary_label, effect)
         for column in results.columns
         if (effect := found.get(column.risk)) is not None
     )
@@ -44,7 +45,7 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
     verdicts = [
         effect.verdict for label in defenses for title, _, effect in effects(results, label) if title != UTILITY
     ]
-    counts = {verdict: verdicts.count(verdict) for verdict in LOOKS}
+    counts = Counter[str](verdicts)
     said = [
         f"{counts['risk up']} {'shows' if counts['risk up'] == 1 else 'show'} risk up",
         f"{counts['risk down']} risk down",
@@ -53,22 +54,23 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
     ]
     without = len(verdicts) - sum(counts[verdict] for verdict in ("risk up", "risk down", "no change", "inconclusive"))
     said += [f"{without} without a verdict"] if without else []
-    risks = [_inside(column.title) for column in results.columns if column.risk != UTILITY]
+    risks = [_title(column) for column in results.columns if column.risk != UTILITY]
     data = results.data.get("id", "the data")
-    comparisons = f"Of {count(len(verdicts), 'comparison')}, {listing(said)}." if verdicts else "Nothing could be compared."
+    compared = (
+        f"Of {count(len(verdicts), 'comparison')}, {listing(said)}." if verdicts else "Nothing could be compared."
+    )
     return (
         f"{count(len(defenses), 'defense row')} compared with the undefended model on {data}, "
-        f"over {count(len(results.seeds), 'seed')}, for {listing(risks) if risks else 'no risk'}. {comparisons}"
+        f"over {count(len(results.seeds), 'seed')}, for {listing(risks) if risks else 'no risk'}. {compared}"
     )
 
 
 def _sentence(results: Results, label: str) -> str:
     found = effects(results, label)
-    missing = [
-        _inside(column.title) for column in results.columns if _inside(column.title) not in {title for title, _, _ in found}
-    ]
+    named = {title for title, _, _ in found}
+    missing = [_title(column) for column in results.columns if _title(column) not in named]
     parts = [*_clauses(found)]
-    said = f"{listing(parts)}." if parts else "no verdict."
+    said = f"{listing(parts)}." if parts else "got no verdict of a change."
     rest = [
         *_others(found, "inconclusive", "Inconclusive for"),
         *_others(found, "degenerate", "Degenerate, hence no verdict, for"),
@@ -116,6 +118,7 @@ def _changed(found: Found) -> str:
     return f"{title} ({label} {signed(effect.difference)})"
 
 
-def _inside(title: str) -> str:
-    """Return a title as it stands within a sentence; an abbreviation keeps its capitals."""
+def _title(column: Column) -> str:
+    """Return a column's title as it stands within a sentence; an abbreviation keeps its capitals."""
+    title = column.risk if column.risk == UTILITY else column.title
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]

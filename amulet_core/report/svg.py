@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 Point = tuple[float, float]
 
@@ -28,8 +28,9 @@ class Scale:
 
 def element(name: str, attributes: Mapping[str, str | float], *children: Markup | str) -> Markup:
     """Return one element; attribute values and children that are plain text are escaped."""
-    written = "".join(f' {key}="{escape(_number(value))}"' for key, value in attributes.items())
-    return Markup(f"<{name}{written}>{''.join(escape(child) for child in children)}</{name}>")
+    empty = Markup("")
+    written = empty.join(Markup(' {}="{}"').format(key, _number(value)) for key, value in attributes.items())
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, empty.join(children))
 
 
 def drawing(title: str, description: str, size: tuple[float, float], children: Iterable[Markup]) -> Markup:
@@ -46,9 +47,8 @@ def line(start: Point, end: Point, style: str) -> Markup:
 
 
 def polyline(points: Sequence[Point], style: str) -> Markup:
-    """Return a line through points, without those that fall on the pixel of their predecessor."""
-    kept = [point for i, point in enumerate(points) if i == 0 or _pixel(point) != _pixel(points[i - 1])]
-    return element("polyline", {"points": _path(kept), "class": style})
+    """Return a line through points, without those that its neighbours already draw."""
+    return element("polyline", {"points": _path(_thinned(points)), "class": style})
 
 
 def band(upper: Sequence[Point], lower: Sequence[Point], style: str) -> Markup:
@@ -93,5 +93,21 @@ def _path(points: Sequence[Point]) -> str:
     return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
 
 
-def _pixel(point: Point) -> tuple[int, int]:
-    return round(point[0] * 2), round(point[1] * 2)
+def _thinned(points: Sequence[Point]) -> list[Point]:
+    """Leave out points on the pixel of their predecessor, and the middle ones of a vertical or horizontal stretch."""
+    kept: list[Point] = []
+    for point in points:
+        if kept and _pixel(point) == _pixel(kept[-1]):
+            continue
+        if len(kept) > 1 and _straight(_pixel(kept[-2]), _pixel(kept[-1]), _pixel(point)):
+            kept.pop()
+        kept.append(point)
+    return kept
+
+
+def _straight(*pixels: Point) -> bool:
+    return any(len({pixel[axis] for pixel in pixels}) == 1 for axis in (0, 1))
+
+
+def _pixel(point: Point) -> Point:
+    return round(point[0]), round(point[1])

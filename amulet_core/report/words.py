@@ -19,8 +19,8 @@ class Look:
 
 
 LOOKS: Final[Mapping[str, Look]] = {
-    "risk up": Look("▲", "risk up", "up", "the defense makes the risk larger; chance alone is an unlikely cause"),
-    "risk down": Look("▼", "risk down", "down", "the defense makes the risk smaller; chance alone is an unlikely cause"),
+    "risk up": Look("▲", "risk up", "up", "the defense makes the risk larger; mere chance is unlikely"),
+    "risk down": Look("▼", "risk down", "down", "the defense makes the risk smaller; mere chance is unlikely"),
     "no change": Look("=", "no change", "same", "no change larger than the column's margin (two one-sided tests)"),
     "inconclusive": Look("?", "inconclusive", "open", "the seeds decide neither for a change nor against one"),
     "degenerate": Look("~", "degenerate", "weak", "the model is near a constant one: its risks say nothing"),
@@ -28,9 +28,14 @@ LOOKS: Final[Mapping[str, Look]] = {
     "blocked": Look("!", "blocked", "weak", "a warning stands against the verdict, so none is given"),
 }
 UTILITY_LOOKS: Final[Mapping[str, Look]] = {
-    "risk up": Look("▼", "utility down", "up", "the defense costs utility; chance alone is an unlikely cause"),
-    "risk down": Look("▲", "utility up", "down", "the defense adds utility; chance alone is an unlikely cause"),
+    "risk up": Look("▼", "utility down", "up", "the defense costs utility; mere chance is unlikely"),
+    "risk down": Look("▲", "utility up", "down", "the defense adds utility; mere chance is unlikely"),
 }
+DESIGNS: Final[Mapping[str, str]] = {
+    "crossed": "crossed: all seeds share one block of rows, and each victim trains on a balanced half of it",
+    "disjoint": "disjoint: each seed has a block of rows of its own",
+}
+"""How the seeds' rows relate, by the name of the design."""
 
 
 def look(verdict: str, risk: str) -> Look:

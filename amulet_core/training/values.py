@@ -101,7 +101,9 @@ Step = Callable[[Batch], dict[str, Tensor]]
 class GradientRule(Protocol):
     """How per-sample losses become the gradients that the optimiser applies."""
 
-    stackable: bool
+    @property
+    def stackable(self) -> bool:
+        """Say whether several models can be trained as one stack."""
 
     def start(self, problem: Problem) -> Step:
         """Prepare for one run of the loop."""

@@ -7,6 +7,10 @@ COMPONENTS: tuple[Component, ...] = (
         name="inline",
         summary="One job after the other, in the process that was started.",
         target="amulet_plugins_builtin.executors.inline:inline",
-        references=(Reference(title="Python documentation: contextlib", where="https://docs.python.org/3/library/contextlib.html"),),
+        references=(
+            Reference(
+                title="Python documentation: contextlib", where="https://docs.python.org/3/library/contextlib.html"
+            ),
+        ),
     ),
 )

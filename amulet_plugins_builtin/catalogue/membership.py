@@ -32,7 +32,7 @@ class RmiaParams(Params):
         "auto", description="online: IN and OUT models; offline: OUT models alone; auto: online where the lab has both"
     )
     gamma: float = Field(
-        2.0, ge=1, le=1000, description="how many times likelier a candidate must be than a population row, at least"
+        1.0, ge=1, le=1000, description="how many times likelier a candidate must be than a population row, at least"
     )
     a: float = Field(0.3, ge=0, le=1, description="offline only: Pr(x) is taken to be ((1 + a) Pr_OUT(x) + 1 - a) / 2")
 

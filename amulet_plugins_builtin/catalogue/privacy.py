@@ -34,7 +34,7 @@ class DpSgdParams(Params):
     conditional_on: tuple[str, ...] = Field(
         default=(),
         max_length=10,
-        description="parts of the recipe that see private rows outside the accountant: epsilon holds given their output",
+        description="stages that see private rows outside the accountant: epsilon holds given their output",
     )
 
     @model_validator(mode="before")
@@ -63,7 +63,7 @@ _PACKAGE = "amulet_plugins_builtin.privacy"
 COMPONENTS: tuple[Component, ...] = (
     Defense(
         name="dp-sgd",
-        summary="Differentially private SGD: Poisson batches, each row's gradient clipped, Gaussian noise; epsilon accounted.",
+        summary="Differentially private SGD: Poisson batches, clipped gradients, Gaussian noise, accounted epsilon.",
         target=f"{_PACKAGE}.dp_sgd:train",
         stages={"training": f"{_PACKAGE}.dp_sgd:train"},
         params=DpSgdParams,

@@ -88,7 +88,7 @@ def _from_file(source: Source, path: Path) -> tuple[Bytes, ...]:
     if found != source.file_sha256:
         raise ValueError(
             f"{source.name}: {path} ({path.stat().st_size:,} bytes) is truncated, changed or of another version: "
-            f"expected SHA-256 {source.file_sha256}, found {found}; put a whole copy there, or move the file away "
+            f"expected SHA-256 {source.file_sha256}, found {found}; put a whole copy there, or delete it, "
             f"{_download_hint()}"
         )
     with np.load(path, allow_pickle=False) as arrays:
@@ -101,7 +101,7 @@ def _downloaded(source: Source, params: DownloadParams, path: Path | None) -> tu
     )
     place = f"put {source.file} there" if path else f"set it to the folder that holds {source.file}"
     if not params.download:
-        raise FileNotFoundError(f"{missing}: {place}, {_download_hint()}")
+        raise FileNotFoundError(f"{missing}: {place}, or {_download_hint()}")
     try:
         from torchvision import datasets  # type: ignore[import-untyped]  # an optional dependency, without types
     except ImportError as error:
@@ -136,4 +136,4 @@ def cache() -> Path:
 
 
 def _download_hint() -> str:
-    return "or install 'amulet-framework[images]' and set the parameter download to true"
+    return "install 'amulet-framework[images]' and set the parameter download to true"

@@ -72,9 +72,7 @@ def adversarial_training_checks() -> tuple[Check, ...]:
 
 def robustness_checks() -> tuple[Check, ...]:
     """Return the checks of ``robustness``."""
-    return (
-        Check("robustness counts a planted result exactly", "every verdict rests on these counts", counts_exactly),
-    )
+    return (Check("robustness counts a planted result exactly", "every verdict rests on these counts", counts_exactly),)
 
 
 def reaches_worst_margin(attack: Attack, *, norm: Norm) -> None:
@@ -125,8 +123,8 @@ def noise_knows_nothing() -> None:
     spread = 0.1 * planted.steepness(model, schema, norm="l2") / 3**0.5
     lost = planted.margins(model, x, y) - planted.margins(model, answer.x[0], y)
     mean, most = float(lost.mean()), float(lost.max())
-    assert abs(mean) < 4 * spread / 400**0.5, f"noise costs {mean:.4g} of margin on average, expected 0 +- {spread:.4g}/20"
-    assert most < worst / 2, f"noise costs up to {most:.4g} of margin, expected less than half the worst case {worst:.4g}"
+    assert abs(mean) < 4 * spread / 400**0.5, f"noise costs {mean:.4g} of margin on average, expected 0"
+    assert most < worst / 2, f"noise costs up to {most:.4g} of margin, expected below {worst / 2:.4g}"
     ratio = float(lost.std()) / spread
     assert 0.85 < ratio < 1.15, f"the spread of the cost is {ratio:.3f} of that of uniform noise, expected 1"
 
@@ -136,11 +134,12 @@ def noise_uses_its_budget() -> None:
     _, schema = planted.linear_victim(features=9, seed=5)
     x = planted.rows_near_the_middle(schema, rows=2000, seed=5)
     high = torch.tensor(schema.feasible.high)
-    for norm, order in (("linf", torch.inf), ("l2", 2)):
+    norms: tuple[tuple[Norm, float], ...] = (("linf", torch.inf), ("l2", 2))
+    for norm, order in norms:
         view = planted.view_of(None, x, torch.zeros(2000, dtype=torch.int64), schema, norm=norm, epsilons=(0.2,))
         moved = (_run(_noise, view).x[0] - x) / (2 * high)
         mean = float(torch.linalg.vector_norm(moved, ord=order, dim=1).mean())
-        assert abs(mean - 0.18) < 0.003, f"{norm} noise of budget .2 in 9 features: mean distance {mean:.4f}, expected .18"
+        assert abs(mean - 0.18) < 0.003, f"{norm} noise of budget .2: mean distance {mean:.4f}, expected .18"
 
 
 def learns_the_robust_feature() -> None:
@@ -195,5 +194,5 @@ def _expect_close(found: Tensor, expected: Tensor, tolerance: float, what: str) 
     worst = int((found - expected).abs().argmax())
     apart = float((found - expected).abs()[worst])
     assert apart <= tolerance, (
-        f"{what}: found {float(found[worst]):.7f}, expected {float(expected[worst]):.7f} (row {worst}, {apart:.2g} apart)"
+        f"{what}: found {float(found[worst]):.7f}, expected {float(expected[worst]):.7f} in row {worst}"
     )

@@ -40,7 +40,9 @@ def attack(view: EvasionView, params: PgdParams) -> EvasionAnswer:
     warnings = masked_gradients(logits, view, found, params)
     answers = []
     for epsilon in view.epsilons:
-        found = pgd(logits, view.x, view.y, view.schema, norm=view.norm, epsilon=epsilon, params=params, found=found)
+        found = pgd(
+            logits, view.x, view.y, view.data_schema, norm=view.norm, epsilon=epsilon, params=params, found=found
+        )
         answers.append(found.x)
     return EvasionAnswer(x=torch.stack(answers), warnings=warnings)
 
@@ -139,7 +141,7 @@ def masked_gradients(logits: Logits, view: EvasionView, found: Found, params: Pg
     if not rows.any():
         return ()
     gradient, _ = gradient_of(logits, view.x[rows], view.y[rows], loss=params.loss)
-    free = mutable(view.schema, norm=view.norm, epsilon=view.epsilons[-1])
+    free = mutable(view.data_schema, norm=view.norm, epsilon=view.epsilons[-1])
     zero = int((gradient * free == 0).flatten(1).all(1).sum())
     if zero <= params.masked_share * len(gradient):
         return ()

@@ -55,19 +55,17 @@ def view_of(
 ) -> EvasionView:
     """Return the adversary's view of a model given away whole (None: of no model)."""
     box = WhiteBox(model) if model is not None else None
-    return EvasionView(model=box, x=x, y=y, norm=norm, epsilons=epsilons, schema=schema)
+    return EvasionView(model=box, x=x, y=y, norm=norm, epsilons=epsilons, data_schema=schema)
 
 
-TSIPRAS = DataSchema(
-    modality="tabular", shape=(21,), classes=("no", "yes"), feasible=Feasible(low=-1.0, high=1.0)
-)
+TSIPRAS = DataSchema(modality="tabular", shape=(21,), classes=("no", "yes"), feasible=Feasible(low=-1.0, high=1.0))
 
 
 def robust_and_fragile_features(*, rows: int, seed: int) -> Data:
     """Return rows with one robust feature and twenty fragile ones (after Tsipras et al., arXiv:1805.12152, section 2).
 
-    The first is right in 9 rows of 10, and a budget of .05 of its range cannot turn it; the others are right together in
-    nearly all rows, and the same budget turns them all.
+    The first is right in 9 rows of 10, and a budget of .05 of its range cannot turn it; together the others
+    are right in nearly all rows, and the same budget turns them all.
     """
     with isolated("planted features", seed):
         y = torch.randint(2, (rows,))
@@ -79,10 +77,10 @@ def robust_and_fragile_features(*, rows: int, seed: int) -> Data:
 
 def linear_training() -> Training:
     """Return the undefended training of a linear model on these rows."""
-    settings = TrainingSettings(epochs=25, batch_size=50, learning_rate=0.03)
+    settings = TrainingSettings(epochs=25, batch_size=100, learning_rate=0.05)
     return plain_training(lambda: nn.Linear(21, 2), settings, stackable=True)
 
 
 def fitted(training: Training, data: Data, *, seed: int) -> nn.Module:
     """Return the model that ``training`` makes of the rows."""
-    return training.fit(training, [data], data, [Streams(("planted", seed))])[0].model
+    return training.fit(training, [data], [data], [Streams(("planted", seed))])[0].model

@@ -13,9 +13,9 @@ def attack(view: EvasionView, params: NoParams) -> EvasionAnswer:  # noqa: ARG00
     draws = torch.rand_like(view.x) * 2 - 1
     noisy = [
         project(
-            uniform_in_ball(draws, view.x, view.schema, norm=view.norm, epsilon=epsilon),
+            uniform_in_ball(draws, view.x, view.data_schema, norm=view.norm, epsilon=epsilon),
             view.x,
-            view.schema,
+            view.data_schema,
             norm=view.norm,
             epsilon=epsilon,
         )

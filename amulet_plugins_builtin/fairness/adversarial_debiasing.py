@@ -94,8 +94,8 @@ def _where_all_groups_are(fit: Fit, column: int, attribute: Sensitive) -> Fit:
             missing = [label for label, size in zip(attribute.categories, sizes, strict=True) if size == 0]
             if missing:
                 raise ValueError(
-                    f"adversarial-debiasing: no training row has {attribute.name} {' or '.join(missing)} (of {len(data)} "
-                    "rows); train on more rows, or merge the groups of the data set"
+                    f"adversarial-debiasing: no training row has {attribute.name} {' or '.join(missing)} (of "
+                    f"{len(data)} rows); train on more rows, or merge the groups of the data set"
                 )
         return fit(training, rows, val, streams)
 

@@ -19,7 +19,7 @@ def attribute_problems(name: str, schema: DataSchema) -> list[str]:
 
 
 def attribute_column(name: str, schema: DataSchema) -> int:
-    """Return the column of ``z`` that holds the sensitive attribute ``name`` (empty: the first), or raise ValueError."""
+    """Return the column of ``z`` that holds the sensitive attribute ``name`` (empty: the first), or raise."""
     problems = attribute_problems(name, schema)
     if problems:
         raise ValueError("; ".join(problems))

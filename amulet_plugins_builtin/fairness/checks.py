@@ -50,7 +50,7 @@ def adversarial_debiasing() -> tuple[Check, ...]:
     """Return the checks of ``adversarial-debiasing``."""
     return (
         Check(
-            name="the model's gradient is the task's minus strength times the adversary's, the adversary's own is not turned",
+            name="the model's gradient is the task's minus strength x the adversary's, whose own is not turned",
             why="a wrong sign would train the model to reveal the group",
             run=_the_gradient_is_reversed,
         ),
@@ -76,7 +76,7 @@ def group_fairness_checks() -> tuple[Check, ...]:
             run=_the_ends_of_the_scale,
         ),
         Check(
-            name="between equally treated groups the interval holds 0 in at least 90 of 100 draws",
+            name="between equally treated groups the interval holds 0 in at least 17 of 20 draws",
             why="an interval that misses the truth would report unfairness where there is none",
             run=_equal_treatment_is_within_the_interval,
         ),
@@ -178,7 +178,7 @@ def _strength_zero_changes_nothing() -> None:
 
 def _result(predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorResult:
     probabilities = torch.nn.functional.one_hot(predictions, 2).float()
-    return BehaviorResult(probabilities=probabilities, y=y, z=z[:, None], attribute=0, schema=_SCHEMA)
+    return BehaviorResult(probabilities=probabilities, y=y, z=z[:, None], attribute=0, data_schema=_SCHEMA)
 
 
 def _the_ends_of_the_scale() -> None:
@@ -191,8 +191,8 @@ def _the_ends_of_the_scale() -> None:
 
 def _equal_treatment_is_within_the_interval() -> None:
     draw, covered = generator("fairness check", "coverage"), 0
-    for _ in range(100):
+    for _ in range(20):
         predictions, y, z = (torch.randint(2, (200,), generator=draw) for _ in range(3))
         value = group_fairness(_result(predictions, y, z), GroupFairnessParams(permutations=20))
         covered += value["demographic_parity_difference"].low == 0
-    assert covered >= 90, f"the interval held 0 in {covered} of 100 draws, expected at least 90"
+    assert covered >= 17, f"the interval held 0 in {covered} of 20 draws, expected at least 17"

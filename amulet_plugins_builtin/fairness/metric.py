@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from sklearn.metrics import accuracy_score
 
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.scores import Scores, Value, Withheld
-from amulet_core.statistics.groups import permutation_null_of_gap
+from amulet_core.statistics.groups import gap, permutation_null_of_gap
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.permutation import PermutationNull
 from amulet_core.statistics.proportions import newcombe, wilson
@@ -79,25 +79,27 @@ def group_fairness(result: BehaviorResult, params: GroupFairnessParams) -> Score
             _difference("accuracy_gap", treatment, ("accuracy",), generator),
             _p_rule(treatment),
         ),
-        details=_details(treatment, result.schema.sensitive[result.attribute].name, _positive_class(result, params)),
+        details=_details(
+            treatment, result.data_schema.sensitive[result.attribute].name, _positive_class(result, params)
+        ),
     )
 
 
 def _positive_class(result: BehaviorResult, params: GroupFairnessParams) -> str:
-    return params.positive or result.schema.classes[-1]
+    return params.positive or result.data_schema.classes[-1]
 
 
 def _treatment(result: BehaviorResult, attribute: int, params: GroupFairnessParams) -> Treatment:
     wanted = _positive_class(result, params)
-    if wanted not in result.schema.classes:
-        raise ValueError(f'the data set has no class "{wanted}"; it has {", ".join(result.schema.classes)}')
-    index = result.schema.classes.index(wanted)
+    if wanted not in result.data_schema.classes:
+        raise ValueError(f'the data set has no class "{wanted}"; it has {", ".join(result.data_schema.classes)}')
+    index = result.data_schema.classes.index(wanted)
     return Treatment(
         selected=(result.predictions == index).numpy(),
         positive=(result.y == index).numpy(),
         correct=(result.predictions == result.y).numpy(),
         group=result.z[:, attribute].numpy(),
-        labels=result.schema.sensitive[attribute].categories,
+        labels=result.data_schema.sensitive[attribute].categories,
         permutations=params.permutations,
     )
 
@@ -113,7 +115,7 @@ def _difference(
     low, high, method = _interval(treatment, rates, groups)
     return Value(
         name=name,
-        estimate=max(_frame(treatment, rate, chosen).difference(method="between_groups") for rate in rates),
+        estimate=max(gap(_group_rates(treatment, rate, groups)) for rate in rates),
         low=low,
         high=high,
         method=method,
@@ -126,11 +128,15 @@ def _p_rule(treatment: Treatment) -> Value | Withheld:
     groups = _large_enough(treatment, ("selection rate",))
     if len(groups) < 2:
         return Withheld(name="p_rule", reason=_too_few(treatment, ("selection rate",)))
-    chosen = np.isin(treatment.group, groups)
-    if not treatment.selected[chosen].any():
+    selected = _group_rates(treatment, "selection rate", groups)
+    if not max(selected):
         return Withheld(name="p_rule", reason="no row is predicted to be of the positive class: the ratio is 0 / 0")
-    ratio = float(_frame(treatment, "selection rate", chosen).ratio(method="between_groups"))
-    return Value(name="p_rule", estimate=ratio, method="smallest over largest rate: no interval", n=int(chosen.sum()))
+    return Value(
+        name="p_rule",
+        estimate=min(selected) / max(selected),
+        method="smallest over largest rate: no interval",
+        n=int(np.isin(treatment.group, groups).sum()),
+    )
 
 
 def _large_enough(treatment: Treatment, rates: tuple[str, ...]) -> list[int]:
@@ -144,16 +150,13 @@ def _too_few(treatment: Treatment, rates: tuple[str, ...]) -> str:
     return f"fewer than 2 groups have {SMALLEST_GROUP} rows behind their {' and '.join(rates)} (rows: {listed})"
 
 
-def _frame(treatment: Treatment, rate: str, chosen: NDArray[np.bool_]) -> MetricFrame:
-    rows = chosen & treatment.rows(rate)
+def _group_rates(treatment: Treatment, rate: str, groups: list[int]) -> list[float]:
+    """Return a rate of each of the groups, by fairlearn (not its MetricFrame: ten times slower, the same numbers)."""
     # Accuracy is right or wrong on all classes; the other rates are of the positive class against the rest.
     truth = np.ones_like(treatment.correct) if rate == "accuracy" else treatment.positive
-    return MetricFrame(
-        metrics=_FAIRLEARN[rate],
-        y_true=truth[rows].astype(int),
-        y_pred=treatment.hits(rate)[rows].astype(int),
-        sensitive_features=treatment.group[rows],
-    )
+    own = [treatment.rows(rate) & (treatment.group == group) for group in groups]
+    hits = treatment.hits(rate)
+    return [float(_FAIRLEARN[rate](truth[rows].astype(int), hits[rows].astype(int))) for rows in own]
 
 
 def _interval(

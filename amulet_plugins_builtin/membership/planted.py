@@ -50,7 +50,7 @@ def planted(
         population_y=population_y,
         observed_population=others[0],
         lab=Lab(candidates=candidates[1:], members=trained, population=others[1:]),
-        schema=SCHEMA,
+        data_schema=SCHEMA,
     )
     return Planted(view, member)
 

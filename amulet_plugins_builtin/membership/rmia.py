@@ -16,8 +16,9 @@ def attack(view: MembershipView, params: RmiaParams) -> MembershipAnswer:
 
     LR(x, z) = (Pr(x | victim) / Pr(x)) / (Pr(z | victim) / Pr(z)); Pr(. | model) is the probability of the true
     label. Source: 2312.03262 (the pairwise ratio, its online average over IN and OUT models, and its offline
-    approximation, which is applied to x and z alike). The threshold comes from shadow models that play the victim; None
-    with fewer than 4 of them.
+    approximation, which is applied to x and z alike). gamma is 1 by default: on most rows of a task with two classes no
+    ratio reaches 2, and all of them would tie at score 0. The threshold comes from shadow models that play the victim;
+    None with fewer than 4 of them.
 
     Raises:
         ValueError: if the lab has fewer than ``params.shadow_models`` models, a candidate lacks IN or OUT ones,

@@ -43,7 +43,7 @@ class PrivacySpent(Frozen):
 def epsilon_spent(noise_multiplier: float, sample_rate: float, *, steps: int, delta: float) -> EpsilonSpent:
     """Return the epsilon at ``delta`` of ``steps`` Gaussian mechanisms on Poisson samples of rate ``sample_rate``.
 
-    Sources: Mironov et al. 1908.10530 (RDP, with the conversion of Canonne et al. 2004.00010); Gopi et al. 2106.02848 (PRV).
+    Sources: Mironov et al. 1908.10530 (RDP; converted as Canonne et al. 2004.00010); Gopi et al. 2106.02848 (PRV).
     """
     rdp, prv = RDPAccountant(), PRVAccountant()
     rdp.history = [(noise_multiplier, sample_rate, steps)]

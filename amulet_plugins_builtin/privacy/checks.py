@@ -69,7 +69,8 @@ def clipped_row_by_row(problem: Problem, batch: Batch, *, max_grad_norm: float, 
     frozen = as_function(problem.skeleton, params | fixed)
 
     def loss(own: dict[str, Tensor], row: Batch) -> Tensor:
-        one = Batch(*(value[None] for value in row[:4]), {name: draw[None] for name, draw in row.draws.items()})
+        draws = {name: draw[None] for name, draw in row.draws.items()}
+        one = Batch(row.x[None], row.y[None], row.z[None], row.w[None], draws)
         return problem.objective(as_function(problem.skeleton, own | fixed), frozen, one).sum()
 
     gradients = vmap(grad(loss), in_dims=(None, 0))(params, only_model(batch))
@@ -101,7 +102,7 @@ def _network() -> nn.Module:
 def _problem(noise: torch.Generator) -> Problem:
     with isolated("dp-sgd check", "network"):
         bundle = Bundle({"model": _network()})
-    stacked, fixed = stack_module_state([bundle])  # type: ignore[arg-type]
+    stacked, fixed = stack_module_state([bundle])
     params = {name: value.detach().requires_grad_() for name, value in stacked.items()}
     return Problem(bundle.to("meta"), params, fixed, weighted_cross_entropy, [noise])
 
@@ -118,7 +119,7 @@ def _ghost_clipping_equals_brute_force() -> None:
 
 def _noise_has_its_deviation() -> None:
     empty = _planted(1).take(torch.zeros(0, dtype=torch.int64))
-    batch = Batch(*(getattr(empty, name)[None] for name in "xyzw"), {})
+    batch = Batch(empty.x[None], empty.y[None], empty.z[None], empty.w[None], {})
     step = ClippedNoisyGradient(2.0, 3.0, expected_batch_size=10).start(_problem(torch.Generator().manual_seed(0)))
     drawn = torch.cat([value.flatten() for _ in range(100) for value in step(batch).values()])
     found, allowed = float(drawn.std()), 4 * 0.6 / math.sqrt(2 * len(drawn))

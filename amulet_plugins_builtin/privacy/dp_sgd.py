@@ -75,7 +75,7 @@ class ClippedNoisyGradient:
         return step
 
     def _optimizer(self, module: nn.Module, noise: torch.Generator) -> DPOptimizerFastGradientClipping:
-        """Return what adds the noise and scales. It never steps: its own optimiser is there because opacus wants one."""
+        """Return what adds the noise and scales. It never steps: opacus wants an optimiser of its own."""
         return DPOptimizerFastGradientClipping(
             SGD(module.parameters(), lr=1.0),
             noise_multiplier=self.noise_multiplier,
@@ -193,7 +193,7 @@ def _sum_of_clipped(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence torch's note that the first layer's backward hook sees no input gradient: opacus needs the output's only."""
+    """Silence torch's note that the first layer's backward hook sees no input gradient: opacus needs none."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
         yield

@@ -14,18 +14,18 @@ from amulet_core.statistics.proportions import wilson
 from amulet_plugins_builtin.fairness.attributes import SMALLEST_GROUP
 
 
-def accuracy(result: BehaviorResult, params: NoParams) -> Scores:
+def accuracy(result: BehaviorResult, params: NoParams) -> Scores:  # noqa: ARG001 - every metric takes its settings
     """Return accuracy (Wilson's interval), balanced accuracy, the majority-class victim's, and the worst group's.
 
     Balanced accuracy is the mean of the classes' accuracies; its limits lie as far from it as the independent Wilson
     limits do from theirs, added in quadrature (Zou & Donner 2008, doi:10.1002/sim.3095, equation 5).
     """
-    right, classes = result.predictions == result.y, len(result.schema.classes)
+    right, classes = result.predictions == result.y, len(result.data_schema.classes)
     by_class = _by_part(right, result.y, classes)
     overall = wilson(int(right.sum()), len(right))
     values: tuple[Value | Withheld, ...] = (
         _value("accuracy", overall, n=len(right)),
-        _balanced(by_class, result.schema.classes),
+        _balanced(by_class, result.data_schema.classes),
         Value(
             name="majority_accuracy",
             estimate=max(trials for _, trials in by_class) / len(right),
@@ -79,7 +79,7 @@ def _worst_group(result: BehaviorResult, right: Tensor) -> Value | Withheld:
     return Value(
         name=name,
         estimate=min(hits / trials for hits, trials in large),
-        method=f"lowest among the {len(large)} groups of at least {SMALLEST_GROUP} rows: biased downward, hence no interval",
+        method=f"lowest of {len(large)} groups of at least {SMALLEST_GROUP} rows: biased downward, hence no interval",
         n=sum(trials for _, trials in large),
     )
 
@@ -91,19 +91,19 @@ def _by_group(result: BehaviorResult, right: Tensor) -> list[tuple[int, int]]:
 
 
 def _labels(result: BehaviorResult) -> tuple[str, ...]:
-    return () if result.attribute is None else result.schema.sensitive[result.attribute].categories
+    return () if result.attribute is None else result.data_schema.sensitive[result.attribute].categories
 
 
 def _details(result: BehaviorResult, right: Tensor, by_class: list[tuple[int, int]]) -> dict[str, JsonValue]:
     per_class: list[JsonValue] = [
         {"class": label, "n": trials, **_rate("recall", hits, trials)}
-        for label, (hits, trials) in zip(result.schema.classes, by_class, strict=True)
+        for label, (hits, trials) in zip(result.data_schema.classes, by_class, strict=True)
     ]
     per_group: list[JsonValue] = [
         {"group": label, "n": trials, **_rate("accuracy", hits, trials)}
         for label, (hits, trials) in zip(_labels(result), _by_group(result, right), strict=True)
     ]
-    attribute = None if result.attribute is None else result.schema.sensitive[result.attribute].name
+    attribute = None if result.attribute is None else result.data_schema.sensitive[result.attribute].name
     return {"per_class": per_class, "per_group": per_group, "attribute": attribute}
 
 

@@ -30,7 +30,7 @@ def accuracy() -> tuple[Check, ...]:
 def _scores(predictions: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
     probabilities = torch.nn.functional.one_hot(predictions, 2).float()
     z = torch.zeros(len(y), 0, dtype=torch.int64)
-    result = BehaviorResult(probabilities=probabilities, y=y, z=z, attribute=None, schema=_SCHEMA)
+    result = BehaviorResult(probabilities=probabilities, y=y, z=z, attribute=None, data_schema=_SCHEMA)
     scores = metric.accuracy(result, NoParams())
     return {name: scores[name].estimate for name in ("accuracy", "balanced_accuracy", "majority_accuracy")}
 

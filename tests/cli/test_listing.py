@@ -205,7 +205,7 @@ def test_show_as_json_has_what_is_particular_to_a_kind(amulet, name, expected):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("nothing", "  control       yes"),
+        ("nothing", "  control      yes"),
         ("guard", "  stages       data: math:sqrt; model: math:cos"),
         ("rows", "no parameters"),
         ("curve", "  measures     area (higher is better for the defender): the area below it"),

@@ -32,8 +32,10 @@ def with_cell(data: Data, value: float) -> Data:
         (lambda d: replace(d, w=-d.w), "digits: w must be finite and not negative"),
         (
             lambda d: replace(d, x=d.x.double(), w=d.w[:, None]),
-            "digits: x is torch.float64 [1797, 1, 8, 8], expected torch.float32 [1797, 1, 8, 8]; "
-            "w is torch.float32 [1797, 1], expected torch.float32 [1797]",
+            (
+                "digits: x is torch.float64 [1797, 1, 8, 8], expected torch.float32 [1797, 1, 8, 8]; "
+                "w is torch.float32 [1797, 1], expected torch.float32 [1797]"
+            ),
         ),
     ],
 )

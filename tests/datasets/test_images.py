@@ -103,8 +103,8 @@ def test_a_damaged_file_is_an_error_with_both_checksums(folder: Path, damage: Ca
         load(source, DownloadParams(download=True))
     assert str(raised.value) == (
         f"mnist: {path} ({len(damaged):,} bytes) is truncated, changed or of another version: expected SHA-256 "
-        f"{source.file_sha256}, found {sha256(damaged).hexdigest()}; put a whole copy there, or move the file away "
-        "or install 'amulet-framework[images]' and set the parameter download to true"
+        f"{source.file_sha256}, found {sha256(damaged).hexdigest()}; put a whole copy there, or delete it, "
+        "install 'amulet-framework[images]' and set the parameter download to true"
     )
 
 

@@ -180,3 +180,15 @@ def test_a_stack_projects_as_its_models_do_alone(name, norm, epsilon):
     alone = torch.stack([to(part, start) for part, start in zip(x, origin, strict=True)])
     assert torch.equal(vmap(to)(x, origin), alone)
     assert torch.equal(to(x, origin), alone)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 100.0), (1900.0, 2000.0), (0.0, 100000.0)])
+def test_a_budget_of_whole_numbers_reaches_them_despite_rounding(low, high):
+    schema = DataSchema(
+        modality="tabular", shape=(1,), classes=("a", "b"), feasible=Feasible(low=low, high=high, integer=(0,))
+    )
+    origin = torch.full((1, 1), low)
+    reached = [
+        float(project(origin + high, origin, schema, norm="linf", epsilon=percent / 100)) for percent in range(1, 100)
+    ]
+    assert reached == [low + percent * (high - low) / 100 for percent in range(1, 100)]

@@ -95,9 +95,7 @@ BROKEN = {
 def test_a_broken_plugin_is_named_with_its_cause_and_hides_nobody_else(packages, healthy, body, cause):
     packages.add("xyz", body)
     registry = packages.discover()
-    warning = (
-        f"plugin xyz (amulet-plugin-xyz 1.0) is broken: {cause}. Update, repair or uninstall amulet-plugin-xyz."
-    )
+    warning = f"plugin xyz (amulet-plugin-xyz 1.0) is broken: {cause}. Update, repair or uninstall amulet-plugin-xyz."
     assert registry.warnings == (warning,)
     assert [plugin.cause for plugin in registry.plugins if isinstance(plugin, BrokenPlugin)] == [cause]
     assert [entry.id for entry in registry.list()] == ["healthy/nudge"]

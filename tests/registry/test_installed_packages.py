@@ -35,7 +35,7 @@ def test_a_package_that_stands_on_the_path_twice_is_no_rival_of_itself(packages,
 def test_a_damaged_package_that_is_no_plugin_is_not_our_business(packages):
     packages.add("made-up", BODY)
     packages.add("x", "", distribution="stranger", group="console_scripts")
-    (packages.folder / "stranger-1.0.dist-info" / "entry_points.txt").write_text("[console_scripts\nno equals sign\n")
+    (packages.folder / "stranger-1.0.dist-info" / "entry_points.txt").write_text("[console_scripts]\nno equals sign\n")
     assert discover(select="made-up").warnings == ()
 
 
@@ -68,7 +68,9 @@ def test_every_public_name_is_there(name):
 
 
 def test_a_name_that_is_not_public_is_refused():
-    with pytest.raises(AttributeError, match=r"^module 'amulet_core' has no attribute 'discovery'; it offers __version__, "):
+    with pytest.raises(
+        AttributeError, match=r"^module 'amulet_core' has no attribute 'discovery'; it offers __version__, "
+    ):
         amulet_core.discovery  # noqa: B018  # reading it is the test
 
 

@@ -23,10 +23,10 @@ def registry(packages):
     packages.add("builtin", PGD, distribution="amulet-framework")
     packages.add("one", OTHER_PGD)
     packages.add("two", "@hookimpl\ndef amulet_components(): return [attack('twice')]")
-    packages.add("three", "@hookimpl\ndef amulet_components(): return [attack('twice')]")
+    packages.add("alpha", "@hookimpl\ndef amulet_components(): return [attack('twice')]")
     packages.add("four", METRIC)
     packages.add("five", "raise OSError('disk on fire')")
-    return packages.discover(select="one,two,three,four,five")
+    return packages.discover(select="one,two,alpha,four,five")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ UNKNOWN = {
     "ambiguous": (
         "attack",
         "twice",
-        'attack "twice" is provided more than once: write three/twice or two/twice.',
+        'attack "twice" is provided more than once: write alpha/twice or two/twice.',
     ),
     "of several kinds": (
         None,
@@ -75,7 +75,7 @@ UNKNOWN = {
         "attack",
         "buildin/pgd",
         'attack "buildin/pgd": no plugin is called "buildin"; did you mean "builtin"? '
-        "Installed: builtin, five, four, one, three, two.",
+        "Installed: alpha, builtin, five, four, one, two.",
     ),
     "of any kind": (
         None,
@@ -127,9 +127,9 @@ def test_components_are_listed_by_kind_then_risk_then_builtin_first_then_name(re
     assert [(entry.component.kind, entry.risk, entry.id) for entry in registry.list()] == [
         ("attack", "evasion", "builtin/pgd"),
         ("attack", "evasion", "builtin/square"),
+        ("attack", "evasion", "alpha/twice"),
         ("attack", "evasion", "four/curve"),
         ("attack", "evasion", "one/pgd"),
-        ("attack", "evasion", "three/twice"),
         ("attack", "evasion", "two/twice"),
         ("attack", "one/odd", "one/only-here"),
         ("metric", "evasion", "four/curve"),

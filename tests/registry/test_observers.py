@@ -58,7 +58,9 @@ def test_a_plugin_may_observe_without_contributing_components(packages):
 
 
 def test_only_observer_hooks_are_broadcast(packages):
-    with pytest.raises(ValueError, match="amulet_components is not an observer hook; the observer hooks are amulet_run"):
+    with pytest.raises(
+        ValueError, match="amulet_components is not an observer hook; the observer hooks are amulet_run"
+    ):
         packages.discover().notify("amulet_components", {})
 
 

@@ -1,7 +1,7 @@
 """A full and plausible example of results, of any size: gaps, failures, withheld values and hostile texts included."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,32 +9,57 @@ from amulet_core.published.tables import expected
 from amulet_core.results import Cell, Column, Effect, Entry, Measured, Member, Provenance, Results, Row
 from amulet_core.scores import Scores, Value, Withheld
 from amulet_core.statistics.membership import roc
-from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, verdicts
+from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
 
+BLAMED = {"blame": "builtin/dp-sgd", "traceback": "Traceback (most recent call last):\n  <script>alert(2)</script>"}
+SKIPPED = "builtin/square needs probabilities, and this model gives labels only"
 HOSTILE = "<script>alert(1)</script>"
 REASON = "the gradient rule's noise <b>overflowed</b> & stopped"
 DEFENSES = (
-    ("adversarial-training", "RD1", ("Towards Deep Learning Models Resistant to Adversarial Attacks", "arXiv:1706.06083")),
+    ("adversarial-training", "RD1", ("Towards Deep Learning Models Resistant to Attacks", "arXiv:1706.06083")),
     ("dp-sgd", "PD1", ("Deep Learning with Differential Privacy", "10.1145/2976749.2978318")),
     ("adversarial-debiasing", "FD1", ("Domain-Adversarial Training of Neural Networks", "1505.07818")),
-    ("outlier-removal", "RD2", ("Efficient Task-Specific Data Valuation for Nearest Neighbor", "1908.08619")),
+    ("outlier-removal", "RD2", ("Task-Specific Data Valuation for Nearest Neighbor", "1908.08619")),
     ("watermarking", "RD3", ("Turning Your Weakness Into a Strength", "1802.04633")),
     ("fingerprinting", "RD4", ("Dataset Inference", "2104.10706")),
     ("explanations", "FD2", ("A hostile reference", f"javascript:alert(1) {HOSTILE}")),
 )
-# risk, SoK id, title, primary metric and value, label, better, margin, base value, spread, effect by defense
-RISKS: tuple[tuple[Any, ...], ...] = (
-    ("evasion", "R1", "Evasion", "robustness", "robust_accuracy", "robust accuracy", "higher", 0.05, 0.41, 0.02, (0.24, 0.03, 0.0)),
-    ("membership-inference", "P1", "Membership inference", "membership", "auc", "AUC", "lower", 0.03, 0.57, 0.008, (0.04, -0.06, 0.012)),
-    ("discriminatory-behavior", "F", "Discriminatory behavior", "group-fairness", "demographic_parity_difference",
-     "demographic parity difference", "lower", 0.05, 0.18, 0.015, (0.0, 0.02, -0.12)),
-    ("utility", None, "Utility", "accuracy", "accuracy", "accuracy", "higher", 0.03, 0.84, 0.006, (-0.05, -0.03, -0.004)),
-    ("attribute-inference", "P3", "Attribute inference", "attributes", "advantage", "advantage", "lower", 0.03, 0.1, 0.02, (0.01, -0.02, -0.05)),
-    ("distribution-inference", "P4", "Distribution inference", "distinguishing", "accuracy", "accuracy", "lower", 0.05, 0.7, 0.05, (0.02, -0.1, 0.1)),
-    ("data-reconstruction", "P2", "Data reconstruction", "reconstruction", "mse", "mean squared error", "higher", 0.02, 0.3, 0.02, (-0.06, 0.1, 0.0)),
-    ("poisoning", "R2", "Poisoning", "backdoor", "success", "success rate", "lower", 0.05, 0.8, 0.03, (0.0, 0.1, 0.0)),
-    ("unauthorized-model-ownership", "R3", "Unauthorized model ownership", "extraction", "fidelity", "fidelity", "lower", 0.05, 0.9, 0.01, (-0.1, 0.0, 0.0)),
-)  # fmt: skip
+
+
+class Risk(NamedTuple):
+    """A risk of the example: its primary value without defenses, its spread, and what three defenses add to it."""
+
+    id: str
+    sok: str
+    metric: str
+    value: str
+    label: str
+    better: str
+    margin: float
+    base: float
+    spread: float
+    shifts: tuple[float, ...]
+
+
+def _risk(line: str) -> Risk:
+    texts = [text.strip() for text in line.split("|")]
+    return Risk(*texts[:6], *map(float, texts[6:9]), shifts=tuple(map(float, texts[9].split())))
+
+
+RISKS = tuple(
+    _risk(line)
+    for line in """
+    evasion                      | R1 | robustness     | robust_accuracy | robust accuracy | higher | .05 | .41 | .02  | .24 .03 0
+    membership-inference         | P1 | membership     | auc             | AUC             | lower  | .03 | .57 | .008 | .04 -.06 .012
+    discriminatory-behavior      | F  | group-fairness | parity          | parity gap      | lower  | .05 | .18 | .015 | 0 .02 -.12
+    utility                      | -  | accuracy       | accuracy        | accuracy        | higher | .03 | .84 | .006 | -.05 -.03 -.004
+    attribute-inference          | P3 | attributes     | advantage       | advantage       | lower  | .03 | .10 | .02  | .01 -.02 -.05
+    distribution-inference       | P4 | distinguishing | accuracy        | accuracy        | lower  | .05 | .70 | .05  | .02 -.1 .1
+    data-reconstruction          | P2 | reconstruction | mse             | squared error   | higher | .02 | .30 | .02  | -.06 .1 0
+    poisoning                    | R2 | backdoor       | success         | success rate    | lower  | .05 | .80 | .03  | 0 .1 0
+    unauthorized-model-ownership | R3 | extraction     | fidelity        | fidelity        | lower  | .05 | .90 | .01  | -.1 0 0
+    """.strip().splitlines()  # noqa: E501 - a table is read across
+)
 ATTACKS = {
     "evasion": ("builtin/pgd", "worst case"),
     "membership-inference": ("builtin/lira", "builtin/rmia", "worst case"),
@@ -45,23 +70,33 @@ CONTROLS = {"evasion": "builtin/random-noise", "membership-inference": "builtin/
 
 
 def example_results(
-    *, risks: int = 4, defenses: int = 3, seeds: Sequence[int] = (0, 1, 2, 3, 4), complete: bool = True, hostile: bool = True
+    *,
+    risks: int = 4,
+    defenses: int = 3,
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    complete: bool = True,
+    hostile: bool = True,
 ) -> Results:
     """Return results of the rows none, placebo, some defenses and a chain, over the first ``risks`` risks."""
     draw = np.random.default_rng(20240523)
     rows = _rows(defenses, hostile=hostile)
-    columns = tuple(_column(*risk[:8]) for risk in RISKS[:risks])
-    values = {(row.label, risk[0]): _values(row, risk, seeds, draw) for row in rows for risk in RISKS[:risks]}
+    columns = tuple(_column(risk) for risk in RISKS[:risks])
+    values = {(row.label, risk.id): _values(row, risk, seeds, draw) for row in rows for risk in RISKS[:risks]}
     entries = tuple(entry for risk in RISKS[:risks] for entry in _entries(rows, risk, values))
     cells = tuple(
-        cell for row in rows for risk in RISKS[:risks] for cell in _cells(row, risk, values[row.label, risk[0]], draw)
+        cell for row in rows for risk in RISKS[:risks] for cell in _cells(row, risk, values[row.label, risk.id], draw)
     )
     return Results(
         name=f"Adult, quick look {HOSTILE}" if hostile else "Adult, quick look",
         config={"dataset": {"name": "builtin/adult", "params": {"sensitive_in_x": False}}, "seeds": list(seeds)},
-        data={"id": "builtin/adult", "licence": "CC BY 4.0", "classes": ["<=50K", ">50K"], "rows": {"train": 1000, "test": 1000}},
+        data={
+            "id": "builtin/adult",
+            "licence": "CC BY 4.0",
+            "classes": ["<=50K", ">50K"],
+            "rows": {"train": 1000, "test": 1000},
+        },
         seeds=tuple(seeds),
-        design="One pool of rows; each seed draws a balanced half of it for training, and scores the same candidates.",
+        design="crossed",
         overlap=0.25,
         rows=rows,
         columns=columns,
@@ -93,150 +128,150 @@ def _rows(defenses: int, *, hostile: bool) -> tuple[Row, ...]:
     return (Row(label="none", kind="none"), Row(label="placebo", kind="placebo"), *named, chain)
 
 
-def _column(
-    risk: str, _: str | None, title: str, metric: str, value: str, label: str, better: Any, margin: float
-) -> Column:
-    attacks = [attack for attack in ATTACKS.get(risk, ("builtin/some-attack",)) if "/" in attack]
-    controls = (CONTROLS[risk],) if risk in CONTROLS else ()
+def _column(risk: Risk) -> Column:
+    attacks = [attack for attack in ATTACKS.get(risk.id, ("builtin/some-attack",)) if "/" in attack]
+    controls = (CONTROLS[risk.id],) if risk.id in CONTROLS else ()
     return Column(
-        risk=risk,
-        title=title,
-        threat={"epsilon": 0.05, "norm": "linf"} if risk == "evasion" else {},
+        risk=risk.id,
+        title=risk.id.replace("-", " ").capitalize(),
+        threat={"epsilon": 0.05, "norm": "linf"} if risk.id == "evasion" else {},
         attacks=tuple(member(attack) for attack in (*attacks, *controls)),
         controls=controls,
-        metrics=(member(metric),),
-        primary_metric=f"builtin/{metric}",
-        primary_value=value,
-        primary_label=label,
-        better=better,
-        margin=margin,
+        metrics=(member(risk.metric),),
+        primary_metric=f"builtin/{risk.metric}",
+        primary_value=risk.value,
+        primary_label=risk.label,
+        better=risk.better,
+        margin=risk.margin,
     )
 
 
-def _values(row: Row, risk: tuple[Any, ...], seeds: Sequence[int], draw: np.random.Generator) -> dict[int, float]:
-    """Return the primary value by seed; two squares are gaps, as real runs have them."""
-    if len(row.chain) > 1 and risk[0] == "membership-inference":
+def _values(row: Row, risk: Risk, seeds: Sequence[int], draw: np.random.Generator) -> dict[int, float]:
+    """Return the primary value by seed; one square is a gap, as real runs have them."""
+    if len(row.chain) > 1 and risk.id == "membership-inference":
         return {}
-    base, spread, shifts = risk[8:]
-    place = [name for name, _, _ in DEFENSES].index(row.label) if row.kind == "defense" and len(row.chain) == 1 else None
-    shift = shifts[place % 3] if place is not None else (sum(shifts) / 2 if row.chain else 0.0)
-    noise = np.random.default_rng(len(risk[0])).normal(size=len(seeds)) * spread * 2
-    own = draw.normal(size=len(seeds)) * spread
-    return {seed: float(np.clip(base + shift + a + b, 0, 1)) for seed, a, b in zip(seeds, noise, own, strict=True)}
+    place = [name for name, _, _ in DEFENSES].index(row.label) if len(row.chain) == 1 else None
+    shift = risk.shifts[place % 3] if place is not None else (sum(risk.shifts) / 2 if row.chain else 0.0)
+    common = np.random.default_rng(len(risk.id)).normal(size=len(seeds)) * risk.spread * 2
+    own = draw.normal(size=len(seeds)) * risk.spread
+    return {
+        seed: float(np.clip(risk.base + shift + a + b, 0, 1)) for seed, a, b in zip(seeds, common, own, strict=True)
+    }
 
 
-def _entries(rows: Sequence[Row], risk: tuple[Any, ...], values: dict[tuple[str, str], dict[int, float]]) -> list[Entry]:
-    name, sok, better, margin = risk[0], risk[1], risk[6], risk[7]
-    base = values["none", name]
-    compared = [row for row in rows if row.kind != "none" and values[row.label, name]]
+def _entries(rows: Sequence[Row], risk: Risk, values: dict[tuple[str, str], dict[int, float]]) -> list[Entry]:
+    base = values["none", risk.id]
+    compared = [row for row in rows if row.kind != "none" and values[row.label, risk.id]]
     column = [
         Differences(
             row.label,
-            tuple(values[row.label, name][seed] - base[seed] for seed in base),
-            "balanced accuracy .51, near chance" if row.label.startswith("dp-sgd +") and name == "evasion" else "",
+            tuple(values[row.label, risk.id][seed] - base[seed] for seed in base),
+            "balanced accuracy .51, near chance" if len(row.chain) > 1 and risk.id == "evasion" else "",
         )
         for row in compared
     ]
-    effects = dict(
-        zip([row.label for row in compared], map(_effect, column, verdicts(column, margin=margin, better=better)), strict=True)
+    found = map(_effect, column, verdicts(column, margin=risk.margin, better=risk.better))
+    effects = dict(zip([row.label for row in compared], found, strict=True))
+    return [_entry(row, risk, values[row.label, risk.id], effects.get(row.label)) for row in rows]
+
+
+def _entry(row: Row, risk: Risk, values: dict[int, float], effect: Effect | None) -> Entry:
+    ids = {f"builtin/{name}": sok for name, sok, _ in DEFENSES}
+    published = [expected(ids.get(used.id), risk.sok) for used in row.chain]
+    masked = row.label == "dp-sgd" and risk.id == "evasion"
+    return Entry(
+        row=row.label,
+        risk=risk.id,
+        values=tuple(values.items()),
+        mean=float(np.mean([*values.values()])) if values else None,
+        effect=effect,
+        expected=tuple(each for each in published if each is not None),
+        missing="" if values else f"all seeds failed: {REASON} {HOSTILE}",
+        warnings=("the input gradient was zero for 37 of 1000 rows",) if masked else (),
     )
-    ids = {defense: defense_sok for defense, defense_sok, _ in DEFENSES}
-    return [
-        Entry(
-            row=row.label,
-            risk=name,
-            values=tuple(values[row.label, name].items()),
-            mean=float(np.mean([*values[row.label, name].values()])) if values[row.label, name] else None,
-            effect=effects.get(row.label),
-            expected=tuple(
-                found for used in row.chain if (found := expected(ids.get(used.id.removeprefix("builtin/")), sok)) is not None
-            ),
-            missing="" if values[row.label, name] else f"all seeds failed: {REASON} {HOSTILE}",
-            warnings=("the input gradient was zero for 37 of 1000 rows",) if row.label == "dp-sgd" and name == "evasion" else (),
-        )
-        for row in rows
-    ]
 
 
-def _effect(differences: Differences, finding: object) -> Effect:
-    mean, seeds = float(np.mean(differences.values)), len(differences.values)
+def _effect(differences: Differences, finding: Finding | EstimateOnly | NoEstimate) -> Effect:
+    fields = {
+        "difference": float(np.mean(differences.values)),
+        "seeds": len(differences.values),
+        "verdict": finding.verdict,
+    }
+    if not isinstance(finding, Finding):
+        fields["verdict_reason"] = finding.reason
+    if not isinstance(finding, NoEstimate):
+        fields |= {"low": finding.interval.low, "high": finding.interval.high, "level": finding.interval.level}
     if isinstance(finding, Finding):
-        return Effect(
-            difference=mean,
-            low=finding.interval.low,
-            high=finding.interval.high,
-            level=finding.interval.level,
-            p=finding.p,
-            p_adjusted=finding.p_adjusted,
-            p_equivalence=finding.p_equivalence,
-            seeds=seeds,
-            verdict=finding.verdict,
-        )
-    bounds = (finding.interval.low, finding.interval.high) if isinstance(finding, EstimateOnly) else (None, None)
-    return Effect(
-        difference=mean, low=bounds[0], high=bounds[1], seeds=seeds, verdict=finding.verdict, verdict_reason=finding.reason
-    )
+        fields |= {"p": finding.p, "p_adjusted": finding.p_adjusted, "p_equivalence": finding.p_equivalence}
+    return Effect(**fields)
 
 
-def _cells(row: Row, risk: tuple[Any, ...], values: dict[int, float], draw: np.random.Generator) -> list[Cell]:
-    name = risk[0]
-    attacks = [*ATTACKS.get(name, ("builtin/some-attack",)), *([CONTROLS[name]] if name in CONTROLS else [])]
-    adversary = "adaptive" if name in CONTROLS else ""
+def _cells(row: Row, risk: Risk, values: dict[int, float], draw: np.random.Generator) -> list[Cell]:
+    attacks = [*ATTACKS.get(risk.id, ("builtin/some-attack",)), *([CONTROLS[risk.id]] if risk.id in CONTROLS else [])]
     if not values:
-        failed = dict(status="failed", reason=f"{REASON} {HOSTILE}", blame="builtin/dp-sgd", traceback=f"Traceback\n  {HOSTILE}")
-        return [Cell(row=row.label, risk=name, attack=attack, seed=seed, **failed) for attack in attacks for seed in range(5)]
+        about = {"row": row.label, "risk": risk.id, "status": "failed", "reason": f"{REASON} {HOSTILE}", **BLAMED}
+        return [Cell(**about, attack=attack, seed=seed) for attack in attacks for seed in range(5)]
     cells = [
         Cell(
             row=row.label,
-            risk=name,
+            risk=risk.id,
             attack=attack,
             control=attack in CONTROLS.values(),
             seed=seed,
             status="ok",
-            adversary="none: it knows nothing" if attack in CONTROLS.values() else adversary,
-            measured=(Measured(metric=f"builtin/{risk[3]}", scores=_scores(risk, attack, value, draw)),),
-            warnings=("the candidates are few",) if seed == 0 and name == "membership-inference" else (),
+            adversary="" if risk.id not in CONTROLS else "none" if attack in CONTROLS.values() else "adaptive",
+            measured=(Measured(metric=f"builtin/{risk.metric}", scores=_scores(risk, attack, value, draw)),),
+            warnings=("the candidates are few",) if seed == 0 and risk.id == "membership-inference" else (),
         )
         for attack in attacks
         for seed, value in values.items()
     ]
-    if row.kind == "defense" and name == "evasion":
-        reason = "builtin/square needs probabilities, and this model gives labels only"
-        cells += [Cell(row=row.label, risk=name, attack="builtin/square", seed=s, status="skipped", reason=reason) for s in values]
-    return cells
+    if row.kind != "defense" or risk.id != "evasion":
+        return cells
+    about = {"row": row.label, "risk": risk.id, "attack": "builtin/square", "status": "skipped", "reason": SKIPPED}
+    return [*cells, *(Cell(**about, seed=seed) for seed in values)]
 
 
-def _scores(risk: tuple[Any, ...], attack: str, value: float, draw: np.random.Generator) -> Scores:
-    name, primary = risk[0], risk[4]
-    control = attack in CONTROLS.values()
-    value = {"evasion": 0.79, "membership-inference": 0.5}.get(name, value) if control else value
-    main = Value(name=primary, estimate=value, low=value - 0.02, high=value + 0.02, method="Wilson, 95 %", n=1000)
-    if name == "evasion":
-        steps = [{"epsilon": e, "accuracy": max(0.0, 0.83 - (0.83 - value) * e / 0.05)} for e in (0.0, 0.01, 0.02, 0.05, 0.1)]
-        curve = [{**step, "low": max(0, step["accuracy"] - 0.03), "high": min(1, step["accuracy"] + 0.03)} for step in steps]
-        return Scores(values=(main, _value("success_rate", 0.3, draw)), details={"accuracy_by_epsilon": curve})
-    if name == "membership-inference":
+def _scores(risk: Risk, attack: str, primary: float, draw: np.random.Generator) -> Scores:
+    floor = 0.79 if risk.id == "evasion" else 0.5
+    estimate = floor if attack in CONTROLS.values() else primary
+    null = "mean .05, 95 % quantile .10" if risk.id == "discriminatory-behavior" else ""
+    main = _value(risk.value, estimate).model_copy(update={"null": null})
+    others, details = _more(risk, estimate, draw)
+    return Scores(values=(main, *others), details=details)
+
+
+def _more(risk: Risk, value: float, draw: np.random.Generator) -> tuple[tuple[Value | Withheld, ...], dict[str, Any]]:
+    """Return a metric's further values, and its details in the shapes of the built-in metrics."""
+    if risk.id == "evasion":
+        budgets = (0.0, 0.01, 0.02, 0.05, 0.1)
+        rates = [max(0.0, 0.83 - (0.83 - value) * budget / 0.05) for budget in budgets]
+        curve = [
+            {"epsilon": budget, "accuracy": rate, **_bounds(rate)} for budget, rate in zip(budgets, rates, strict=True)
+        ]
+        return (_value("success_rate", 0.3),), {"accuracy_by_epsilon": curve}
+    if risk.id == "membership-inference":
         scores = np.concatenate([draw.normal((value - 0.5) * 3.6, 1, size=500), draw.normal(0, 1, size=500)])
         fpr, tpr, _ = roc(scores, np.repeat([True, False], 500))
-        points = [{"fpr": float(a), "tpr": float(b)} for a, b in zip(fpr, tpr, strict=True)][:: 5]
-        withheld = Withheld(name="tpr_at_0_1_percent_fpr", reason="0.5 false positives are expected, fewer than 10")
-        return Scores(values=(main, _value("tpr_at_1_percent_fpr", 0.02, draw), withheld), details={"roc": points})
-    if name == "discriminatory-behavior":
-        rates = (("Male", 0.3, 670), ("Female", 0.3 - value, 330), (HOSTILE, 0.2, 31))
-        groups = [
-            {"group": g, "n": n, "selection_rate": max(0, r), "low": max(0, r - 0.05), "high": r + 0.05, "tpr": 0.6, "fpr": 0.1}
-            for g, r, n in rates
-        ]
-        null = "mean .05, 95 % quantile .10"
-        return Scores(values=(main.model_copy(update={"null": null}),), details={"attribute": "sex", "groups": groups})
-    if name == "utility":
-        return Scores(values=(main,), details={"per_class": [{"class": "<=50K", "accuracy": 0.9}, {"class": ">50K", "accuracy": 0.6}]})
-    return Scores(values=(main,))
+        points = [{"fpr": float(a), "tpr": float(b)} for a, b in zip(fpr, tpr, strict=True)][::5]
+        few = Withheld(name="tpr_at_0_1_percent_fpr", reason="0.5 false positives are expected, fewer than 10")
+        return (_value("tpr_at_1_percent_fpr", 0.02), few), {"roc": points}
+    if risk.id == "discriminatory-behavior":
+        rates = (("Male", 0.3, 670), ("Female", max(0.0, 0.3 - value), 330), (HOSTILE, 0.2, 31))
+        groups = [{"group": name, "n": n, "selection_rate": rate, **_bounds(rate)} for name, rate, n in rates]
+        return (), {"attribute": "sex", "groups": groups}
+    if risk.id == "utility":
+        return (), {"per_class": [{"class": "<=50K", "accuracy": 0.9}, {"class": ">50K", "accuracy": 0.6}]}
+    return (), {}
 
 
-def _value(name: str, around: float, draw: np.random.Generator) -> Value:
-    estimate = around + float(draw.uniform(0, 0.01))
-    return Value(name=name, estimate=estimate, low=estimate / 2, high=estimate * 2, method="stratified bootstrap, 95 %", n=500)
+def _bounds(rate: float) -> dict[str, float]:
+    return {"low": max(0.0, rate - 0.04), "high": min(1.0, rate + 0.04)}
+
+
+def _value(name: str, estimate: float) -> Value:
+    method = "stratified bootstrap, 95 %"
+    return Value(name=name, estimate=estimate, low=estimate - 0.02, high=estimate + 0.02, method=method, n=1000)
 
 
 def _provenance(rows: Sequence[Row], *, complete: bool) -> Provenance:

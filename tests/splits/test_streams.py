@@ -10,7 +10,7 @@ from amulet_core.streams import generator, isolated, seed_of
 
 
 def draws() -> tuple[list[float], list[float], float]:
-    return torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()
+    return torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()  # noqa: NPY002 - it is what is isolated
 
 
 def test_a_seed_is_the_start_of_the_keys_sha256() -> None:
@@ -60,8 +60,13 @@ def spoil() -> None:
     torch.set_grad_enabled(False)
 
 
+def fail_spoiling() -> None:
+    spoil()
+    raise KeyError
+
+
 def everything_global() -> tuple[object, ...]:
-    name, keys, *rest = np.random.get_state()
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - the same
     return (
         torch.get_rng_state().tolist(),
         (name, keys.tolist(), *rest),
@@ -83,8 +88,7 @@ def test_everything_global_is_put_back() -> None:
 def test_everything_global_is_put_back_when_the_body_raises() -> None:
     before = everything_global()
     with pytest.raises(KeyError), isolated("job"):
-        spoil()
-        raise KeyError
+        fail_spoiling()
     assert everything_global() == before
 
 

@@ -117,7 +117,10 @@ def test_patience_ends_training_before_a_later_better_loss() -> None:
 
     def losses(epochs: int) -> float:
         (model,) = fit_by_steps(
-            replace(recipe, settings=recipe.settings.model_copy(update={"epochs": epochs})), [data], [val], [Streams(("p",))]
+            replace(recipe, settings=recipe.settings.model_copy(update={"epochs": epochs})),
+            [data],
+            [val],
+            [Streams(("p",))],
         )
         return float(nn.functional.cross_entropy(model.model(val.x), val.y))
 

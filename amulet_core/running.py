@@ -166,9 +166,7 @@ def _json(value: Any) -> Any:
 
 def _cell(cell: PlannedCell, outcome: Outcome) -> Cell:
     if isinstance(outcome, Failed):
-        return _blank(
-            cell, status="failed", reason=outcome.reason, blame=outcome.blame, traceback=outcome.traceback
-        )
+        return _blank(cell, status="failed", reason=outcome.reason, blame=outcome.blame, traceback=outcome.traceback)
     played: PlayOutput = outcome.output
     return _blank(cell, status="ok", measured=played.measured, warnings=played.warnings)
 

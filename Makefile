@@ -1,0 +1,50 @@
+# Both environments are made once, and again when a pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/amulet-plugin-*)
+PROJECTS := pyproject.toml $(wildcard plugins/amulet-plugin-*/pyproject.toml)
+# It pins requests~=2.25.1, so it comes in without its dependencies, after those it really needs.
+UNPINNED := torchattacks
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: quickstart test test-plugins lint bench clean
+
+quickstart: $(VENV)/installed
+	$(BIN)/amulet quickstart --out amulet-quickstart
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+test-plugins: $(VENV)/developed
+	set -e; for plugin in $(PLUGINS); do $(BIN)/python -m pytest -n 2 $$plugin/tests; done
+
+lint: $(VENV)/developed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/developed
+	$(BIN)/python benchmarks/listing.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"AMULET needs Python 3.11 or later, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/installed: pyproject.toml | $(VENV)/made
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/developed: $(PROJECTS) | $(VENV)/made
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+ifneq ($(wildcard plugins/amulet-plugin-torchattacks),)
+	$(BIN)/python -m pip install --quiet torchvision requests
+	$(BIN)/python -m pip install --quiet --no-deps $(UNPINNED)
+endif
+	set -e; for plugin in $(PLUGINS); do $(BIN)/python -m pip install --quiet --no-deps --editable $$plugin; done
+	touch $@ $(VENV)/installed

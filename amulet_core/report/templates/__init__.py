@@ -1,0 +1,1 @@
+"""The templates and the style sheet of the report, as package data."""

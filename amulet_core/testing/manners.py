@@ -1,0 +1,191 @@
+"""What every component owes its surroundings, whatever its kind: checks on watched calls, shared by all kinds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from amulet_core.errors import cause_of
+from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.watching import Watched, contents, differing, watch
+
+Prepare = Callable[[], tuple[Callable[[], Any], Mapping[str, Any]]]
+"""Makes fresh inputs; returns the call on them, and the things that the call must leave alone, by name."""
+
+RUNS = "it runs on the toy tasks"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One use of a component on a toy: ``run(key, repetition)`` is done once for each pair of arguments.
+
+    A trial may be refused with a ValueError that says one of the words ``may_refuse``.
+    """
+
+    label: str
+    run: Callable[[str, int], Watched]
+    may_refuse: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Watched:
+        """Return the first run."""
+        return self.run("a key", 1)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether the component refuses this use, and says so."""
+        error = self.first.error
+        if not isinstance(error, ValueError) or isinstance(error, ValidationError):
+            return False
+        return any(word in str(error).lower() for word in self.may_refuse)
+
+
+Trials = Callable[[], Sequence[Trial]]
+"""Makes the trials when the first check is run: importing the component's code is part of what may fail."""
+
+
+def trial(label: str, prepare: Prepare, *, may_refuse: tuple[str, ...] = ()) -> Trial:
+    """Make a trial; every run has inputs of its own, lest a change of one spoil the next."""
+
+    @cache
+    def run(key: str, repetition: int) -> Watched:  # noqa: ARG001 - the repetition makes the cache call again
+        call, things = prepare()
+        return watch(call, key=("conformance", key), things=things)
+
+    return Trial(label, run, may_refuse)
+
+
+def working(trials: Trials) -> list[Trial]:
+    """Return the trials that the component did not refuse.
+
+    Raises:
+        NotChecked: if one of them failed, or there is none.
+    """
+    try:
+        made = trials()
+    except Exception as error:
+        raise NotChecked(f'not checked, because "{RUNS}" fails: {cause_of(error)}') from error
+    broken = [one for one in made if one.first.error is not None and not one.refused]
+    usable = [one for one in made if not one.refused]
+    if broken or not usable:
+        raise NotChecked(f'not checked, because "{RUNS}" fails')
+    return usable
+
+
+def manners(component: str, trials: Trials, *, victim: str = "") -> tuple[ConformanceCheck, ...]:
+    """Return the checks on a component's manners; names of watched things that start with ``victim`` are the victim's."""
+
+    def check(name: str, why: str, examine: Callable[[Sequence[Trial]], None]) -> ConformanceCheck:
+        return conformance(component, name=name, why=why, examine=lambda: examine(working(trials)))
+
+    def given(place: str) -> bool:
+        return not (victim and place.startswith(victim))
+
+    checks = [
+        conformance(
+            component,
+            name=RUNS,
+            why="a component that does not run here will fail all its cells",
+            examine=lambda: _runs(trials),
+        ),
+        check(
+            "it leaves what it is given alone",
+            "others use the same values after it",
+            lambda made: _leaves(made, given, "work on a copy (clone, dataclasses.replace) of what is given"),
+        ),
+        check(
+            "it leaves global settings alone",
+            "a changed default dtype or number of threads changes every later result of the process",
+            _leaves_settings,
+        ),
+        check(
+            "it never seeds the global generators",
+            "the core seeds them from the job's key: with a fixed seed all repetitions would be the same draw",
+            _never_seeds,
+        ),
+        check(
+            "the same key gives the same bits",
+            "a result that cannot be repeated cannot be checked, cached or resumed",
+            _same_bits,
+        ),
+    ]
+    if victim:
+        leaves_victim = check(
+            "it leaves its victim alone",
+            "an attack that changes weights, mode or gradients of a model attacks another model than the one it reports",
+            lambda made: _leaves(
+                made,
+                lambda place: not given(place),
+                "attack a copy (copy.deepcopy), and put back modes, requires_grad and grad",
+            ),
+        )
+        checks.insert(1, leaves_victim)
+    return tuple(checks)
+
+
+def _runs(trials: Trials) -> str:
+    made = trials()
+    for one in made:
+        error = one.first.error
+        if error is not None and not one.refused:
+            raise NonConformance(
+                found=f"on {one.label} it raised {cause_of(error).rstrip('.')}",
+                expected="a result with the default parameters",
+                fix="mend it (the cause's traceback is above), or let applicable() say why it cannot work on such data",
+            ) from error
+    refusals = [f"{one.label}: {cause_of(one.first.error)}" for one in made if one.first.error is not None]
+    if len(refusals) == len(made):
+        raise NonConformance(
+            found=f"it works on no toy task ({'; '.join(refusals).rstrip('.')})",
+            expected="one at least of tabular and image data that it can be checked on",
+            fix="widen modality and applicable() to all data that it works on",
+        )
+    return f"it refused {'; '.join(refusals)}" if refusals else ""
+
+
+def _leaves(trials: Sequence[Trial], counts: Callable[[str], bool], fix: str) -> None:
+    for one in trials:
+        changed = [place for place in one.first.changed if counts(place)]
+        if changed:
+            raise NonConformance(found=f"on {one.label} it changed {_some(changed)}", expected="no change", fix=fix)
+
+
+def _leaves_settings(trials: Sequence[Trial]) -> None:
+    for one in trials:
+        if one.first.settings:
+            raise NonConformance(
+                found=f"on {one.label} it changed {_some(one.first.settings)}",
+                expected="no change",
+                fix="pass dtype, device and the like to the calls that need them, or restore the setting in a finally",
+            )
+
+
+def _never_seeds(trials: Sequence[Trial]) -> None:
+    one = trials[0]
+    first, second = one.first.generators, one.run("another key", 1).generators
+    seeded = [name for name in first if first[name] == second[name]]
+    if seeded:
+        raise NonConformance(
+            found=f"under two keys the generator of {' and '.join(seeded)} ended in the same state",
+            expected="two states, as the keys differ",
+            fix="do not seed; simply draw from the global generators, or make a generator of your own from a draw",
+        )
+
+
+def _same_bits(trials: Sequence[Trial]) -> None:
+    for one in trials:
+        again = one.run("a key", 2)
+        different = differing(contents(one.first.value), contents(again.value))
+        if different:
+            raise NonConformance(
+                found=f"on {one.label} two runs under one key differ in {_some(different)}",
+                expected="equal bits",
+                fix="draw from the global generators of torch, numpy and random only, and keep nothing between calls",
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,36 @@
+"""How one class of torchattacks is used: what it is called, what it measures in, what it must be told. Light."""
+
+from typing import ClassVar, Literal, NamedTuple
+
+from amulet_core.components import Params
+from amulet_core.vocabulary import Access, Norm
+
+
+class Use(NamedTuple):
+    """What the adapter must know of a class of torchattacks beyond its own settings.
+
+    ``norms``: those it can keep to; one that can keep to several is told which. ``budget``: the argument that takes
+    the budget (None: it seeks the smallest change, or knows no budget). ``seeded``: it seeds the global generator by
+    itself, so it is given a seed. ``counts_classes``: it must be told how many there are. ``colour``: its
+    convolutions take three channels. ``positive``: it takes the largest of the other logits for at least 0, so it is
+    shown logits moved above that.
+    """
+
+    name: str
+    norms: tuple[Norm, ...] = ("linf",)
+    access: Access = "white-box"
+    budget: Literal["eps", "max_epsilon"] | None = "eps"
+    seeded: bool = False
+    counts_classes: bool = False
+    colour: bool = False
+    positive: bool = False
+
+
+class Settings(Params):
+    """The settings of one attack, as torchattacks has them.
+
+    A field's serialization alias, or else its name, is the name of the argument in torchattacks. A field whose name
+    begins with ``relative_`` is a fraction of the budget, so that one setting fits every budget of a security curve.
+    """
+
+    use: ClassVar[Use]

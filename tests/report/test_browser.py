@@ -1,0 +1,151 @@
+"""The page in a real browser, offline and from the disk: no request, no error, and readable without JavaScript."""
+
+import os
+import shutil
+
+import pytest
+
+BROWSER = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Give a headless Chromium; without one the tests are skipped, or fail where AMULET_REQUIRE=1 demands it."""
+    if BROWSER is None:
+        reason = "Chromium is not installed (no `chromium` on the PATH): the page was not tried in a browser"
+        if os.environ.get("AMULET_REQUIRE") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def address(results, tmp_path_factory):
+    """Give the address of a report on the disk."""
+    return results.report(tmp_path_factory.mktemp("report") / "report.html").as_uri()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Give a function that opens the report in a fresh offline context; what it asked for and complained of is kept."""
+    contexts = []
+
+    def open_page(**options):
+        context = browser.new_context(offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        requests, complaints = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        return page, requests, complaints
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_the_page_asks_for_nothing_but_itself_and_complains_of_nothing(visit, address, javascript):
+    page, requests, complaints = visit(java_script_enabled=javascript)
+    page.wait_for_load_state("load")
+    assert [url for url in requests if not url.startswith("data:")] == [address]
+    assert complaints == []
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_the_matrix_is_found_by_its_role_with_the_right_cells(visit, results, javascript):
+    page, _, _ = visit(java_script_enabled=javascript)
+    table = page.get_by_role("table", name="Interactions: defenses by risks")
+    assert table.is_visible()
+    heads = table.get_by_role("columnheader")
+    assert heads.count() == 1 + len(results.columns)
+    assert [text.splitlines()[0] for text in heads.all_inner_texts()[1:]] == [
+        column.title for column in results.columns
+    ]
+    rows = table.get_by_role("row")
+    assert rows.count() == 1 + len(results.rows)
+    entries = {(entry.row, entry.risk): entry for entry in results.entries}
+    for index, row in enumerate(results.rows, start=1):
+        line = rows.nth(index)
+        assert line.get_by_role("rowheader").inner_text().startswith(row.label)
+        cells = line.get_by_role("cell").all_inner_texts()
+        assert len(cells) == len(results.columns)
+        for column, cell in zip(results.columns, cells, strict=True):
+            _agrees(cell, entries[row.label, column.risk])
+
+
+def _agrees(cell, entry):
+    if entry.effect:
+        word = entry.effect.verdict.replace("risk", "utility") if entry.risk == "utility" else entry.effect.verdict
+        turned = {"utility up": "utility down", "utility down": "utility up"}
+        assert turned.get(word, word) in cell
+        assert f"{abs(entry.effect.difference):.3f}" in cell
+        assert f"{abs(entry.effect.high):.3f}]" in cell
+    elif entry.mean is not None:
+        assert cell.strip() == f"{entry.mean:.3f}"
+    else:
+        assert cell.startswith("not measured")
+
+
+def test_hostile_texts_run_nothing_and_are_shown(visit, examples):
+    page, _, _ = visit()
+    dialogs = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    assert page.get_by_role("heading", level=1).inner_text().endswith(examples.HOSTILE)
+    assert dialogs == []
+
+
+def test_the_keyboard_reaches_and_opens_the_details(visit):
+    page, _, _ = visit()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the report"
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "SUMMARY":
+            break
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.parentElement.open") is True
+
+
+def test_without_javascript_the_details_still_open_and_show_their_chart(visit):
+    page, _, _ = visit(java_script_enabled=False)
+    chart = page.get_by_role("img", name="ROC curves on logarithmic axes, adversarial-training")
+    assert chart.count() == 0  # hidden from screen readers, too, until it is asked for
+    page.locator("summary", has_text="Membership inference: adversarial-training").first.click()
+    assert chart.is_visible()
+
+
+@pytest.mark.parametrize("width", [320, 400, 1280])
+def test_only_the_tables_scroll_sideways_and_the_row_labels_stay_in_sight(visit, width):
+    page, _, _ = visit(viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    label = page.locator(".matrix tbody th").nth(2)
+    before = label.bounding_box()["x"]
+    page.evaluate("document.querySelector('#matrix .scroll').scrollLeft = 400")
+    assert label.bounding_box()["x"] == before
+
+
+def test_the_dark_theme_is_dark_and_the_light_one_light(visit):
+    grounds = [
+        visit(color_scheme=scheme)[0].evaluate("getComputedStyle(document.body).backgroundColor")
+        for scheme in ("light", "dark")
+    ]
+    assert grounds == ["rgb(255, 255, 255)", "rgb(20, 23, 27)"]

@@ -1,0 +1,168 @@
+"""The parts of the report: words, details, references, gaps; what cannot be shown is said."""
+
+import pytest
+
+from amulet_core.report.details import pictures
+from amulet_core.report.methods import address, flat, problems, slowest, used, warned
+from amulet_core.report.sections import sections
+from amulet_core.report.words import count, interval, listing, look, number, printable, signed
+from amulet_core.results import Cell, Measured
+from amulet_core.scores import Scores
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (-0.5, "−0.500"), (0, "0.000"), (1e-5, "1.0e−05"), (-2e7, "−2.0e+07"), (250.25, "250.2")],
+)
+def test_a_number_has_three_decimals_unless_it_is_very_large_or_small(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0612, "+0.061"), (-0.0612, "−0.061"), (-0.0001, "+0.000"), (0.0, "+0.000"), (-250.26, "−250.3")],
+)
+def test_a_change_has_its_sign_and_no_negative_zero(value, text):
+    assert signed(value) == text
+
+
+def test_words_of_lists_counts_and_intervals():
+    assert [listing(items) for items in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert (count(1, "seed"), count(2, "seed")) == ("1 seed", "2 seeds")
+    assert (interval(-0.1, 0.2), interval(None, 0.2)) == ("[−0.100, +0.200]", "")
+    assert printable("a\x1b[1m\nb") == "a�[1m b"
+
+
+def test_only_in_the_utility_column_the_words_turn_round():
+    assert (look("risk up", "evasion").word, look("risk up", "utility").word) == ("risk up", "utility down")
+    assert look("inconclusive", "utility") == look("inconclusive", "evasion")
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("arXiv:1706.06083", "https://arxiv.org/abs/1706.06083"),
+        ("1505.07818v2", "https://arxiv.org/abs/1505.07818v2"),
+        ("cs.LG/0701234", "https://arxiv.org/abs/cs.LG/0701234"),
+        ("10.1007/s10115-011-0463-8", "https://doi.org/10.1007/s10115-011-0463-8"),
+        ("DOI:10.1145/2976749.2978318", "https://doi.org/10.1145/2976749.2978318"),
+        ("https://archive.ics.uci.edu/dataset/2/adult", "https://archive.ics.uci.edu/dataset/2/adult"),
+        ("javascript:alert(1)", ""),
+        ("data:text/html,x", ""),
+        ('https://a.b/"onclick="x', ""),
+        ("a book", ""),
+    ],
+)
+def test_a_reference_becomes_a_link_only_where_it_is_a_known_kind_of_address(where, expected):
+    assert address(where) == expected
+
+
+def test_nested_settings_become_dotted_names():
+    found = flat({"a": {"b": 1, "c": [1, 2]}, "d": [], "e": None, "f": True, "g": [{"h": ""}], "i": list(range(25))})
+    long = ", ".join(map(str, range(20)))
+    assert found == (
+        ("a.b", "1"),
+        ("a.c", "1, 2"),
+        ("d", "(empty)"),
+        ("e", "none"),
+        ("f", "yes"),
+        ("g.0.h", "(empty)"),
+        ("i", f"{long}, and 5 more"),
+    )
+
+
+def test_of_many_timings_the_slowest_are_shown_and_the_others_summed():
+    shown = slowest({f"job {i}": float(i) for i in range(25)})
+    assert shown[0] == ("job 24", "24.0 s")
+    assert shown[-1] == ("5 more", "10.0 s")
+    assert len(shown) == 21
+
+
+def test_equal_failures_are_one_line_and_failures_come_first(results, examples):
+    found = problems(results)
+    assert [each.status for each in found] == ["failed", "skipped", "skipped", "skipped", "skipped"]
+    failed = found[0]
+    assert failed.attacks == "builtin/lira, builtin/rmia, worst case, builtin/random-score"
+    assert (failed.seeds, failed.blame) == ("0, 1, 2, 3, 4", "builtin/dp-sgd")
+    assert failed.reason == f"{examples.REASON} {examples.HOSTILE}"
+
+
+def test_a_warning_is_shown_once_with_its_places(results):
+    found = {each.text: each.where for each in warned(results)}
+    assert found["the machine has 2 cores, so 2 jobs run at once"] == "the run"
+    assert found["the input gradient was zero for 37 of 1000 rows"] == "dp-sgd / evasion"
+    assert found["the candidates are few"].startswith("none / membership-inference / builtin/lira; ")
+    assert found["the candidates are few"].endswith("; 16 more")
+
+
+def test_a_component_that_serves_twice_is_described_once(results):
+    found = used(results)
+    assert len({each.member.model_dump_json() for each in found}) == len(found)
+    assert {each.member.id for each in found} >= {"builtin/adult", "builtin/dp-sgd", "builtin/pgd", "builtin/accuracy"}
+    assert next(each.roles for each in found if each.member.id == "builtin/random-noise") == "control, Evasion"
+
+
+def test_every_attack_stands_beside_its_control_and_the_mean_is_over_seeds(results):
+    section = next(each for each in sections(results) if each.column.risk == "evasion")
+    row = section.rows[0]
+    assert [(line.attack, line.control) for line in row.averaged] == [
+        ("builtin/pgd", False),
+        ("worst case", False),
+        ("builtin/random-noise", True),
+    ]
+    entry = next(each for each in results.entries if each.row == "none" and each.risk == "evasion")
+    values = [value for _, value in entry.values]
+    assert row.averaged[0].figures[0].text == f"{sum(values) / 5:.3f}"
+    assert row.averaged[0].figures[0].span == f"{min(values):.3f} to {max(values):.3f}"
+    assert [line.figures[0].text for line in row.by_seed[:5]] == [f"{value:.3f}" for value in values]
+
+
+def test_a_biased_value_stands_beside_its_null(results):
+    section = next(each for each in sections(results) if each.column.risk == "discriminatory-behavior")
+    row = section.rows[0]
+    assert [line.figures[0].null for line in (*row.averaged, *row.by_seed)] == ["mean .05, 95 % quantile .10"] * 6
+
+
+def test_a_withheld_value_shows_its_reason(results):
+    section = next(each for each in sections(results) if each.column.risk == "membership-inference")
+    assert section.values == ("auc", "tpr at 1 percent fpr", "tpr at 0.1 percent fpr")
+    figure = section.rows[0].averaged[0].figures[2]
+    assert (figure.text, figure.reason) == ("", "0.5 false positives are expected, fewer than 10")
+
+
+def _cell(seed, **details):
+    scores = Scores(values=(), details=details)
+    return Cell(
+        row="r", risk="x", attack="p/a", seed=seed, status="ok", measured=(Measured(metric="p/m", scores=scores),)
+    )
+
+
+def test_details_of_the_known_kinds_are_drawn_and_others_are_tables_and_facts():
+    cells = [_cell(seed, roc=[{"fpr": 0, "tpr": 0}], sizes=[{"a": 1, "b": 0.25}], note="hm") for seed in (3, 1)]
+    found = pictures(cells, row="r")
+    assert len(found.charts) == 1
+    assert "p/a, seed 1" in found.charts[0]
+    assert [(table.title, table.heads, table.lines) for table in found.tables] == [
+        ("sizes, p/a, seed 1", ("a", "b"), (("1", "0.250"),))
+    ]
+    assert found.facts == (("note, p/a, seed 1", "hm"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "detail", "problem"),
+    [
+        ("roc", [{"fpr": 2, "tpr": 0}], "0.fpr: Input should be less than or equal to 1"),
+        ("groups", "none", "the whole: Input should be a valid list"),
+        ("accuracy_by_epsilon", [{"accuracy": 1}], "0.epsilon: Field required"),
+    ],
+)
+def test_details_that_cannot_be_drawn_are_said_to_be_so(name, detail, problem):
+    found = pictures([_cell(0, **{name: detail})], row="r")
+    assert found.charts == ()
+    assert found.problems == (f"the details {name!r} of p/m cannot be drawn: {problem}",)
+
+
+def test_a_budget_curve_with_half_an_interval_has_no_band():
+    curve = [{"epsilon": 0, "accuracy": 0.8, "low": 0.7, "high": 0.9}, {"epsilon": 0.1, "accuracy": 0.3}]
+    (chart,) = pictures([_cell(0, accuracy_by_epsilon=curve)], row="r").charts
+    assert "band" not in chart

@@ -1,0 +1,237 @@
+"""Reading a configuration: every mistake is reported, all at once, with its path."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amulet_core.config import json_schema, overridden, read, resolve
+from amulet_core.errors import RequestError
+from amulet_core.registry import Registry
+
+
+def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
+    with pytest.raises(RequestError) as error:
+        resolve(raw, registry)
+    return error.value.problems
+
+
+MISTAKES = {
+    "an unknown key": (
+        {"trainng": {}},
+        'trainng: there is no such key; did you mean "training"? There are: name, dataset, model, training, data, '
+        "defenses, risks, seeds, root_seed, threads_per_job, stack, executor.",
+    ),
+    "an unknown key of a section": (
+        {"training": {"epoch": 3}},
+        'training.epoch: there is no such key; did you mean "epochs"? There are: epochs, batch_size, optimizer, '
+        "learning_rate, momentum, weight_decay, schedule, patience.",
+    ),
+    "a value out of its limits": (
+        {"training": {"epochs": 0}},
+        "training.epochs: input should be greater than or equal to 1, got 0",
+    ),
+    "a value of another type": (
+        {"seeds": "many"},
+        "seeds: input should be a valid integer, unable to parse string as an integer, got 'many'",
+    ),
+    "an unknown component": (
+        {"model": "mlpp"},
+        'model: unknown model "mlpp"; did you mean "mlp"? To see all: amulet list model',
+    ),
+    "an unknown parameter": (
+        {"defenses": [{"name": "dp-sgd", "params": {"epsilonn": 1}}]},
+        'defenses.0.params.epsilonn: there is no such key; did you mean "epsilon"? There are: epsilon, '
+        "noise_multiplier, delta, max_grad_norm, accountant, learning_rate, batch_size, conditional_on.",
+    ),
+    "a parameter out of its limits": (
+        {"defenses": ["keep", {"name": "dp-sgd", "params": {"delta": 2}}]},
+        "defenses.1.params.delta: input should be less than 1, got 2",
+    ),
+    "an unknown risk": (
+        {"risks": ["evasoin"]},
+        'risks.evasoin: unknown risk "evasoin"; did you mean "evasion"? There are: evasion, membership-inference, '
+        "discriminatory-behavior, utility.",
+    ),
+    "a risk without a game": (
+        {"risks": ["poisoning"]},
+        'risks.poisoning: unknown risk "poisoning". AMULET has no game for it yet. There are: evasion, '
+        "membership-inference, discriminatory-behavior, utility.",
+    ),
+    "no risk": ({"risks": []}, "risks: expected a list of risks or a mapping from risk to settings, got []"),
+    "an attack on another risk": (
+        {"risks": {"evasion": {"attacks": ["lira"]}}},
+        "risks.evasion: builtin/lira is for membership-inference, not for evasion",
+    ),
+    "an attack twice": (
+        {"risks": {"evasion": {"attacks": ["pgd", "builtin/pgd"]}}},
+        "risks.evasion.attacks: a component stands there twice",
+    ),
+    "two rows of one label": (
+        {"defenses": ["keep", "keep"]},
+        'defenses: the label "keep" is taken: give each row a label of its own',
+    ),
+    "a row called none": (
+        {"defenses": [{"label": "none", "chain": "keep"}]},
+        'defenses: the label "none" is taken: give each row a label of its own',
+    ),
+    "an empty chain": ({"defenses": [[]]}, "defenses.0: a chain needs at least one defense"),
+    "a defense twice in a chain": ({"defenses": [["keep", "keep"]]}, "keep + keep: toy/keep stands in the chain twice"),
+    "a chain whose needs nobody meets": (
+        {"defenses": [["keep", "needy"]]},
+        "keep + needy: toy/needy needs trigger-set, which no defense before it in the chain makes (made so far: nothing)",
+    ),
+    "rows read outside the privacy account": (
+        {"defenses": [["reweighing", "dp-sgd"]]},
+        "reweighing + dp-sgd: builtin/dp-sgd accounts for privacy, but reweighing look at private rows outside its "
+        "account: leave them out, or declare that epsilon holds only on condition of them: "
+        "params.conditional_on: [reweighing]",
+    ),
+    "a component as a number": (
+        {"model": 3},
+        "model: expected a mapping with the keys name, params, got 3",
+    ),
+    "no name of a component": (
+        {"model": {"params": {}}},
+        "model.name: this key is missing: the component's name, or plugin/name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_named_with_its_path_and_what_to_do(
+    registry: Registry, config: Any, changes: dict[str, Any], message: str
+) -> None:
+    assert message in problems(config(**changes), registry)
+
+
+def test_all_mistakes_come_in_one_message(registry: Registry, config: Any) -> None:
+    raw = config(
+        trainng={},
+        training={"epochs": 0},
+        model="mlpp",
+        defenses=["keep", "kep"],
+        risks={"evasion": {"threat": {"rows": 1}}},
+    )
+    assert [problem.split(":")[0] for problem in problems(raw, registry)] == [
+        "trainng",
+        "training.epochs",
+        "model",
+        "defenses.1",
+        "risks.evasion.threat.rows",
+    ]
+
+
+def test_a_configuration_without_a_data_set_says_so(registry: Registry, config: Any) -> None:
+    raw = config()
+    del raw["dataset"], raw["risks"]
+    assert problems(raw, registry) == (
+        "dataset: this key is missing: the data set: a name, or {name, params}",
+        "risks: this key is missing: the columns: a list of risks, or a mapping from risk to {threat, attacks, metrics}",
+    )
+
+
+def test_early_stopping_spoils_a_privacy_account_unless_it_is_declared(registry: Registry, config: Any) -> None:
+    training = {"patience": 3}
+    (problem,) = problems(config(training=training, defenses=["dp-sgd"]), registry)
+    assert "early-stopping look at private rows" in problem
+    declared = {"name": "dp-sgd", "params": {"conditional_on": ["early-stopping"]}}
+    assert len(resolve(config(training=training, defenses=[declared]), registry).rows) == 3
+
+
+def test_none_placebo_utility_and_the_control_are_always_measured(registry: Registry, config: Any) -> None:
+    request = resolve(config(), registry)
+    assert [row.label for row in request.rows] == ["none", "placebo"]
+    assert [risk.game.risk for risk in request.risks] == ["evasion", "utility"]
+    assert [use.id for use in request.risks[0].attacks] == ["toy/nudge", "builtin/random-noise"]
+
+
+def test_a_whole_risk_means_the_built_in_attacks_and_metrics(registry: Registry, config: Any) -> None:
+    (risk, _) = resolve(config(risks=["membership-inference"]), registry).risks
+    assert [use.id for use in risk.attacks] == [
+        "builtin/lira",
+        "builtin/rmia",
+        "builtin/loss-threshold",
+        "builtin/random-score",
+    ]
+
+
+def test_a_chain_is_put_in_stage_order(registry: Registry, config: Any) -> None:
+    row = resolve(config(defenses=[["halve", "keep", "flip"]]), registry).rows[-1]
+    assert row.label == "flip + keep + halve"
+
+
+def test_the_resolved_configuration_is_a_configuration_that_resolves_to_itself(registry: Registry, config: Any) -> None:
+    raw = config(defenses=["keep", {"label": "two", "chain": ["flip", "keep"]}], risks=["evasion", "utility"])
+    first = resolve(raw, registry).canonical()
+    assert resolve(json.loads(json.dumps(first)), registry).canonical() == first
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("training.epochs=7", ("training", "epochs"), 7),
+        ("defenses.0.params.epsilon=0.5", ("defenses", 0, "params", "epsilon"), 0.5),
+        ("risks.evasion.threat.norm=l2", ("risks", "evasion", "threat", "norm"), "l2"),
+        ("seeds=3", ("seeds",), 3),
+    ],
+)
+def test_set_replaces_one_value_and_leaves_the_original(override: str, path: tuple[Any, ...], value: Any) -> None:
+    raw: dict[str, Any] = {"defenses": [{"name": "dp-sgd"}], "seeds": 1}
+    place: Any = overridden(raw, override)
+    for key in path:
+        place = place[key]
+    assert place == value
+    assert raw == {"defenses": [{"name": "dp-sgd"}], "seeds": 1}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs", '--set epochs: write path=value, for example "training.epochs=10"'),
+        ("defenses.4.name=x", "--set defenses.4.name=x: there is no such place in the configuration"),
+        ("seeds.x=1", "--set seeds.x=1: there is no such place in the configuration"),
+    ],
+)
+def test_an_override_that_fits_nowhere_is_an_error(override: str, message: str) -> None:
+    with pytest.raises(RequestError) as error:
+        overridden({"defenses": [], "seeds": 1}, override)
+    assert str(error.value) == message
+
+
+def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: adult\nseeds: 2\ntraining: {epochs: 3}\n")
+    (tmp_path / "a.toml").write_text('dataset = "adult"\nseeds = 2\n[training]\nepochs = 3\n')
+    assert read(tmp_path / "a.yaml") == read(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.yaml", None, "the configuration {path} cannot be read: No such file or directory"),
+        ("a.yaml", "a: [", "the configuration {path} is not valid YAML: while parsing a flow node"),
+        ("a.toml", "a = ", "the configuration {path} is not valid TOML: Invalid value"),
+        (
+            "a.yaml",
+            "!!python/object/apply:os.getcwd []",
+            "the configuration {path} is not valid YAML: could not determine",
+        ),
+        ("a.yaml", "- adult", "the configuration {path} must be a mapping with the keys name, dataset"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RequestError) as error:
+        read(path)
+    assert str(error.value).startswith(message.format(path=path))
+
+
+def test_the_json_schema_names_every_component_and_its_parameters(registry: Registry) -> None:
+    schema = json_schema(registry)
+    text = json.dumps(schema)
+    for name in ("toy/blobs", "builtin/pgd", "dp-sgd", "noise_multiplier", "membership-inference", "learning_rate"):
+        assert f'"{name}"' in text
+    assert schema["required"] == ["dataset", "risks"]

@@ -1,0 +1,204 @@
+"""From cells to entries: the worst attack counts, controls never do, and nothing is concluded where it must not be."""
+
+from typing import Any
+
+import pytest
+
+from amulet_core.config import resolve
+from amulet_core.interactions import entries
+from amulet_core.registry import Registry
+from amulet_core.request import Request
+from amulet_core.results import Cell, Entry, Measured
+from amulet_core.scores import Scores, Value, Withheld
+
+SEEDS = range(5)
+
+
+def measured(metric: str, **values: float | str) -> Measured:
+    """What a metric gave; a text is the reason why a value is withheld."""
+    return Measured(
+        metric=f"builtin/{metric}",
+        scores=Scores(
+            values=tuple(
+                Withheld(name=name, reason=value)
+                if isinstance(value, str)
+                else Value(name=name, estimate=value, method="planted", n=1)
+                for name, value in values.items()
+            )
+        ),
+    )
+
+
+def utility(row: str, balanced: float = 0.8) -> list[Cell]:
+    given = measured("accuracy", accuracy=0.8, balanced_accuracy=balanced)
+    return [Cell(row=row, risk="utility", attack="", seed=seed, status="ok", measured=(given,)) for seed in SEEDS]
+
+
+def auc(row: str, values: list[float], attack: str = "lira", **changes: Any) -> list[Cell]:
+    return [
+        Cell(
+            row=row,
+            risk="membership-inference",
+            attack=attack,
+            seed=seed,
+            status="ok",
+            measured=(measured("membership", auc=value),),
+        ).model_copy(update=changes)
+        for seed, value in enumerate(values)
+    ]
+
+
+def robust(row: str, values: list[float], attack: str = "pgd", **changes: Any) -> list[Cell]:
+    return [
+        Cell(
+            row=row,
+            risk="evasion",
+            attack=attack,
+            seed=seed,
+            status="ok",
+            measured=(measured("robustness", robust_accuracy=value),),
+        ).model_copy(update=changes)
+        for seed, value in enumerate(values)
+    ]
+
+
+@pytest.fixture
+def request_of(registry: Registry, config: Any) -> Any:
+    def make(risk: str, **changes: Any) -> Request:
+        return resolve(config(defenses=["builtin/dp-sgd"], risks=[risk], seeds=5) | changes, registry)
+
+    return make
+
+
+def entry(request: Request, cells: list[Cell], row: str, **options: Any) -> Entry:
+    risk = request.risks[0].game.risk
+    found = entries(request, cells, **{"overlap": 0.0, "classes": 2} | options)
+    return next(one for one in found if (one.row, one.risk) == (row, risk))
+
+
+LOW, HIGH = [0.50, 0.51, 0.50, 0.49, 0.50], [0.70, 0.71, 0.69, 0.70, 0.70]
+
+
+def baseline(values: list[float]) -> list[Cell]:
+    return [*auc("none", values), *utility("none"), *utility("dp-sgd")]
+
+
+def test_the_difference_is_the_defended_value_minus_the_undefended_one(request_of: Any) -> None:
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *auc("dp-sgd", LOW)], "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.difference == pytest.approx(-0.2)
+    assert found.effect.verdict == "risk down"
+    assert found.mean == pytest.approx(0.5)
+
+
+def test_a_higher_value_of_what_the_defender_wants_is_risk_down(request_of: Any) -> None:
+    cells = [*robust("none", LOW), *robust("dp-sgd", HIGH), *utility("none"), *utility("dp-sgd")]
+    found = entry(request_of("evasion"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.verdict == "risk down"
+
+
+def test_the_worst_attack_counts_on_every_seed(request_of: Any) -> None:
+    other = [0.6, 0.4, 0.6, 0.4, 0.6]
+    cells = [*baseline(HIGH), *auc("dp-sgd", LOW), *auc("dp-sgd", other, attack="rmia")]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert [value for _, value in found.values] == [0.6, 0.51, 0.6, 0.49, 0.6]
+
+
+def test_a_control_never_counts(request_of: Any) -> None:
+    cells = [*baseline(HIGH), *auc("dp-sgd", LOW), *auc("dp-sgd", [0.99] * 5, attack="random-score", control=True)]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert [value for _, value in found.values] == LOW
+
+
+def test_a_seed_on_which_an_attack_failed_has_no_value(request_of: Any) -> None:
+    failed = auc("dp-sgd", LOW, attack="rmia")[2].model_copy(
+        update={"status": "failed", "reason": "it broke", "measured": ()}
+    )
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *auc("dp-sgd", LOW), failed], "dp-sgd")
+    assert [seed for seed, _ in found.values] == [0, 1, 3, 4]
+    assert found.effect is not None
+    assert (found.effect.verdict, found.effect.seeds) == ("too few seeds", 4)
+
+
+def test_differences_are_paired_by_seed(request_of: Any) -> None:
+    """A shift of exactly .1 on every seed has no variance, however much the seeds differ from each other."""
+    values = [0.5, 0.9, 0.6, 0.7, 0.8]
+    cells = [*baseline(values), *auc("dp-sgd", [value - 0.1 for value in values])]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.low == pytest.approx(found.effect.high, abs=1e-9)
+    assert found.effect.verdict == "risk down"
+
+
+def test_overlapping_rows_widen_the_interval_by_nadeau_and_bengio(request_of: Any) -> None:
+    cells = [*baseline(HIGH), *auc("dp-sgd", [0.55, 0.45, 0.5, 0.6, 0.4])]
+    widths = []
+    for overlap in (0.0, 1.0):
+        effect = entry(request_of("membership-inference"), cells, "dp-sgd", overlap=overlap).effect
+        assert effect is not None
+        assert effect.low is not None
+        assert effect.high is not None
+        widths.append(effect.high - effect.low)
+    assert widths[1] / widths[0] == pytest.approx(((1 / 5 + 1) / (1 / 5)) ** 0.5)
+
+
+def test_a_model_near_chance_is_degenerate_and_gets_no_verdict_but_for_utility(request_of: Any) -> None:
+    cells = [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none"), *utility("dp-sgd", balanced=0.52)]
+    request = request_of("membership-inference")
+    found = entry(request, cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.verdict == "degenerate"
+    assert found.degenerate == (
+        "balanced accuracy 0.520 is near chance (0.500): a model that knows nothing has nothing to lose"
+    )
+    everywhere = entries(request, cells, overlap=0.0, classes=2)
+    (own,) = [one for one in everywhere if (one.row, one.risk) == ("dp-sgd", "utility")]
+    assert own.effect is not None
+    assert own.effect.verdict == "no change"
+
+
+def test_a_warning_blocks_the_verdict_that_risk_went_down(request_of: Any) -> None:
+    defended = robust("dp-sgd", HIGH, warnings=("the gradient is zero for 60 of 100 rows",))
+    cells = [*robust("none", LOW), *defended, *utility("none"), *utility("dp-sgd")]
+    found = entry(request_of("evasion"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.verdict == "blocked"
+    assert found.effect.verdict_reason == "a warning stands against it: the gradient is zero for 60 of 100 rows"
+
+
+def test_a_control_that_does_more_harm_than_the_attacks_blocks_the_verdict_too(request_of: Any) -> None:
+    noise = robust("dp-sgd", [value - 0.1 for value in HIGH], attack="random-noise", control=True)
+    cells = [*robust("none", LOW), *robust("dp-sgd", HIGH), *noise, *utility("none"), *utility("dp-sgd")]
+    found = entry(request_of("evasion"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.verdict == "blocked"
+    assert found.warnings == ("the control does more harm than the attacks on 5 of 5 seeds: gradients may be masked",)
+
+
+def test_the_published_expectation_stands_beside_the_measurement(request_of: Any) -> None:
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *auc("dp-sgd", LOW)], "dp-sgd")
+    (expected,) = found.expected
+    assert (expected.effect, expected.defense, expected.first_time) == ("decrease", "differential privacy", False)
+
+
+def test_what_could_not_be_measured_says_why(request_of: Any) -> None:
+    skipped = [
+        Cell(row="dp-sgd", risk="membership-inference", attack="lira", seed=s, status="skipped", reason="labels only")
+        for s in SEEDS
+    ]
+    request = request_of("membership-inference")
+    assert entry(request, [*baseline(HIGH), *skipped], "dp-sgd").missing == "skipped: labels only"
+    assert entry(request, baseline(HIGH), "dp-sgd").missing == "not measured: the run ended before"
+    assert entry(request, auc("dp-sgd", LOW), "dp-sgd").missing == (
+        'nothing to compare with: the row "none" has no value for the same seeds'
+    )
+
+
+def test_a_withheld_primary_value_is_not_filled_in(request_of: Any) -> None:
+    withheld = [
+        cell.model_copy(update={"measured": (measured("membership", auc="too few rows"),)})
+        for cell in auc("dp-sgd", LOW)
+    ]
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *withheld], "dp-sgd")
+    assert (found.values, found.mean, found.effect) == ((), None, None)
