@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,13 +117,13 @@ def _writable(folder: Path, request: Request) -> Path:
 
 
 def _run(request: Request, registry: Registry) -> Results:
-    started, clock = datetime.now(UTC), time.monotonic()
+    started = datetime.now(UTC)
     data = load_data(request)
     todo = plan(request, data.schema)
     layout = layout_of(request, data.schema)
     ground = lay_ground(data, request, layout)
     progress = Progress()
-    warnings = list(registry.notify("amulet_run_started", {"run": request.canonical()}))
+    warnings = [*registry.warnings, *registry.notify("amulet_run_started", {"run": request.canonical()})]
     complete = True
     try:
         with shown_progress(len(todo.jobs)) as show:
@@ -164,10 +163,7 @@ def _run(request: Request, registry: Registry) -> Results:
         entries=entries(request, cells, overlap=layout.overlap, classes=len(data.schema.classes)),
         provenance=provenance(
             request,
-            registry,
-            started=started.isoformat(timespec="seconds"),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=time.monotonic() - clock,
+            started=started,
             complete=complete,
             timings=progress.timings,
             evidence=progress.evidence,

@@ -1,4 +1,4 @@
-"""The base of every array-carrying value that crosses a plugin boundary: shapes, dtypes and finiteness, checked once."""
+"""The base of every value with tensors that crosses a plugin boundary: shapes, dtypes and finiteness, checked once."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,14 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Shaped:
-    """What a tensor field must be: its dtype, and its sizes, each a number, a name (equal names, equal sizes) or ``...``."""
+    """What a tensor field must be: its dtype, and its sizes: numbers, names (equal names, equal sizes) or ``...``."""
 
     dtype: torch.dtype
     sizes: tuple[Any, ...]
 
 
 def shaped(dtype: torch.dtype, *sizes: Any) -> Shaped:
-    """Describe a tensor field, for use in ``Annotated[Tensor, shaped(torch.float32, "n", "classes")]``."""
+    """Mark what a field of an artifact must be, inside ``Annotated[Tensor, ...]``."""
     return Shaped(dtype, sizes)
 
 

@@ -43,7 +43,7 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[
         undeclared = [name for name in looking if name not in declared]
         if undeclared:
             problems.append(
-                f"{use.id} accounts for privacy, but {' and '.join(undeclared)} look at private rows outside its account: "
+                f"{use.id} accounts for privacy, but {' and '.join(undeclared)} sees private rows outside its account: "
                 f"leave them out, or declare that epsilon holds only on condition of them: "
                 f"params.conditional_on: [{', '.join(looking)}]"
             )

@@ -1,4 +1,4 @@
-"""The checks a component ships: each compares it with a known answer or a planted truth, for users, authors and CI alike."""
+"""The checks a component ships: each compares it with a known answer or a planted truth, for users and authors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

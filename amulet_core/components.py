@@ -39,11 +39,11 @@ class LabRequest(Frozen):
     models: int = Field(ge=2, multiple_of=2)
 
 
-def _nothing_against(params: Any, schema: DataSchema) -> list[str]:
+def _nothing_against(_params: Any, _schema: DataSchema) -> list[str]:
     return []
 
 
-def _no_needs(params: Any, schema: DataSchema) -> tuple[LabRequest, ...]:
+def _no_needs(_params: Any, _schema: DataSchema) -> tuple[LabRequest, ...]:
     return ()
 
 
@@ -152,6 +152,6 @@ class Reporter(Component):
 
 
 class Executor(Component):
-    """An executor: ``target(params) -> context manager`` whose value runs jobs: ``run(jobs) -> iterator of outcomes``."""
+    """An executor: ``target(params)`` is a context manager whose value is an ``amulet_core.running.Session``."""
 
     kind: Literal["executor"] = "executor"

@@ -1,4 +1,4 @@
-"""The ground a run stands on: the rows, who gets which, and which models train on which half. A function of the request."""
+"""The ground a run stands on: the rows, who gets which, and which models train on which half of them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from amulet_core.data import Data, checked
 from amulet_core.errors import RequestError, cause_of
 from amulet_core.layout import Layout, Place
-from amulet_core.recipes import ComponentFailure, blamed
+from amulet_core.recipes import ComponentError, blamed
 from amulet_core.request import Request
 from amulet_core.splits import Block, SplitSizes, blocks, deduplicated, halves, positions
 from amulet_core.streams import seed_of
@@ -60,7 +60,7 @@ def load_data(request: Request) -> Data:
     try:
         data: Data = blamed(use.id, lambda: use.entry.load()(use.params), ("data", request.root_seed))
         return deduplicated(checked(data, whose=use.id))
-    except ComponentFailure as failure:
+    except ComponentError as failure:
         if isinstance(failure.cause, RequestError):
             raise failure.cause from failure
         raise RequestError(f"dataset: {use.id} cannot be loaded: {cause_of(failure.cause)}") from failure

@@ -1,4 +1,4 @@
-"""From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, published knowledge."""
+"""From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, what was published."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -138,7 +138,8 @@ def _degenerate(by_entry: Cells, row: str, classes: int) -> str:
     mean = sum(found) / len(found) if found else 1.0
     if mean > 1 / classes + CHANCE_MARGIN:
         return ""
-    return f"balanced accuracy {mean:.3f} is near chance ({1 / classes:.3f}): a model that knows nothing has nothing to lose"
+    chance = f"balanced accuracy {mean:.3f} is near chance ({1 / classes:.3f})"
+    return f"{chance}: a model that knows nothing has nothing to lose"
 
 
 def _warnings(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
@@ -147,16 +148,15 @@ def _warnings(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
 
 
 def _control_wins(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
-    """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they are broken."""
+    """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they fail."""
     control = {cell.seed: value for cell in cells if cell.control and (value := _primary(cell, risk)) is not None}
     attacked = primary_values(cells, risk)
     both = [seed for seed in control if seed in attacked]
     beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
     if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":
         return ()
-    return (
-        f"the control does more harm than the attacks on {len(beaten)} of {len(both)} seeds: gradients may be masked",
-    )
+    seeds = f"{len(beaten)} of {len(both)} seeds"
+    return (f"the control does more harm than the attacks on {seeds}: gradients may be masked",)
 
 
 def _better_for_attacker(one: float, other: float, better: Better) -> bool:

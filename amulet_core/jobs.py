@@ -1,4 +1,4 @@
-"""Jobs: the units of work, and what each is a function of. Equal jobs have equal keys. Light: nothing is performed here."""
+"""Jobs: the units of work, and what each is a function of. Equal jobs have equal keys. Light: performs nothing."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ Work = FitWork | BankWork | AttackWork | WorstWork
 
 @dataclass(frozen=True)
 class Job:
-    """A unit of work: ``spec`` is JSON and says all that it is a function of, ``needs`` are the keys of earlier jobs."""
+    """A unit of work: ``spec`` is JSON and says all that it depends on, ``needs`` are the keys of earlier jobs."""
 
     work: Work
     label: str

@@ -1,13 +1,14 @@
 """Which models a run trains on which half of which rows. Light: a function of the request's numbers alone."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from amulet_core.request import Request, Use, attack_of
 from amulet_core.schema import DataSchema
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Place:
     """A model's place: models ``2p`` and ``2p + 1`` of a block train on complementary halves of its pool."""
 
     block: int

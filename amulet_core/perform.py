@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +15,7 @@ from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, WorstWork
 from amulet_core.layout import Place
-from amulet_core.recipes import ComponentFailure, blamed, deployed, fit_recipe, maker_of
+from amulet_core.recipes import ComponentError, blamed, deployed, fit_recipe, maker_of
 from amulet_core.request import RiskPlan, Use, attack_of
 from amulet_core.results import Measured
 from amulet_core.scores import Scores
@@ -49,7 +50,7 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
     """Do a job's work on the outputs of what it needs, with a fixed number of threads.
 
     Raises:
-        ComponentFailure: blaming the component at fault.
+        ComponentError: blaming the component at fault.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -65,7 +66,7 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
                 return _worst(job.work, inputs)
     except ModelOutputError as error:
         blame = maker_of(job.work.recipe) if not isinstance(job.work, WorstWork) else "amulet"
-        raise ComponentFailure(blame, error) from error
+        raise ComponentError(blame, error) from error
     finally:
         torch.set_num_threads(before)
 
@@ -98,8 +99,8 @@ def _attack(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> PlayOutp
         use = work.attack
         view = game.view(contest, work.risk.threat, attack_of(use).access)
         attack = use.entry.load()
-        answer = blamed(use.id, lambda: attack(view, use.params), draws)
-        result = blamed(use.id, lambda: game.judge(contest, view, answer, work.risk.threat), draws)
+        answer = blamed(use.id, partial(attack, view, use.params), draws)
+        result = blamed(use.id, partial(game.judge, contest, view, answer, work.risk.threat), draws)
     return _measured(work.risk, result, draws)
 
 
@@ -150,7 +151,7 @@ def _measured(risk: RiskPlan, result: Any, draws: tuple[str | int, ...]) -> Play
     measured = []
     for use in risk.metrics:
         metric = use.entry.load()
-        scores = blamed(use.id, lambda metric=metric, use=use: metric(result, use.params), draws)
+        scores = blamed(use.id, partial(metric, result, use.params), draws)
         measured.append(Measured(metric=use.id, scores=_declared(use, scores)))
     return PlayOutput(result, tuple(measured), tuple(getattr(result, "warnings", ())))
 
@@ -159,10 +160,10 @@ def _declared(use: Use, scores: Any) -> Scores:
     component = use.entry.component
     declared = {measure.name for measure in component.measures} if isinstance(component, Metric) else set()
     if not isinstance(scores, Scores):
-        raise ComponentFailure(use.id, TypeError(f"it returned {type(scores).__name__}, expected Scores"))
+        raise ComponentError(use.id, TypeError(f"it returned {type(scores).__name__}, expected Scores"))
     given = {value.name for value in scores.values}
     if given != declared:
-        raise ComponentFailure(
+        raise ComponentError(
             use.id, ValueError(f"it gave the values {sorted(given)}, but its descriptor declares {sorted(declared)}")
         )
     return scores

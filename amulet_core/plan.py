@@ -8,7 +8,7 @@ from amulet_core.chains import data_problems
 from amulet_core.errors import RequestError
 from amulet_core.games.threats import MembershipThreat
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, Recipe, WorstWork
-from amulet_core.layout import Layout, Place, layout_of, wanted
+from amulet_core.layout import Place, layout_of, wanted
 from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
 
@@ -57,7 +57,7 @@ def plan(request: Request, schema: DataSchema) -> Plan:
 
 
 def request_problems(request: Request, schema: DataSchema) -> list[str]:
-    """List every reason why the request cannot be run on data of this schema; attacks are skipped cell by cell instead."""
+    """List every reason why the request cannot be run on such data; attacks are skipped cell by cell instead."""
     problems = data_problems(request.model, schema, "model")
     for row in request.rows:
         for use in row.chain:

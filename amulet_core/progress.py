@@ -42,7 +42,7 @@ def shown_progress(total: int, stream: TextIO | None = None) -> Iterator[Advance
 
         def advance(done: int, total: int, label: str) -> None:
             rate = f"{done / max(time.monotonic() - start, 1e-9):.1f} jobs/s"
-            progress.update(task, completed=done, description=label, rate=rate)
+            progress.update(task, completed=done, total=total, description=label, rate=rate)
 
         yield advance
 

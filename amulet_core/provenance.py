@@ -5,11 +5,11 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from importlib_metadata import version
 
-from amulet_core.registry import Registry
 from amulet_core.request import Request
 from amulet_core.results import Provenance
 
@@ -18,22 +18,20 @@ _LIBRARIES = ("numpy", "torch", "scipy", "scikit-learn", "pandas", "opacus", "fa
 
 def provenance(
     request: Request,
-    registry: Registry,
     *,
-    started: str,
-    finished: str,
-    seconds: float,
+    started: datetime,
     complete: bool,
     timings: Mapping[str, float],
     evidence: Mapping[str, Any],
     warnings: tuple[str, ...],
 ) -> Provenance:
-    """Describe the machine, the libraries and every component used."""
+    """Describe the machine, the libraries and every component used by a run that started then and ends now."""
+    now = datetime.now(UTC)
     uses = request.uses
     return Provenance(
-        started=started,
-        finished=finished,
-        seconds=round(seconds, 3),
+        started=started.isoformat(timespec="seconds"),
+        finished=now.isoformat(timespec="seconds"),
+        seconds=round((now - started).total_seconds(), 3),
         complete=complete,
         platform=platform.platform(),
         python=platform.python_version(),
@@ -48,7 +46,7 @@ def provenance(
         components=tuple(use.member() for use in uses),
         timings={label: round(value, 3) for label, value in timings.items()},
         evidence=dict(evidence),
-        warnings=(*registry.warnings, *warnings),
+        warnings=warnings,
     )
 
 

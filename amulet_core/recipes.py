@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from amulet_core.victims import ModelOutputError
 _FLOOR = 1e-12
 
 
-class ComponentFailure(RuntimeError):
+class ComponentError(RuntimeError):
     """A component raised, or handed back what it must not; ``blame`` is its id."""
 
     def __init__(self, blame: str, cause: BaseException) -> None:
@@ -32,20 +33,20 @@ def blamed(use_id: str, call: Callable[[], Any], key: Sequence[str | int]) -> An
     """Call into a component with the global generators seeded from ``key``, and blame it for whatever it raises.
 
     Raises:
-        ComponentFailure: with the component's id and the cause.
+        ComponentError: with the component's id and the cause.
         ModelOutputError: passed through, as the model is to blame for it, not who asks it; so is KeyboardInterrupt.
     """
     try:
         with isolated(*key, use_id):
             return call()
-    except (KeyboardInterrupt, ComponentFailure, ModelOutputError):
+    except (KeyboardInterrupt, ComponentError, ModelOutputError):
         raise
     except BaseException as error:  # a plugin's fault, whatever it is (SystemExit included), ends only its own cells
-        raise ComponentFailure(use_id, error) from error
+        raise ComponentError(use_id, error) from error
 
 
 def maker_of(recipe: Recipe) -> str:
-    """Return who is to blame for a model's weights and outputs: the last defense of its chain, else the architecture."""
+    """Return who is to blame for a model's weights: the last defense of its chain, else the architecture."""
     return recipe.chain[-1].id if recipe.chain else recipe.model.id
 
 
@@ -53,7 +54,7 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
     """Train one model on each of ``rows`` by the recipe.
 
     Raises:
-        ComponentFailure: blaming the defense, or the architecture, at fault.
+        ComponentError: blaming the defense, or the architecture, at fault.
     """
     cleaned = [_through_data_stage(recipe, data, own) for data, own in zip(rows, streams, strict=True)]
     by_size: dict[int, list[int]] = defaultdict(list)
@@ -61,13 +62,9 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
         by_size[len(data)].append(index)
     fitted: dict[int, Fitted] = {}
     for size, group in by_size.items():
-        own = [streams[i] for i in group]
-        training = _training(recipe, cleaned[group[0]], size, own[0])
-        models = blamed(
-            maker_of(recipe),
-            lambda: training.fit(training, [cleaned[i] for i in group], [val[i] for i in group], own),
-            (*own[0].key, "fit"),
-        )
+        kept, held, own = [cleaned[i] for i in group], [val[i] for i in group], [streams[i] for i in group]
+        training = _training(recipe, kept[0], size, own[0])
+        models = blamed(maker_of(recipe), partial(training.fit, training, kept, held, own), (*own[0].key, "fit"))
         fitted |= dict(zip(group, models, strict=True))
     return [
         _through_model_stage(recipe, fitted[index], data, own)
@@ -78,15 +75,15 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
 def deployed(recipe: Recipe, model: nn.Module) -> nn.Module:
     """Return the model as it is deployed: behind the inference-stage defenses of its chain, if there are any."""
     wrappers = [
-        (use, use.entry.load(defense_of(use).stages["inference"]))
+        partial(_wrapped, use.entry.load(defense_of(use).stages["inference"]), use)
         for use in recipe.chain
         if "inference" in defense_of(use).stages
     ]
-    return (
-        Deployed(model, [lambda p, use=use, wrap=wrap: wrap(p, use.params) for use, wrap in wrappers])
-        if wrappers
-        else model
-    )
+    return Deployed(model, wrappers) if wrappers else model
+
+
+def _wrapped(wrap: Callable[[Tensor, Any], Tensor], use: Use, probabilities: Tensor) -> Tensor:
+    return wrap(probabilities, use.params)
 
 
 class Deployed(nn.Module):

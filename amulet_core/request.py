@@ -6,8 +6,8 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, Field
 
 from amulet_core.components import Attack, Defense, Params
-from amulet_core.games.threats import Game
 from amulet_core.entries import Entry
+from amulet_core.games.threats import Game
 from amulet_core.results import Member
 from amulet_core.settings import TrainingSettings
 
@@ -22,7 +22,7 @@ class DataSettings(Params):
     design: Literal["crossed", "disjoint"] = Field(
         "crossed",
         description="crossed: all seeds share one block of rows, and each victim's shadow models are the other seeds' "
-        "models (cheap; intervals are widened for the overlap). disjoint: every seed has rows and shadow models of its own",
+        "models (cheap; intervals are widened for it). disjoint: each seed has rows and shadow models of its own",
     )
 
 

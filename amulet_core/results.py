@@ -13,7 +13,7 @@ from amulet_core.scores import Scores
 from amulet_core.vocabulary import Better
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas as pd
 
 NONE = "none"
 PLACEBO = "placebo"
@@ -31,7 +31,7 @@ class Member(Frozen):
 
 
 class Row(Frozen):
-    """A row of the matrix: ``none`` (undefended), ``placebo`` (undefended, another training seed), or a chain of defenses."""
+    """A row of the matrix: ``none`` (undefended), ``placebo`` (the same with another training seed), or a chain."""
 
     label: str
     kind: Literal["none", "placebo", "defense"]
@@ -39,7 +39,7 @@ class Row(Frozen):
 
 
 class Column(Frozen):
-    """A column of the matrix: a risk (or utility), its threat model, attacks, and the primary value that verdicts are about."""
+    """A column of the matrix: a risk (or utility), its threat model, its attacks, and the value verdicts are about."""
 
     risk: str
     title: str
@@ -64,7 +64,7 @@ class Measured(Frozen):
 class Cell(Frozen):
     """One defense chain x one attack (or a game without attack) x one seed.
 
-    ``attack`` is a component id, ``worst case`` (the core's union of a risk's attacks), or empty for a game without attack.
+    ``attack`` is a component id, ``worst case`` (the core's union of a risk's attacks), or empty where a game has none.
     ``blame`` names the component that failed, ``adversary`` says whether the attack knew the defense.
     """
 
@@ -85,7 +85,7 @@ class Cell(Frozen):
 class Effect(Frozen):
     """The change of a risk's primary value from ``none`` to a row: mean paired difference, interval, and what follows.
 
-    ``low``, ``high`` and the p values are absent with fewer than two seeds; ``verdict_reason`` says why a verdict is withheld.
+    ``low``, ``high`` and p values are absent with fewer than two seeds; ``verdict_reason`` says why none is given.
     """
 
     difference: Finite
@@ -170,13 +170,13 @@ class Results(Frozen):
     provenance: Provenance
 
     @property
-    def frame(self) -> "pandas.DataFrame":
+    def frame(self) -> "pd.DataFrame":
         """Return a tidy table: one line a row, risk, attack, seed, metric and value."""
         from amulet_core.tables import frame
 
         return frame(self)
 
-    def matrix(self, *, show: Literal["effect", "mean", "verdict"] = "effect") -> "pandas.DataFrame":
+    def matrix(self, *, show: Literal["effect", "mean", "verdict"] = "effect") -> "pd.DataFrame":
         """Return the matrix: a line a defense, a column a risk."""
         from amulet_core.tables import matrix
 

@@ -13,7 +13,7 @@ from amulet_core.ground import Ground
 from amulet_core.jobs import Job
 from amulet_core.perform import PlayOutput, perform
 from amulet_core.plan import Plan, PlannedCell
-from amulet_core.recipes import ComponentFailure
+from amulet_core.recipes import ComponentError
 from amulet_core.results import Cell
 
 
@@ -53,11 +53,40 @@ class Session(Protocol):
 
 @dataclass
 class Progress:
-    """What a run has come to so far: built once, filled as outcomes come in, read when the run ends or is interrupted."""
+    """What a run has come to so far: built once, filled as outcomes come in, read when the run ends."""
 
     cells: dict[int, Cell] = field(default_factory=dict)
-    timings: Counter[str] = field(default_factory=Counter)
+    timings: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
+
+
+class Schedule:
+    """Which jobs are ready, and which outputs are still waited for. An output nobody waits for is dropped at once."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Start with the jobs that need nothing."""
+        self._waiting = {key: set(job.needs) for key, job in plan.jobs.items()}
+        self._users = Counter(need for job in plan.jobs.values() for need in set(job.needs))
+        self._consumers: dict[str, list[str]] = {key: [] for key in plan.jobs}
+        for key, needs in self._waiting.items():
+            for need in needs:
+                self._consumers[need].append(key)
+        self.outcomes: dict[str, Outcome] = {}
+        self.ready = deque(key for key, needs in self._waiting.items() if not needs)
+
+    def settle(self, job: Job, outcome: Outcome) -> None:
+        """Take a job's outcome, and free what only it waited for."""
+        self.outcomes[job.key] = outcome
+        # Freshly unblocked jobs go first: what they use is in memory, and is dropped sooner.
+        for consumer in reversed(self._consumers[job.key]):
+            self._waiting[consumer].discard(job.key)
+            if not self._waiting[consumer]:
+                self.ready.appendleft(consumer)
+        for need in set(job.needs):
+            self._users[need] -= 1
+        for key in (job.key, *job.needs):
+            if not self._users[key]:
+                self.outcomes.pop(key, None)
 
 
 def run_plan(
@@ -70,48 +99,25 @@ def run_plan(
     finished_cell: Callable[[Cell], None],
     advanced: Callable[[int, int, str], None],
 ) -> None:
-    """Perform all jobs of a plan, each after what it needs, and fill ``progress`` with the cells as they end.
-
-    An output is dropped as soon as nothing waits for it any more.
-    """
-    outcomes: dict[str, Outcome] = {}
-    waiting = {key: set(job.needs) for key, job in plan.jobs.items()}
-    users = Counter(need for job in plan.jobs.values() for need in job.needs)
-    consumers: dict[str, list[str]] = {}
-    for key, job in plan.jobs.items():
-        for need in dict.fromkeys(job.needs):
-            consumers.setdefault(need, []).append(key)
-    ready = deque(key for key, needs in waiting.items() if not needs)
+    """Perform all jobs of a plan, each after what it needs, and fill ``progress`` with the cells as they end."""
+    schedule = Schedule(plan)
     cells = _cells_by_job(plan, progress, finished_cell)
-    done = 0
+    running = done = 0
     with executor as session:
-        running = 0
-        while ready or running:
-            while ready and session.room > 0:
-                key = ready.popleft()
-                session.submit(key, _task(plan.jobs[key], outcomes, ground, threads))
+        while schedule.ready or running:
+            while schedule.ready and session.room > 0:
+                key = schedule.ready.popleft()
+                session.submit(key, _task(plan.jobs[key], schedule.outcomes, ground, threads))
                 running += 1
             key, outcome = session.next()
-            running -= 1
-            done += 1
+            running, done = running - 1, done + 1
             job = plan.jobs[key]
-            outcomes[key] = outcome
+            schedule.settle(job, outcome)
             _note(plan, job, outcome, progress)
             for index, cell in cells.get(key, ()):
                 progress.cells[index] = _cell(cell, outcome)
                 finished_cell(progress.cells[index])
             advanced(done, len(plan.jobs), job.label)
-            # Freshly unblocked jobs go first: they use what is in memory, and its users finish sooner.
-            for consumer in reversed(consumers.get(key, ())):
-                waiting[consumer].discard(key)
-                if not waiting[consumer]:
-                    ready.appendleft(consumer)
-            for need in job.needs:
-                users[need] -= 1
-                if not users[need]:
-                    del outcomes[need]
-            if not users[key]:
-                del outcomes[key]
 
 
 def _task(job: Job, outcomes: Mapping[str, Outcome], ground: Ground, threads: int) -> Callable[[], Outcome]:
@@ -129,10 +135,10 @@ def attempt(job: Job, outputs: list[Any], ground: Ground, *, threads: int) -> Ou
     start = time.monotonic()
     try:
         return Done(perform(job, outputs, ground, threads=threads), time.monotonic() - start)
-    except ComponentFailure as failure:
+    except ComponentError as failure:
         text = "".join(traceback.format_exception(failure.cause))
         return Failed(failure.blame, cause_of(failure.cause), text)
-    except Exception as error:  # a fault of the core ends the cell, not the run, and says so
+    except Exception as error:  # noqa: BLE001  # a fault of the core ends the cell, not the run, and says so
         return Failed("amulet", cause_of(error), traceback.format_exc())
 
 
@@ -153,7 +159,7 @@ def _cells_by_job(
 def _note(plan: Plan, job: Job, outcome: Outcome, progress: Progress) -> None:
     if not isinstance(outcome, Done):
         return
-    progress.timings[job.label] += outcome.seconds
+    progress.timings[job.label] = progress.timings.get(job.label, 0.0) + outcome.seconds
     for row, (key, place) in plan.victims.items():
         if key == job.key:
             evidence = outcome.output.fitted[place].evidence

@@ -31,7 +31,7 @@ class Withheld(Frozen):
 
 
 class Scores(Frozen):
-    """All values of one metric on one result; ``details`` are JSON values, drawn by the report (curves, group rates)."""
+    """All values of one metric on one result; ``details`` are JSON that the report draws (curves, group rates)."""
 
     values: tuple[Value | Withheld, ...]
     details: dict[str, JsonValue] = Field(default_factory=dict)

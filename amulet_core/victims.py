@@ -86,7 +86,7 @@ class WhiteBox(ProbabilityOracle):
         return logits
 
 
-def with_access(model: nn.Module, access: Access) -> LabelOracle | ProbabilityOracle | WhiteBox | None:
+def with_access(model: nn.Module, access: Access) -> LabelOracle | None:
     """Return ``model`` as an attack with ``access`` may see it (None where it sees no model)."""
     kinds = {"white-box": WhiteBox, "probabilities": ProbabilityOracle, "labels": LabelOracle}
     kind = kinds.get(access)

@@ -14,7 +14,7 @@ from amulet_core.victims import logits_of
 class BehaviorResult(Artifact):
     """Probabilities of the deployed model on the test rows, with the truth and the sensitive attributes.
 
-    ``attribute`` is the column of ``z`` (and of ``schema.sensitive``) that groups are formed by; None where there is none.
+    ``attribute`` is the column of ``z`` (and of ``schema.sensitive``) that forms the groups; None where there is none.
     """
 
     probabilities: Annotated[Tensor, shaped(torch.float32, "n", "classes")]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from amulet_core.data import Data
+from amulet_core.victims import LabelOracle, with_access
+from amulet_core.vocabulary import Access
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,8 @@ class Contest:
     aux: Data
     bank: Bank
     draws: tuple[str | int, ...]
+
+
+def accessible(contest: Contest, access: Access) -> LabelOracle | None:
+    """Return the victim as an attack with ``access`` may see it: the white box beneath wrappers, else as deployed."""
+    return with_access(contest.beneath if access == "white-box" else contest.model, access)

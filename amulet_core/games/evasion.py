@@ -13,11 +13,11 @@ from torch import Tensor
 from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import bounds
 from amulet_core.feasible import distance, project
-from amulet_core.games.contest import Contest
+from amulet_core.games.contest import Contest, accessible
 from amulet_core.games.threats import EvasionThreat
 from amulet_core.schema import DataSchema
 from amulet_core.streams import generator
-from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox, logits_of, with_access
+from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox, logits_of
 from amulet_core.vocabulary import Access, Norm
 
 _TOLERANCE = 1e-4
@@ -58,7 +58,7 @@ def view(contest: Contest, threat: EvasionThreat, access: Access) -> EvasionView
     rows = torch.randperm(len(contest.test), generator=generator(*contest.draws, "evasion"))[: threat.rows]
     attacked = contest.test.take(rows)
     return EvasionView(
-        model=with_access(contest.model, access),
+        model=accessible(contest, access),
         x=attacked.x,
         y=attacked.y,
         norm=threat.norm,

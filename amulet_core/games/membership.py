@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from amulet_core.artifacts import Artifact, shaped
-from amulet_core.games.contest import Contest
+from amulet_core.games.contest import Contest, accessible
 from amulet_core.games.threats import MembershipThreat
 from amulet_core.schema import DataSchema
 from amulet_core.streams import generator
-from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox, logits_of, with_access
+from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox, logits_of
 from amulet_core.vocabulary import Access
 
 
@@ -42,8 +42,9 @@ class MembershipView(Artifact):
 
 
 class MembershipAnswer(Artifact):
-    """What it hands back: one score a candidate, higher for likelier members. An attack may add a threshold it fixed
-    beforehand (from shadow models), at which balanced accuracy is measured.
+    """What it hands back: one score a candidate, higher for likelier members.
+
+    An attack may add a threshold that it fixed beforehand (from shadow models): balanced accuracy is measured there.
     """
 
     score: Annotated[Tensor, shaped(torch.float64, "n")]
@@ -73,7 +74,7 @@ def view(contest: Contest, threat: MembershipThreat, access: Access) -> Membersh
         for rows in (candidates, population)
     )
     return MembershipView(
-        model=with_access(contest.model, access),
+        model=accessible(contest, access),
         x=candidates.x,
         y=candidates.y,
         observed=observed,
@@ -90,7 +91,7 @@ def view(contest: Contest, threat: MembershipThreat, access: Access) -> Membersh
 
 
 def judge(
-    contest: Contest, view: MembershipView, answer: MembershipAnswer, threat: MembershipThreat
+    contest: Contest, view: MembershipView, answer: MembershipAnswer, _threat: MembershipThreat
 ) -> MembershipResult:
     """Join the scores with who was a member.
 

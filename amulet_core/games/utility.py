@@ -5,6 +5,6 @@ from amulet_core.games.contest import Contest
 from amulet_core.games.threats import UtilityThreat
 
 
-def behave(contest: Contest, threat: UtilityThreat) -> BehaviorResult:
+def behave(contest: Contest, _threat: UtilityThreat) -> BehaviorResult:
     """Return the victim's behaviour; groups are formed by the first sensitive attribute, where there is one."""
     return observe(contest, 0 if contest.test.schema.sensitive else None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from amulet_core.errors import cause_of
+from amulet_core.errors import RequestError, cause_of
 from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
 from amulet_core.testing.watching import Watched, contents, differing, watch
 
@@ -126,7 +126,7 @@ def manners(component: str, trials: Trials, *, victim: str = "") -> tuple[Confor
 
 
 def _runs(trials: Trials) -> str:
-    made = trials()
+    made = _made(trials)
     for one in made:
         error = one.first.error
         if error is not None and not one.refused:
@@ -135,14 +135,29 @@ def _runs(trials: Trials) -> str:
                 expected="a result with the default parameters",
                 fix="mend it (the cause's traceback is above), or let applicable() say why it cannot work on such data",
             ) from error
-    refusals = [f"{one.label}: {cause_of(one.first.error)}" for one in made if one.first.error is not None]
+    refusals = [f"{one.label} ({cause_of(one.first.error)})" for one in made if one.first.error is not None]
     if len(refusals) == len(made):
         raise NonConformance(
-            found=f"it works on no toy task ({'; '.join(refusals).rstrip('.')})",
-            expected="one at least of tabular and image data that it can be checked on",
-            fix="widen modality and applicable() to all data that it works on",
+            found=f"it refused {'; '.join(refusals)}",
+            expected="that it works with one of them at least",
+            fix="refuse with a ValueError only what the algorithm cannot do",
         )
     return f"it refused {'; '.join(refusals)}" if refusals else ""
+
+
+def _made(trials: Trials) -> Sequence[Trial]:
+    try:
+        return trials()
+    except NonConformance:
+        raise
+    except RequestError as error:
+        raise NotChecked(f"not checked, because its code cannot be loaded: {cause_of(error)}") from error
+    except Exception as error:
+        raise NonConformance(
+            found=f"it could not be tried: {cause_of(error).rstrip('.')}",
+            expected="that needs() and applicable() work on the toy tasks",
+            fix="mend them (the cause's traceback is above)",
+        ) from error
 
 
 def _leaves(trials: Sequence[Trial], counts: Callable[[str], bool], fix: str) -> None:

@@ -13,7 +13,7 @@ from amulet_core.feasible import project, span
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.evasion import EvasionAnswer, EvasionResult, EvasionView
 from amulet_core.games.membership import MembershipAnswer, MembershipResult, MembershipView
-from amulet_core.games.threats import EvasionThreat, MembershipThreat
+from amulet_core.games.threats import GAMES, EvasionThreat, MembershipThreat
 from amulet_core.modules import Normalise
 from amulet_core.statistics.membership import auc
 from amulet_core.streams import generator
@@ -32,11 +32,12 @@ POPULATION: Final = 200
 class Arena:
     """A game as attacks are checked in it.
 
-    ``threats(toy)`` are the threat models by name; ``contest(toy, plant, models)`` makes a victim with so many shadow
+    ``game`` is the module that plays it. ``threats(toy)`` are the threat models by name; ``contest(toy, plant, models)`` makes a victim with so many shadow
     models; ``power(result)`` is what an attack achieved, ``chance`` what nothing achieves, within ``noise``.
     ``size_problem(view, answer)`` tells how an answer has the wrong shape (nothing: it has not).
     """
 
+    game: str
     answer: type
     measured: str
     chance: float
@@ -87,7 +88,8 @@ class Memory(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits ``[n, classes]`` of known rows."""
         place = (x.flatten(1)[:, 0] - self._low) / self._range * len(self.known)
-        return self.known[place.detach().long().clamp(0, len(self.known) - 1)]
+        # An input has no influence nearby: its gradient is zero, not missing.
+        return self.known[place.detach().long().clamp(0, len(self.known) - 1)] + 0 * place[:, None]
 
 
 def _evasion_contest(toy: Toy, plant: Plant, models: int) -> Contest:  # noqa: ARG001 - the game has no lab
@@ -199,6 +201,7 @@ def _no_bank(toy: Toy, rows: Data) -> Bank:
 
 ARENAS: Final[Mapping[str, Arena]] = {
     "evasion": Arena(
+        game=GAMES["evasion"].module,
         answer=EvasionAnswer,
         measured="share of fooled rows",
         chance=0.0,
@@ -210,6 +213,7 @@ ARENAS: Final[Mapping[str, Arena]] = {
         blind=_noise,
     ),
     "membership-inference": Arena(
+        game=GAMES["membership-inference"].module,
         answer=MembershipAnswer,
         measured="AUC",
         chance=0.5,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state
 from torch.nn.functional import cross_entropy
-from torch.optim import Adam, Optimizer, SGD
+from torch.optim import SGD, Adam, Optimizer
 
 from amulet_core.data import Data
 from amulet_core.settings import TrainingSettings
@@ -16,7 +16,7 @@ from amulet_core.training.losses import losses_of_stack
 from amulet_core.training.values import Batch, Bundle, Call, Draw, Fitted, Problem, Streams, Training
 
 
-class TrainingDiverged(ValueError):
+class DivergedError(ValueError):
     """Training ended with weights that are not finite."""
 
 
@@ -26,7 +26,7 @@ def fit_by_steps(
     """Train one model on each of ``rows``, each with validation rows and random streams of its own.
 
     Raises:
-        TrainingDiverged: if weights are not finite in the end.
+        DivergedError: if weights are not finite in the end.
         ValueError: if the architecture has BatchNorm, whose statistics mix the rows of a batch.
     """
     equally_many = all(len({len(data) for data in parts}) == 1 for parts in (rows, val))
@@ -41,7 +41,7 @@ def _fit_stack(
     training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]
 ) -> list[Fitted]:
     bundles = [_build(training, own) for own in streams]
-    stacked_params, stacked_buffers = stack_module_state(list(bundles))  # type: ignore[arg-type]
+    stacked_params, stacked_buffers = stack_module_state(list(bundles))
     params = {name: value.detach().requires_grad_() for name, value in stacked_params.items()}
     problem = Problem(
         skeleton=copy.deepcopy(bundles[0]).to("meta"),
@@ -73,7 +73,9 @@ def _build(training: Training, streams: Streams) -> Bundle:
     bundle = Bundle(parts)
     for name, module in bundle.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            raise ValueError(f"the architecture has BatchNorm ({name}): use GroupNorm, or no normalisation layer")
+            raise ValueError(  # noqa: TRY004  # no argument has a wrong type
+                f"the architecture has BatchNorm ({name}): use GroupNorm, or no normalisation layer"
+            )
     return bundle
 
 
@@ -138,7 +140,7 @@ def _drawn(wanted: Sequence[Draw], x: Tensor, generators: Sequence[torch.Generat
 def _validation_losses(problem: Problem, val: Sequence[Data]) -> Tensor:
     """Return each model's mean cross-entropy on the validation rows, ``[models]``, whatever its training objective."""
 
-    def plain(call: Call, frozen: Call, batch: Batch) -> Tensor:
+    def plain(call: Call, _frozen: Call, batch: Batch) -> Tensor:
         return cross_entropy(call(batch.x), batch.y, reduction="none")
 
     batch = Batch(*_stacked(val), {})
@@ -147,7 +149,7 @@ def _validation_losses(problem: Problem, val: Sequence[Data]) -> Tensor:
 
 
 class _Best:
-    """The best parameters of every model of a stack so far, by validation loss; a model whose patience ran out is done."""
+    """The best parameters of each model of a stack so far, by validation loss; one whose patience ran out is done."""
 
     def __init__(self, params: dict[str, Tensor], losses: Tensor) -> None:
         self.params, self._losses = params, losses
@@ -177,7 +179,7 @@ def _plain_models(bundles: Sequence[Bundle], params: Mapping[str, Tensor], train
         own = {name: value[index].detach().clone() for name, value in params.items()}
         broken = [name for name, value in own.items() if not torch.isfinite(value).all()]
         if broken:
-            raise TrainingDiverged(
+            raise DivergedError(
                 f"training diverged: {len(broken)} of {len(own)} weight tensors are not finite (first: {broken[0]}); "
                 "lower the learning rate"
             )
@@ -187,4 +189,4 @@ def _plain_models(bundles: Sequence[Bundle], params: Mapping[str, Tensor], train
     return fitted
 
 
-__all__ = ["TrainingDiverged", "fit_by_steps"]
+__all__ = ["DivergedError", "fit_by_steps"]

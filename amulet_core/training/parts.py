@@ -26,7 +26,7 @@ class ShuffledBatches:
         yield from torch.randperm(n, generator=generator).split(self.batch_size)
 
 
-def weighted_cross_entropy(call: Call, frozen: Call, batch: Batch) -> Tensor:
+def weighted_cross_entropy(call: Call, _frozen: Call, batch: Batch) -> Tensor:
     """Return ``w_i * -log p(y_i | x_i)`` for each row, ``[n]``."""
     return batch.w * cross_entropy(call(batch.x), batch.y, reduction="none")
 

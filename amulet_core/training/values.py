@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """A random tensor in the shape of ``x`` that an objective wants in every batch: uniform on [-1, 1], or standard normal."""
+    """A random tensor like ``x`` that an objective wants in each batch: uniform on [-1, 1], or standard normal."""
 
     name: str
     kind: Literal["uniform", "normal"]
@@ -84,7 +84,7 @@ class Sampler(Protocol):
 class Problem:
     """What a gradient rule works on: ``params`` are leaf tensors ``[models, ...]``, ``fixed`` the buffers likewise.
 
-    ``skeleton`` is the bundle without values, for ``torch.func.functional_call``; ``noise`` holds one generator a model.
+    ``skeleton`` is the bundle without values, for ``torch.func.functional_call``; ``noise``: one generator a model.
     """
 
     skeleton: Bundle
@@ -123,7 +123,7 @@ Fit = Callable[["Training", Sequence[Data], Sequence[Data], Sequence[Streams]], 
 
 @dataclass(frozen=True)
 class Training:
-    """How models are trained. ``parts`` build the networks (``model`` first); ``evidence`` goes into every ``Fitted``."""
+    """How models are trained. ``parts`` build the networks (``model`` first); every ``Fitted`` gets ``evidence``."""
 
     parts: Mapping[str, Callable[[], nn.Module]]
     settings: TrainingSettings

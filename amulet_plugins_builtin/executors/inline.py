@@ -31,6 +31,6 @@ class InlineSession:
 
 
 @contextmanager
-def inline(params: NoParams) -> Iterator[InlineSession]:
+def inline(_params: NoParams) -> Iterator[InlineSession]:
     """Yield a session that does one job after the other."""
     yield InlineSession()

@@ -47,12 +47,13 @@ def _effect(verdict):
         ),
         (
             ("inconclusive", "degenerate", "blocked"),
-            "got no verdict of a change. Inconclusive for evasion. Degenerate, hence no verdict, for membership inference. "
-            "Verdict blocked for utility.",
+            "got no verdict of a change. Inconclusive for evasion. "
+            "Degenerate, hence no verdict, for membership inference. Verdict blocked for utility.",
         ),
         (
             ("too few seeds", None, "too few seeds"),
-            "got no verdict of a change. Too few seeds for a verdict on evasion and utility. Not measured: membership inference.",
+            "got no verdict of a change. Too few seeds for a verdict on evasion and utility. "
+            "Not measured: membership inference.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A small plugin, quick to train, whose components can be told to fail; installed for one test beside the built-in one."""
+"""A small plugin, quick to train, whose components can be told to fail; installed beside the built-in one."""
 
 from collections.abc import Callable
 from typing import Any

@@ -84,7 +84,7 @@ MISTAKES = {
     ),
     "rows read outside the privacy account": (
         {"defenses": [["reweighing", "dp-sgd"]]},
-        "reweighing + dp-sgd: builtin/dp-sgd accounts for privacy, but reweighing look at private rows outside its "
+        "reweighing + dp-sgd: builtin/dp-sgd accounts for privacy, but reweighing sees private rows outside its "
         "account: leave them out, or declare that epsilon holds only on condition of them: "
         "params.conditional_on: [reweighing]",
     ),
@@ -135,7 +135,7 @@ def test_a_configuration_without_a_data_set_says_so(registry: Registry, config: 
 def test_early_stopping_spoils_a_privacy_account_unless_it_is_declared(registry: Registry, config: Any) -> None:
     training = {"patience": 3}
     (problem,) = problems(config(training=training, defenses=["dp-sgd"]), registry)
-    assert "early-stopping look at private rows" in problem
+    assert "early-stopping sees private rows" in problem
     declared = {"name": "dp-sgd", "params": {"conditional_on": ["early-stopping"]}}
     assert len(resolve(config(training=training, defenses=[declared]), registry).rows) == 3
 

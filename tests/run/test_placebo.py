@@ -20,7 +20,7 @@ def test_at_most_one_placebo_column_in_twenty_gets_a_verdict(registry: Registry,
     for root_seed in range(RUNS):
         raw = config(
             dataset={"name": "blobs", "params": {"rows": 1500}},
-            training={"epochs": 1, "batch_size": 20, "learning_rate": 0.02},
+            training={"epochs": 3, "batch_size": 10, "learning_rate": 0.1},
             data={"train": 20, "val": 10, "test": 150, "aux": 10, "design": design},
             risks={
                 "evasion": {"threat": {"epsilon": 0.05, "curve": []}, "attacks": ["nudge"]},

@@ -1,4 +1,4 @@
-"""A run from end to end: what it hands out, whom it blames, what survives, and that the same request gives the same bits."""
+"""A run from end to end: what it hands out, whom it blames, what survives, and that equal requests give equal bits."""
 
 import json
 from pathlib import Path

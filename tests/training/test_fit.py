@@ -10,7 +10,7 @@ from torch import nn
 from amulet_core.data import Data, make_data
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
-from amulet_core.training.fit import TrainingDiverged, fit_by_steps
+from amulet_core.training.fit import DivergedError, fit_by_steps
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Batch, Call, Draw, Fitted, Streams, Training
 
@@ -160,7 +160,7 @@ def test_the_result_is_a_plain_model_that_wants_no_gradients() -> None:
 
 
 def test_training_that_diverges_says_so() -> None:
-    with pytest.raises(TrainingDiverged) as error:
+    with pytest.raises(DivergedError) as error:
         fitted(training(learning_rate=10.0, optimizer="sgd", weight_decay=1e30), models=1)
     assert str(error.value) == (
         "training diverged: 4 of 4 weight tensors are not finite (first: parts.model.0.weight); lower the learning rate"

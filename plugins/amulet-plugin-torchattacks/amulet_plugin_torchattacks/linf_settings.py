@@ -175,7 +175,7 @@ class TiFgsmParams(DiFgsmParams):
     kernel_name: Literal["gaussian", "linear", "uniform"] = Field(
         "gaussian", description="the kernel that smooths the gradient"
     )
-    # Twice a number plus one is odd, and only odd kernels have a middle.
+    # Only odd kernels have a middle.
     len_kernel: Literal[3, 5, 7, 9, 11, 13, 15, 17, 19, 21] = Field(15, description="the kernel's side, in pixels")
     nsig: float = Field(3, gt=0, le=10, description="how many standard deviations a gaussian kernel reaches out")
 
@@ -200,7 +200,7 @@ class PiFgsmPpParams(PiFgsmParams):
 class ApgdParams(Settings):
     """Steps whose length adapts, in linf or L2."""
 
-    use: ClassVar[Use] = Use("APGD", norms=("linf", "l2"), seeded=True)
+    use: ClassVar[Use] = Use("APGD", norms=("linf", "l2"), takes_norm=True, takes_seed=True)
     steps: Steps = 10
     n_restarts: Restarts = 1
     loss: Literal["ce", "dlr"] = Field(
@@ -213,7 +213,7 @@ class ApgdParams(Settings):
 class ApgdTParams(Settings):
     """The same towards each other class in turn."""
 
-    use: ClassVar[Use] = Use("APGDT", norms=("linf", "l2"), seeded=True, counts_classes=True)
+    use: ClassVar[Use] = Use("APGDT", norms=("linf", "l2"), takes_norm=True, takes_seed=True, takes_classes=True)
     steps: Steps = 10
     n_restarts: Restarts = 1
     eot_iter: Averages = 1

@@ -1,4 +1,4 @@
-"""The settings of the attacks that measure in L2 or in either norm, that need no gradients, and of the control. Light."""
+"""The settings of the attacks that measure in L2 or either norm, or need no gradients, and of the control. Light."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -73,7 +73,7 @@ class EadL1Params(EadParams):
 class FabParams(Settings):
     """Projections onto the linearised boundary, drawn back towards the row."""
 
-    use: ClassVar[Use] = Use("FAB", norms=("linf", "l2"), seeded=True, counts_classes=True)
+    use: ClassVar[Use] = Use("FAB", norms=("linf", "l2"), takes_norm=True, takes_seed=True, takes_classes=True)
     steps: Steps = 10
     n_restarts: Restarts = 1
     alpha_max: float = Field(0.1, ge=0, le=1, description="the largest pull towards the row")
@@ -85,7 +85,7 @@ class FabParams(Settings):
 class AutoAttackParams(Settings):
     """A fixed sequence of attacks without settings of their own."""
 
-    use: ClassVar[Use] = Use("AutoAttack", norms=("linf", "l2"), seeded=True, counts_classes=True)
+    use: ClassVar[Use] = Use("AutoAttack", norms=("linf", "l2"), takes_norm=True, takes_seed=True, takes_classes=True)
     version: Literal["standard", "plus", "rand"] = Field(
         "standard",
         description="standard: apgd, apgdt, fab towards each class, square. plus: more restarts and both losses. "
@@ -94,10 +94,13 @@ class AutoAttackParams(Settings):
 
 
 class SquareParams(Settings):
-    """Random search by square patches."""
+    """Random search by square patches.
 
-    use: ClassVar[Use] = Use("Square", norms=("linf", "l2"), access="probabilities", seeded=True)
-    n_queries: int = Field(5000, ge=1, le=1_000_000, description="queries for each row, budget and restart")
+    torchattacks asks 5,000 times by default; a security curve has several budgets, so here it is 1,000 for each.
+    """
+
+    use: ClassVar[Use] = Use("Square", norms=("linf", "l2"), access="probabilities", takes_norm=True, takes_seed=True)
+    n_queries: int = Field(1000, ge=1, le=1_000_000, description="queries for each row, budget and restart")
     n_restarts: Restarts = 1
     p_init: float = Field(0.8, gt=0, le=0.8, description="share of the pixels that the first squares cover")
     loss: Literal["margin", "ce"] = Field("margin", description="what is lowered: the margin, or minus cross-entropy")

@@ -9,19 +9,19 @@ from amulet_core.vocabulary import Access, Norm
 class Use(NamedTuple):
     """What the adapter must know of a class of torchattacks beyond its own settings.
 
-    ``norms``: those it can keep to; one that can keep to several is told which. ``budget``: the argument that takes
-    the budget (None: it seeks the smallest change, or knows no budget). ``seeded``: it seeds the global generator by
-    itself, so it is given a seed. ``counts_classes``: it must be told how many there are. ``colour``: its
-    convolutions take three channels. ``positive``: it takes the largest of the other logits for at least 0, so it is
-    shown logits moved above that.
+    ``norms``: those it keeps to; ``takes_norm``: it is told which of them. ``budget``: the argument that takes the
+    budget (None: it seeks the smallest change, or knows no budget). ``takes_seed``: it seeds the global generator
+    itself. ``takes_classes``: it must be told how many there are. ``colour``: its convolutions take three channels.
+    ``positive``: it takes logits below 0 for 0, so it is shown logits moved above that.
     """
 
     name: str
     norms: tuple[Norm, ...] = ("linf",)
     access: Access = "white-box"
     budget: Literal["eps", "max_epsilon"] | None = "eps"
-    seeded: bool = False
-    counts_classes: bool = False
+    takes_norm: bool = False
+    takes_seed: bool = False
+    takes_classes: bool = False
     colour: bool = False
     positive: bool = False
 

@@ -1,0 +1,278 @@
+"""Conformance of attacks: answers, budgets, queries, and power on planted victims, all through the games' own code."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from amulet_core.components import Attack, Params
+from amulet_core.errors import cause_of
+from amulet_core.games.contest import Contest
+from amulet_core.request import Use, attack_of
+from amulet_core.streams import isolated
+from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.manners import Trial, manners, working
+from amulet_core.testing.planted import ARENAS, NORMS, Arena, Plant
+from amulet_core.testing.toys import Toy
+from amulet_core.testing.watching import Watched, watch
+from amulet_core.victims import LabelOracle, WhiteBox
+
+ANSWERS = "it answers what its game asks for"
+BUDGETS = "it keeps to its budgets"
+ADVANTAGE = 0.15
+"""By how much an attack must be better than an answer that knows nothing, on a victim that is wide open."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One play: the contest, the adversary's view, what came of it, and how many rows the victim was asked about.
+
+    ``asked`` rows went through the view's model, of which it ``counted`` some; ``behind`` went past the view.
+    """
+
+    contest: Contest
+    view: Any
+    watched: Watched
+    asked: int
+    counted: int
+    behind: int
+
+
+@dataclass(frozen=True)
+class Bout:
+    """One planted victim under one threat model, on one toy; ``play(key, repetition)`` is done once for each pair."""
+
+    arena: Arena
+    threat: Params
+    play: Callable[[str, int], Round]
+    trial: Trial
+
+
+def attack_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -> tuple[ConformanceCheck, ...]:
+    """Return the checks of an attack; there is none for a risk that has no game to play."""
+    arena = ARENAS.get(attack_of(use).risk)
+    if arena is None:
+        return ()
+    open_bouts, shut_bouts = (cache(partial(_bouts, use, arena, plant, toys)) for plant in ("vulnerable", "safe"))
+    trials = partial(_trials, open_bouts)
+    polite = manners(component, trials, victim="the victim")
+
+    def check(name: str, why: str, examine: Callable[[], str | None]) -> ConformanceCheck:
+        return conformance(component, name=name, why=why, examine=examine)
+
+    checks = [
+        check(ANSWERS, "what is no answer cannot be scored", partial(_answers, open_bouts)),
+        check(
+            "it asks its victim only through its view",
+            "queries that are not counted make a costly attack look cheap",
+            partial(_asks, open_bouts),
+        ),
+        _open_check(component, attack_of(use), open_bouts),
+        check(
+            "it finds nothing on a planted safe victim",
+            "what is found where there is nothing to find is the attack's own leak or mistake",
+            partial(_sits_at_chance, shut_bouts, "safe"),
+        ),
+    ]
+    if attack_of(use).risk == "evasion":
+        why = "a change that the threat model forbids proves nothing about the victim"
+        checks.insert(1, check(BUDGETS, why, partial(_keeps_to_budgets, open_bouts)))
+    return (polite[0], *checks, *polite[1:])
+
+
+def _open_check(component: str, attack: Attack, bouts: Callable[[], list[Bout]]) -> ConformanceCheck:
+    if attack.control:
+        return conformance(
+            component,
+            name="it finds nothing on a planted vulnerable victim",
+            why="a control that knows something of its victim hides what the attacks beside it find",
+            examine=partial(_sits_at_chance, bouts, "vulnerable"),
+        )
+    return conformance(
+        component,
+        name="it beats chance on a planted vulnerable victim",
+        why="an attack without power makes every defense look good",
+        examine=partial(_has_power, bouts),
+    )
+
+
+def _bouts(use: Use, arena: Arena, plant: Plant, toys: Callable[[], Sequence[Toy]]) -> list[Bout]:
+    attack = use.entry.load()
+    return [
+        _bout(use, attack, arena, plant, toy, norm, threat)
+        for toy in toys()
+        for norm, threat in arena.threats(toy).items()
+    ]
+
+
+def _bout(
+    use: Use, attack: Callable[[Any, Any], Any], arena: Arena, plant: Plant, toy: Toy, name: str, threat: Params
+) -> Bout:
+    descriptor = attack_of(use)
+    game = import_module(arena.game)
+    models = max((request.models for request in descriptor.needs(use.params, toy.schema)), default=0)
+
+    @cache
+    def play(key: str, repetition: int) -> Round:  # noqa: ARG001 - the repetition makes the cache play again
+        contest = arena.contest(toy, plant, models)
+        view = game.view(contest, threat, descriptor.access)
+        return _played(lambda: attack(view, use.params), contest, view, key)
+
+    label = f"{toy.label}, {name}" if name else toy.label
+    refusals = (*NORMS, "norm") if name in NORMS else ()
+    trial = Trial(label, lambda key, repetition: play(key, repetition).watched, may_refuse=refusals)
+    return Bout(arena, threat, play, trial)
+
+
+def _played(call: Callable[[], Any], contest: Contest, view: Any, key: str) -> Round:
+    oracle = view.model
+    through, past = _Meter(), _Meter()
+    meters = [contest.model.register_forward_pre_hook(past.count)]
+    if isinstance(oracle, LabelOracle):
+        meters.append(_module(oracle).register_forward_pre_hook(through.count))
+    things = {"the victim": contest.model, "the view": view, **_rows(contest)}
+    if isinstance(oracle, LabelOracle):
+        things["the victim's copy in the view"] = _module(oracle)
+    watched = watch(call, key=("conformance", key), things=things)
+    for meter in meters:
+        meter.remove()
+    counted = oracle.queries if isinstance(oracle, LabelOracle) else 0
+    return Round(contest, view, watched, asked=through.rows, counted=counted, behind=past.rows)
+
+
+class _Meter:
+    """Counts the rows that go through a module."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def count(self, module: nn.Module, given: tuple[Any, ...]) -> None:  # noqa: ARG002 - every hook is called so
+        self.rows += len(given[0])
+
+
+def _module(oracle: LabelOracle) -> nn.Module:
+    return oracle._model
+
+
+def _rows(contest: Contest) -> Mapping[str, Any]:
+    return {"the pool": contest.pool, "the test rows": contest.test, "the adversary's rows": contest.aux}
+
+
+def _trials(bouts: Callable[[], list[Bout]]) -> list[Trial]:
+    return [bout.trial for bout in bouts()]
+
+
+def _usable(bouts: Callable[[], list[Bout]]) -> list[Bout]:
+    usable = working(partial(_trials, bouts))
+    return [bout for bout in bouts() if bout.trial in usable]
+
+
+def _answered(bouts: Callable[[], list[Bout]]) -> list[Bout]:
+    """Return the bouts that were not refused, all of them with a proper answer."""
+    usable = _usable(bouts)
+    if any(_answer_problem(bout) for bout in usable):
+        raise NotChecked(f'not checked, because "{ANSWERS}" fails')
+    return usable
+
+
+def _answer_problem(bout: Bout) -> str:
+    played = bout.play("a key", 1)
+    answer = played.watched.value
+    if not isinstance(answer, bout.arena.answer):
+        return type(answer).__name__
+    return bout.arena.size_problem(played.view, answer)
+
+
+def _answers(bouts: Callable[[], list[Bout]]) -> None:
+    for bout in _usable(bouts):
+        problem = _answer_problem(bout)
+        if problem:
+            raise NonConformance(
+                found=f"on {bout.trial.label} it returned {problem}",
+                expected=f"{bout.arena.answer.__name__} of the view's shape",
+                fix=f"return amulet_core.games' {bout.arena.answer.__name__}, in the order of the view's rows",
+            )
+
+
+def _keeps_to_budgets(bouts: Callable[[], list[Bout]]) -> None:
+    for bout in _answered(bouts):
+        try:
+            _result(bout)
+        except ValueError as error:
+            raise NonConformance(
+                found=f"on {bout.trial.label}: {cause_of(error)}",
+                expected="changed rows within every budget of the view",
+                fix="end with amulet_core.feasible.project(x, view.x, view.schema, norm=view.norm, epsilon=epsilon)",
+            ) from error
+
+
+def _asks(bouts: Callable[[], list[Bout]]) -> None:
+    for bout in _answered(bouts):
+        played = bout.play("a key", 1)
+        fix = "ask view.model only (labels, probabilities, log_probabilities)"
+        if played.behind:
+            raise NonConformance(
+                found=f"on {bout.trial.label} {played.behind} rows went through the victim itself",
+                expected="0",
+                fix=fix,
+            )
+        if not isinstance(played.view.model, WhiteBox) and played.asked != played.counted:
+            raise NonConformance(
+                found=f"on {bout.trial.label} {played.asked} rows went through the model, the view counted {played.counted}",
+                expected="equal numbers",
+                fix=fix,
+            )
+
+
+def _has_power(bouts: Callable[[], list[Bout]]) -> str:
+    notes = []
+    for bout in _answered(bouts):
+        arena, found, floor = bout.arena, _power(bout), _floor(bout)
+        needed = floor + ADVANTAGE
+        if found < needed:
+            raise NonConformance(
+                found=f"on {bout.trial.label} its {arena.measured} is {found:.2f}, that of a blind answer {floor:.2f}",
+                expected=f"at least {needed:.2f}, as the victim is wide open",
+                fix="see that it climbs the true label's loss or scores members higher, and that its default "
+                "parameters give it time enough",
+            )
+        notes.append(f"{bout.trial.label} {found:.2f}")
+    return f"{bouts()[0].arena.measured}: {', '.join(notes)}"
+
+
+def _sits_at_chance(bouts: Callable[[], list[Bout]], plant: Plant) -> None:
+    for bout in _answered(bouts):
+        arena, found = bout.arena, _power(bout)
+        if abs(found - arena.chance) > arena.noise:
+            raise NonConformance(
+                found=f"on {bout.trial.label} its {arena.measured} on the {plant} victim is {found:.2f}",
+                expected=f"{arena.chance:g} within {arena.noise:g}, as "
+                + ("nothing can be found there" if plant == "safe" else "a control knows nothing"),
+                fix="see that nothing but the view's own values enters the answer, and that none of them is changed",
+            )
+
+
+def _power(bout: Bout) -> float:
+    try:
+        return bout.arena.power(_result(bout))
+    except ValueError as error:
+        raise NotChecked(f'not checked, because "{BUDGETS}" fails: {cause_of(error)}') from error
+
+
+def _result(bout: Bout) -> Any:
+    played = bout.play("a key", 1)
+    game = import_module(bout.arena.game)
+    return game.judge(played.contest, played.view, played.watched.value, bout.threat)
+
+
+def _floor(bout: Bout) -> float:
+    played = bout.play("a key", 1)
+    # A view of the attack's own contest, made anew: whatever the attack did to its view is not in it.
+    game = import_module(bout.arena.game)
+    view = game.view(played.contest, bout.threat, "none")
+    with isolated("conformance", "blind"):
+        answer = bout.arena.blind(view)
+    return bout.arena.power(game.judge(played.contest, view, answer, bout.threat))

@@ -1,0 +1,174 @@
+"""Conformance of metrics: exactly the declared values, and the declared direction, on planted better and worse results."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, Final, Literal, cast
+
+import torch
+from torch import Tensor
+
+from amulet_core.components import Metric
+from amulet_core.games.behavior import BehaviorResult
+from amulet_core.games.evasion import EvasionResult
+from amulet_core.games.membership import MembershipResult
+from amulet_core.request import Use
+from amulet_core.scores import Scores, Value
+from amulet_core.streams import generator
+from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.manners import Trial, manners, trial, working
+from amulet_core.testing.toys import Toy, task_rows
+
+ROWS = 600
+DECLARED = "it gives exactly the values that it declares"
+
+Outcome = Literal["good", "bad"]
+"""What a result is for the defender."""
+
+
+def metric_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -> tuple[ConformanceCheck, ...]:
+    """Return the checks of a metric; there is none for a risk that has no game."""
+    metric = cast("Metric", use.entry.component)
+    plant = RESULTS.get(metric.risk)
+    if plant is None:
+        return ()
+
+    def prepare(toy: Toy, outcome: Outcome) -> tuple[Callable[[], Any], Mapping[str, Any]]:
+        measure, result = use.entry.load(), plant(toy, outcome)
+        return lambda: measure(result, use.params), {"the result": result}
+
+    @cache
+    def trials() -> list[Trial]:
+        use.entry.load()
+        outcomes: tuple[Outcome, ...] = ("good", "bad")
+        return [
+            trial(f"{toy.label}, a result {outcome} for the defender", partial(prepare, toy, outcome))
+            for toy in toys()
+            for outcome in outcomes
+        ]
+
+    return (
+        *manners(component, trials),
+        conformance(
+            component,
+            name=DECLARED,
+            why="verdicts and reports look values up by their declared names",
+            examine=lambda: _declared(metric, working(trials)),
+        ),
+        conformance(
+            component,
+            name="its values are better where the defender fares better",
+            why="a direction the wrong way round turns every verdict round",
+            examine=lambda: _directed(metric, working(trials)),
+        ),
+    )
+
+
+def _declared(metric: Metric, trials: Sequence[Trial]) -> None:
+    for one in trials:
+        problem = _problem(metric, one.first.value)
+        if problem:
+            raise NonConformance(
+                found=f"on {one.label} {problem}",
+                expected=f"Scores with {', '.join(measure.name for measure in metric.measures)}, each once",
+                fix="give every declared value, or Withheld(name, reason) in its place, and declare every value given",
+            )
+
+
+def _problem(metric: Metric, scores: Any) -> str:
+    if not isinstance(scores, Scores):
+        return f"it returned {type(scores).__name__}"
+    given = [value.name for value in scores.values]
+    if sorted(given) != sorted(measure.name for measure in metric.measures):
+        return f"it gave {', '.join(given) or 'nothing'}"
+    for value in scores.values:
+        if isinstance(value, Value) and not _in_order(value):
+            return f"the interval of {value.name}, {value.low} to {value.high}, is not around {value.estimate}"
+    return ""
+
+
+def _in_order(value: Value) -> bool:
+    if value.low is None or value.high is None:
+        return value.low is value.high
+    return value.low <= value.estimate <= value.high
+
+
+def _directed(metric: Metric, trials: Sequence[Trial]) -> None:
+    for good, bad in zip(trials[::2], trials[1::2], strict=True):
+        if any(_problem(metric, one.first.value) for one in (good, bad)):
+            raise NotChecked(f'not checked, because "{DECLARED}" fails')
+        gains = {measure.name: _gain(measure.name, measure.better, good, bad) for measure in metric.measures}
+        wrong = [name for name, gain in gains.items() if gain is not None and gain < 0]
+        if wrong or not any(gains.values()):
+            raise NonConformance(
+                found=f"on {good.label} "
+                + (
+                    f"{', '.join(wrong)} is worse than where everything is lost" if wrong else "every value is the same"
+                ),
+                expected="values that are better than on the result bad for the defender",
+                fix='set better ("higher" or "lower" is better for the defender) of each measure the right way round, '
+                "and see that the metric reads the result",
+            )
+
+
+def _gain(name: str, better: str, good: Trial, bad: Trial) -> float | None:
+    first, second = good.first.value[name], bad.first.value[name]
+    if not isinstance(first, Value) or not isinstance(second, Value):
+        return None
+    return (first.estimate - second.estimate) * (1 if better == "higher" else -1)
+
+
+def _evasion(toy: Toy, outcome: Outcome) -> EvasionResult:
+    """Return a result in which every row is robust at every budget, or none at any."""
+    y = torch.arange(ROWS) % len(toy.schema.classes)
+    return EvasionResult(
+        epsilons=(0.01, 0.05),
+        primary=1,
+        norm="linf",
+        clean=torch.ones(ROWS, dtype=torch.bool),
+        robust=torch.full((2, ROWS), outcome == "good"),
+        y=y,
+    )
+
+
+def _membership(toy: Toy, outcome: Outcome) -> MembershipResult:
+    """Return random scores, or those of members all above the others."""
+    draws = generator("planted scores", toy.label)
+    member = torch.randperm(ROWS, generator=draws) < ROWS // 2
+    score = torch.rand(ROWS, generator=draws, dtype=torch.float64)
+    return MembershipResult(score=score + (member if outcome == "bad" else 0), member=member, threshold=1.0)
+
+
+def _utility(toy: Toy, outcome: Outcome) -> BehaviorResult:
+    """Return predictions that are all right, or wrong for every second row."""
+    rows = task_rows(toy, rows=ROWS, key=("utility",))
+    classes = len(toy.schema.classes)
+    wrong = (rows.y + (torch.arange(ROWS) % 2)) % classes
+    return _behavior(toy, rows.y if outcome == "good" else wrong, rows.y, rows.z)
+
+
+def _discrimination(toy: Toy, outcome: Outcome) -> BehaviorResult:
+    """Return right predictions for groups that are alike, or the last class for the second group alone.
+
+    In each group seven rows of ten are of the last class, so that the groups differ in accuracy too.
+    """
+    positive = len(toy.schema.classes) - 1
+    y = torch.where(torch.arange(ROWS) % 10 < 7, positive, 0)
+    z = (torch.arange(ROWS) // (ROWS // 2))[:, None].expand(-1, len(toy.schema.sensitive))
+    return _behavior(toy, y if outcome == "good" else z[:, 0] * positive, y, z.contiguous())
+
+
+def _behavior(toy: Toy, predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorResult:
+    sure = torch.nn.functional.one_hot(predictions, len(toy.schema.classes)).float()
+    probabilities = 0.9 * sure + 0.1 / len(toy.schema.classes)
+    return BehaviorResult(
+        probabilities=probabilities, y=y, z=z, attribute=0 if toy.schema.sensitive else None, schema=toy.schema
+    )
+
+
+RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
+    "evasion": _evasion,
+    "membership-inference": _membership,
+    "utility": _utility,
+    "discriminatory-behavior": _discrimination,
+}
+"""Planted results by risk."""

@@ -1,0 +1,145 @@
+"""Conformance of architectures: logits, stacking, and weights that are a function of the seed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from amulet_core.components import Model
+from amulet_core.request import Use
+from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.manners import Trial, manners, trial, working
+from amulet_core.testing.toys import Toy, task_rows
+from amulet_core.victims import logits_of
+
+LOGITS = "its logits are finite, one for each class"
+ROWS = 6
+
+
+def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -> tuple[ConformanceCheck, ...]:
+    """Return the checks of an architecture."""
+    model = cast("Model", use.entry.component)
+
+    def prepare(toy: Toy) -> tuple[Callable[[], Any], Mapping[str, Any]]:
+        return partial(use.entry.load(), use.params, toy.schema), {}
+
+    @cache
+    def trials() -> list[Trial]:
+        use.entry.load()
+        return [trial(toy.label, partial(prepare, toy)) for toy in toys()]
+
+    def check(name: str, why: str, examine: Callable[[Toy, Trial], None]) -> ConformanceCheck:
+        def run() -> None:
+            working(trials)
+            for toy, one in zip(toys(), trials(), strict=True):
+                examine(toy, one)
+
+        return conformance(component, name=name, why=why, examine=run)
+
+    stacking = check("it works as a stack", "shadow models are trained as one stack of parameters", _stacks)
+    return (
+        *manners(component, trials),
+        check(LOGITS, "everything else reads them", _gives_logits),
+        check(
+            "it has no BatchNorm",
+            "statistics of a batch mix its rows: private training rejects them, and stacks cannot hold them",
+            _no_batch_norm,
+        ),
+        check(
+            "another seed gives other weights", "all repetitions would start from the same weights", _follows_the_seed
+        ),
+        *((stacking,) if model.stackable else ()),
+        *(
+            (check("its logits are differentiable in its input", "attacks follow gradients there", _differentiable),)
+            if model.differentiable
+            else ()
+        ),
+    )
+
+
+def _gives_logits(toy: Toy, one: Trial) -> None:
+    problem = _logits_problem(toy, one)
+    if problem:
+        raise NonConformance(
+            found=f"on {toy.label} {problem}",
+            expected=f"finite float32 logits [n, {len(toy.schema.classes)}]",
+            fix="end with a linear layer of len(schema.classes) outputs, and read the row's shape from schema.shape",
+        )
+
+
+def _logits_problem(toy: Toy, one: Trial) -> str:
+    model = one.first.value
+    if not isinstance(model, nn.Module):
+        return f"it built {type(model).__name__}, not a torch.nn.Module"
+    try:
+        logits = logits_of(model, _inputs(toy))
+    except Exception as error:  # noqa: BLE001 - whatever an architecture raises is what this check reports
+        return f"asking it raised {type(error).__name__}: {error}"
+    expected = (ROWS, len(toy.schema.classes))
+    wrong = tuple(logits.shape) != expected or logits.dtype != torch.float32
+    return f"its logits for {ROWS} rows are {logits.dtype} {list(logits.shape)}" if wrong else ""
+
+
+def _built(toy: Toy, one: Trial) -> nn.Module:
+    if _logits_problem(toy, one):
+        raise NotChecked(f'not checked, because "{LOGITS}" fails')
+    model: nn.Module = one.first.value
+    return model
+
+
+def _inputs(toy: Toy) -> Tensor:
+    return task_rows(toy, rows=ROWS, key=("model",)).x
+
+
+def _no_batch_norm(toy: Toy, one: Trial) -> None:
+    model = _built(toy, one)
+    found = [name for name, part in model.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    if found:
+        raise NonConformance(
+            found=f"on {toy.label} it has BatchNorm ({', '.join(found)})",
+            expected="none",
+            fix="use GroupNorm, or no normalisation layer",
+        )
+
+
+def _follows_the_seed(toy: Toy, one: Trial) -> None:
+    first, other = _built(toy, one), one.run("another key", 1).value
+    same = [torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True)]
+    if same and all(same):
+        raise NonConformance(
+            found=f"on {toy.label} two seeds gave equal weights",
+            expected="other weights",
+            fix="draw the weights from torch's global generator, as its layers do, and do not seed it",
+        )
+
+
+def _stacks(toy: Toy, one: Trial) -> None:
+    models, x = [_built(toy, one).eval(), one.run("another key", 1).value.eval()], _inputs(toy)
+    alone = torch.stack([logits_of(model, x) for model in models])
+    fix = "leave out what vmap cannot run (in-place changes, .item(), data-dependent shapes), or set stackable=False"
+    expected = "the logits of each model alone, as stackable=True promises"
+    try:
+        params, buffers = stack_module_state(models)
+        together = vmap(lambda p, b: functional_call(models[0], (p, b), (x,)))(params, buffers)
+    except Exception as error:
+        found = f"on {toy.label} as a stack it raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise NonConformance(found=found, expected=expected, fix=fix) from error
+    if not torch.allclose(alone, together, rtol=1e-4, atol=1e-5):
+        found = f"on {toy.label} the logits of a stack are off by {float((alone - together).abs().max()):.2g}"
+        raise NonConformance(found=found, expected=expected, fix=fix)
+
+
+def _differentiable(toy: Toy, one: Trial) -> None:
+    model, x = _built(toy, one).eval(), _inputs(toy).requires_grad_()
+    logits = model(x)
+    gradient = torch.autograd.grad(logits.sum(), x, allow_unused=True)[0] if logits.requires_grad else None
+    if gradient is None or not torch.isfinite(gradient).all() or not gradient.any():
+        raise NonConformance(
+            found=f"on {toy.label} the gradient of its logits in its input is "
+            + ("missing" if gradient is None else "zero or not finite"),
+            expected="a gradient, as differentiable=True promises",
+            fix="keep the input in the graph (no detach, no rounding), or set differentiable=False",
+        )

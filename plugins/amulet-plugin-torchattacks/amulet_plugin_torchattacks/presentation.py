@@ -1,0 +1,60 @@
+"""A victim as torchattacks wants one: a module over inputs in [0, 1], always ``[n, channels, height, width]``."""
+
+import torch
+from amulet_core.data import bounds
+from amulet_core.feasible import mutable
+from amulet_core.games.evasion import EvasionView
+from amulet_core.victims import ProbabilityOracle, WhiteBox
+from torch import Tensor, nn
+
+from amulet_plugin_torchattacks.use import Use
+
+
+class Presented(nn.Module):
+    """A victim over unit inputs, of which only the features that this budget can change have a gradient.
+
+    Rows of a table stand as images of one pixel with a channel for each feature. Where three channels are needed, a
+    grey image stands as three equal ones, and the victim sees their mean: the gradient is the same in all three.
+    Nothing of the victim is registered here, so its mode and its parameters stay untouched.
+    """
+
+    def __init__(self, view: EvasionView, use: Use, *, epsilon: float) -> None:
+        """Present the victim of ``view`` to the attack ``use`` at one budget."""
+        super().__init__()
+        low, high = bounds(view.data_schema)
+        self.shape = view.data_schema.shape
+        self.low, self.span = low, high - low
+        self.free = mutable(view.data_schema, norm=view.norm, epsilon=epsilon)
+        self.tripled = use.colour and self.shape[0] == 1
+        self._model, self._use = view.model, use
+        # Attacks ask the first parameter for the device.
+        self.device_of_this = nn.Parameter(torch.empty(0, device=view.x.device), requires_grad=False)
+
+    def units(self, x: Tensor) -> Tensor:
+        """Return rows ``[n, ...]`` as torchattacks sees them."""
+        unit: Tensor = (x - self.low) / self.span
+        if len(self.shape) == 1:
+            return unit[:, :, None, None]
+        return unit.repeat(1, 3, 1, 1) if self.tripled else unit
+
+    def rows(self, units: Tensor) -> Tensor:
+        """Return unit inputs as torchattacks gives them back in the shape of rows, still in units of the ranges."""
+        grey: Tensor = units.mean(1, keepdim=True) if self.tripled else units
+        return grey.reshape(-1, *self.shape)
+
+    def forward(self, units: Tensor) -> Tensor:
+        """Return logits (or log-probabilities, which differ from them by a constant) ``[n, classes]``."""
+        unit = self.rows(units)
+        logits = self._ask(self.low + torch.where(self.free, unit, unit.detach()) * self.span)
+        lowest: Tensor | float = logits.detach().amin(1, keepdim=True) if self._use.positive else 0.0
+        return logits - lowest
+
+    def _ask(self, x: Tensor) -> Tensor:
+        model = self._model
+        if self._use.access == "white-box":
+            if not isinstance(model, WhiteBox):
+                raise TypeError(f"{self._use.name} follows gradients: it needs a white-box view of its victim")
+            return model.logits(x)
+        if not isinstance(model, ProbabilityOracle):
+            raise TypeError(f"{self._use.name} asks for probabilities: it needs a view of its victim that gives them")
+        return model.log_probabilities(x)
