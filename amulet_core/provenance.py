@@ -59,4 +59,4 @@ def _cpu() -> str:
 def _peak_memory_mb() -> float:
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + children) / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    return max(own, children) / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -13,7 +13,7 @@ from amulet_core.errors import cause_of
 from amulet_core.games.contest import Contest
 from amulet_core.request import Use, attack_of
 from amulet_core.streams import isolated
-from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, working
 from amulet_core.testing.planted import ARENAS, NORMS, Arena, Plant
 from amulet_core.testing.toys import Toy
@@ -174,7 +174,7 @@ def _answered(bouts: Callable[[], list[Bout]]) -> list[Bout]:
     """Return the bouts that were not refused, all of them with a proper answer."""
     usable = _usable(bouts)
     if any(_answer_problem(bout) for bout in usable):
-        raise NotChecked(f'not checked, because "{ANSWERS}" fails')
+        raise NotCheckedError(f'not checked, because "{ANSWERS}" fails')
     return usable
 
 
@@ -190,7 +190,7 @@ def _answers(bouts: Callable[[], list[Bout]]) -> None:
     for bout in _usable(bouts):
         problem = _answer_problem(bout)
         if problem:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {bout.trial.label} it returned {problem}",
                 expected=f"{bout.arena.answer.__name__} of the view's shape",
                 fix=f"return amulet_core.games' {bout.arena.answer.__name__}, in the order of the view's rows",
@@ -202,10 +202,10 @@ def _keeps_to_budgets(bouts: Callable[[], list[Bout]]) -> None:
         try:
             _result(bout)
         except ValueError as error:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {bout.trial.label}: {cause_of(error)}",
                 expected="changed rows within every budget of the view",
-                fix="end with amulet_core.feasible.project(x, view.x, view.schema, norm=view.norm, epsilon=epsilon)",
+                fix="end with amulet_core.feasible.project, under the view's norm and each of its epsilons",
             ) from error
 
 
@@ -214,14 +214,15 @@ def _asks(bouts: Callable[[], list[Bout]]) -> None:
         played = bout.play("a key", 1)
         fix = "ask view.model only (labels, probabilities, log_probabilities)"
         if played.behind:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {bout.trial.label} {played.behind} rows went through the victim itself",
                 expected="0",
                 fix=fix,
             )
         if not isinstance(played.view.model, WhiteBox) and played.asked != played.counted:
-            raise NonConformance(
-                found=f"on {bout.trial.label} {played.asked} rows went through the model, the view counted {played.counted}",
+            raise ConformanceError(
+                found=f"on {bout.trial.label} {played.asked} rows went through the model, and the view counted "
+                f"{played.counted}",
                 expected="equal numbers",
                 fix=fix,
             )
@@ -233,7 +234,7 @@ def _has_power(bouts: Callable[[], list[Bout]]) -> str:
         arena, found, floor = bout.arena, _power(bout), _floor(bout)
         needed = floor + ADVANTAGE
         if found < needed:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {bout.trial.label} its {arena.measured} is {found:.2f}, that of a blind answer {floor:.2f}",
                 expected=f"at least {needed:.2f}, as the victim is wide open",
                 fix="see that it climbs the true label's loss or scores members higher, and that its default "
@@ -247,7 +248,7 @@ def _sits_at_chance(bouts: Callable[[], list[Bout]], plant: Plant) -> None:
     for bout in _answered(bouts):
         arena, found = bout.arena, _power(bout)
         if abs(found - arena.chance) > arena.noise:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {bout.trial.label} its {arena.measured} on the {plant} victim is {found:.2f}",
                 expected=f"{arena.chance:g} within {arena.noise:g}, as "
                 + ("nothing can be found there" if plant == "safe" else "a control knows nothing"),
@@ -259,7 +260,7 @@ def _power(bout: Bout) -> float:
     try:
         return bout.arena.power(_result(bout))
     except ValueError as error:
-        raise NotChecked(f'not checked, because "{BUDGETS}" fails: {cause_of(error)}') from error
+        raise NotCheckedError(f'not checked, because "{BUDGETS}" fails: {cause_of(error)}') from error
 
 
 def _result(bout: Bout) -> Any:

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 from amulet_core.data import Data, checked
-from amulet_core.errors import cause_of
+from amulet_core.errors import RequestError, cause_of
 from amulet_core.request import Use
 from amulet_core.schema import DataSchema
-from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import RUNS, Trial, manners, trial
 
 VALID = "its rows are valid"
@@ -16,24 +16,37 @@ VALID = "its rows are valid"
 
 def dataset_checks(component: str, use: Use) -> tuple[ConformanceCheck, ...]:
     """Return the checks of a data set; they pass with a note where its files are not there."""
-    one = trial("its default parameters", lambda: (partial(use.entry.load(), use.params), {}))
+    one = trial("a call with default parameters", lambda: (partial(use.entry.load(), use.params), {}))
 
     def trials() -> list[Trial]:
-        use.entry.load()
         return [one]
 
     def present(examine: Callable[[], str | None]) -> str:
+        try:
+            use.entry.load()
+        except RequestError as error:
+            raise NotCheckedError(f"not checked, because its code cannot be loaded: {cause_of(error)}") from error
         absence = _absence(one)
         return f"not loaded: {absence}" if absence else examine() or ""
 
-    def over_rows(examine: Callable[[Data], None]) -> None:
+    def rows() -> Data:
         if one.first.error is not None:
-            raise NotChecked(f'not checked, because "{RUNS}" fails')
-        examine(_rows(use, one))
+            raise NotCheckedError(f'not checked, because "{RUNS}" fails')
+        return _rows(use, one)
+
+    def valid() -> None:
+        rows()
+
+    def schema() -> None:
+        try:
+            found = rows()
+        except ConformanceError as error:
+            raise NotCheckedError(f'not checked, because "{VALID}" fails') from error
+        _schema(use, found)
 
     polite = [
         conformance(component, name=check.name, why=check.why, examine=partial(present, check.examine))
-        for check in manners(component, trials)
+        for check in manners(component, trials, inputs=False)
     ]
     return (
         *polite,
@@ -41,13 +54,13 @@ def dataset_checks(component: str, use: Use) -> tuple[ConformanceCheck, ...]:
             component,
             name=VALID,
             why="everything downstream takes them as they are",
-            examine=partial(present, partial(over_rows, lambda rows: None)),
+            examine=partial(present, valid),
         ),
         conformance(
             component,
             name="its schema survives JSON, and its modality is declared",
             why="plans, reports and stored runs hold the schema as JSON",
-            examine=partial(present, partial(over_rows, partial(_schema, use))),
+            examine=partial(present, schema),
         ),
     )
 
@@ -55,13 +68,13 @@ def dataset_checks(component: str, use: Use) -> tuple[ConformanceCheck, ...]:
 def _absence(one: Trial) -> str:
     """Say why the data are not there (nothing: they are); a missing file or download is no fault of the component."""
     error = one.first.error
-    return cause_of(error) if isinstance(error, OSError) and str(error) else ""
+    return cause_of(error) if isinstance(error, OSError | RequestError) and str(error) else ""
 
 
 def _rows(use: Use, one: Trial) -> Data:
     rows: Any = one.first.value
     if not isinstance(rows, Data):
-        raise NonConformance(
+        raise ConformanceError(
             found=f"it returned {type(rows).__name__}",
             expected="Data",
             fix="return amulet_core.data.make_data(x, y, schema)",
@@ -69,7 +82,7 @@ def _rows(use: Use, one: Trial) -> Data:
     try:
         return checked(rows, whose=use.id)
     except ValueError as error:
-        raise NonConformance(
+        raise ConformanceError(
             found=str(error),
             expected="rows that obey the rules of amulet_core.data.Data",
             fix="make them with amulet_core.data.make_data(x, y, schema), which checks them",
@@ -79,14 +92,14 @@ def _rows(use: Use, one: Trial) -> Data:
 def _schema(use: Use, rows: Data) -> None:
     found = DataSchema.model_validate_json(rows.schema.model_dump_json())
     if found != rows.schema:
-        raise NonConformance(
+        raise ConformanceError(
             found="the schema read back from JSON is another one",
             expected="the same",
             fix="give plain strings, numbers and tuples to DataSchema",
         )
     declared = use.entry.component.modality
     if rows.schema.modality not in declared:
-        raise NonConformance(
+        raise ConformanceError(
             found=f"its rows are {rows.schema.modality}",
             expected=f"what the descriptor's modality says, {' or '.join(declared)}",
             fix=f'set modality=("{rows.schema.modality}",)',

@@ -12,8 +12,8 @@ from amulet_core.jobs import Recipe
 from amulet_core.recipes import fit_recipe
 from amulet_core.request import Use, defense_of
 from amulet_core.testing import stages
-from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
-from amulet_core.testing.manners import manners, working
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
+from amulet_core.testing.manners import Trial, manners, working
 from amulet_core.testing.stages import Staged, staged
 from amulet_core.testing.toys import NETWORK, SETTINGS, Toy, task_rows
 from amulet_core.testing.watching import contents, differing
@@ -61,7 +61,7 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
     def tried() -> list[Staged]:
         return [staged(use, toy, stage) for toy in toys() for stage in defense_of(use).stages]
 
-    def trials() -> list[stages.Trial]:
+    def trials() -> list[Trial]:
         return [one.trial for one in tried()]
 
     def of_stage(stage: Stage, examine: Callable[[Sequence[Staged]], None]) -> None:
@@ -70,6 +70,12 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
 
     def of_whole(examine: Callable[[Sequence[Toy], Fits], None]) -> None:
         working(trials)
+        for stage in defense_of(use).stages:
+            name, _, proper = _OF_STAGE[stage][0]
+            try:
+                of_stage(stage, proper)
+            except ConformanceError as error:
+                raise NotCheckedError(f'not checked, because "{name}" fails') from error
         examine(toys(), fits)
 
     fits = cache(partial(_fits, use))
@@ -113,7 +119,7 @@ def _trained(fits: Fits, toy: Toy, repetition: int = 1) -> list[Fitted]:
     try:
         return fits(toy, repetition)
     except Exception as error:
-        raise NotChecked(f'not checked, because "{PLAIN}" fails: {cause_of(error)}') from error
+        raise NotCheckedError(f'not checked, because "{PLAIN}" fails: {cause_of(error)}') from error
 
 
 def _plain(toys: Sequence[Toy], fits: Fits) -> None:
@@ -121,13 +127,13 @@ def _plain(toys: Sequence[Toy], fits: Fits) -> None:
         try:
             fitted = fits(toy, 1)
         except Exception as error:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {toy.label} training raised {cause_of(error).rstrip('.')}",
                 expected="two trained models",
                 fix="train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
             ) from error
         for problem in filter(None, (_model_problem(one.model, toy) for one in fitted)):
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {toy.label} {problem}",
                 expected="the architecture as it was built, in eval mode, without hooks, with finite weights",
                 fix="work on a copy, and hand back the plain module",
@@ -155,7 +161,7 @@ def _evidence(defense: Defense, toys: Sequence[Toy], fits: Fits) -> None:
         for fitted in _trained(fits, toy):
             found, declared = sorted(fitted.evidence), sorted(defense.produces)
             if found != declared:
-                raise NonConformance(
+                raise ConformanceError(
                     found=f"on {toy.label} the evidence left is {', '.join(found) or 'none'}",
                     expected=f"{', '.join(declared) or 'none'}, as produces declares",
                     fix="declare it in produces, and put it into Training.evidence or Fitted.evidence under that name",
@@ -167,7 +173,7 @@ def _same_models(toys: Sequence[Toy], fits: Fits) -> None:
     first, again = (contents([one.model for one in _trained(fits, toy, repetition)]) for repetition in (1, 2))
     different = differing(first, again)
     if different:
-        raise NonConformance(
+        raise ConformanceError(
             found=f"on {toy.label} two trainings with one seed differ in {different[0]}",
             expected="equal bits",
             fix="draw from the streams it is given, or from the global generators; keep nothing between calls",

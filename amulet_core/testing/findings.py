@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from amulet_core.checks import Check
 
 
-class NonConformance(AssertionError):
+class ConformanceError(AssertionError):
     """A component breaks a rule of the plugin interface; its text has all three parts."""
 
     def __init__(self, *, found: str, expected: str, fix: str) -> None:
@@ -15,7 +15,7 @@ class NonConformance(AssertionError):
         self.found, self.expected, self.fix = found, expected, fix
 
 
-class NotChecked(AssertionError):
+class NotCheckedError(AssertionError):
     """A check could not be made, because another one fails; its text names that one."""
 
 
@@ -54,7 +54,7 @@ def expected_to_fail(check: ConformanceCheck, reason: str) -> ConformanceCheck:
             check.run()
         except AssertionError:
             return f"fails as expected: {reason}"
-        raise NonConformance(
+        raise ConformanceError(
             found=f'"{check}" passes',
             expected=f"a failure ({reason})",
             fix="remove it from expected_failures",

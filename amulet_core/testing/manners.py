@@ -8,11 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.watching import Watched, contents, differing, watch
 
 Prepare = Callable[[], tuple[Callable[[], Any], Mapping[str, Any]]]
 """Makes fresh inputs; returns the call on them, and the things that the call must leave alone, by name."""
+
+Maker = Callable[[str, str, Callable[[Sequence["Trial"]], None]], ConformanceCheck]
+"""Makes a check of its name, why it matters, and what examines the trials."""
 
 RUNS = "it runs on the toy tasks"
 
@@ -61,40 +64,38 @@ def working(trials: Trials) -> list[Trial]:
     """Return the trials that the component did not refuse.
 
     Raises:
-        NotChecked: if one of them failed, or there is none.
+        NotCheckedError: if one of them failed, or there is none.
     """
     try:
         made = trials()
     except Exception as error:
-        raise NotChecked(f'not checked, because "{RUNS}" fails: {cause_of(error)}') from error
+        raise NotCheckedError(f'not checked, because "{RUNS}" fails') from error
     broken = [one for one in made if one.first.error is not None and not one.refused]
     usable = [one for one in made if not one.refused]
     if broken or not usable:
-        raise NotChecked(f'not checked, because "{RUNS}" fails')
+        raise NotCheckedError(f'not checked, because "{RUNS}" fails')
     return usable
 
 
-def manners(component: str, trials: Trials, *, victim: str = "") -> tuple[ConformanceCheck, ...]:
-    """Return the checks on a component's manners; names of watched things that start with ``victim`` are the victim's."""
+def manners(
+    component: str, trials: Trials, *, victim: str = "", inputs: bool = True
+) -> tuple[ConformanceCheck, ...]:
+    """Return the checks on a component's manners; watched things named ``victim`` or parts of it are the victim's.
+
+    Without ``inputs`` nothing is given to it that it could change.
+    """
 
     def check(name: str, why: str, examine: Callable[[Sequence[Trial]], None]) -> ConformanceCheck:
         return conformance(component, name=name, why=why, examine=lambda: examine(working(trials)))
 
-    def given(place: str) -> bool:
-        return not (victim and place.startswith(victim))
-
-    checks = [
+    return (
         conformance(
             component,
             name=RUNS,
             why="a component that does not run here will fail all its cells",
             examine=lambda: _runs(trials),
         ),
-        check(
-            "it leaves what it is given alone",
-            "others use the same values after it",
-            lambda made: _leaves(made, given, "work on a copy (clone, dataclasses.replace) of what is given"),
-        ),
+        *(_leaving_checks(check, victim) if inputs else ()),
         check(
             "it leaves global settings alone",
             "a changed default dtype or number of threads changes every later result of the process",
@@ -110,19 +111,28 @@ def manners(component: str, trials: Trials, *, victim: str = "") -> tuple[Confor
             "a result that cannot be repeated cannot be checked, cached or resumed",
             _same_bits,
         ),
-    ]
-    if victim:
-        leaves_victim = check(
-            "it leaves its victim alone",
-            "an attack that changes weights, mode or gradients of a model attacks another model than the one it reports",
-            lambda made: _leaves(
-                made,
-                lambda place: not given(place),
-                "attack a copy (copy.deepcopy), and put back modes, requires_grad and grad",
-            ),
-        )
-        checks.insert(1, leaves_victim)
-    return tuple(checks)
+    )
+
+
+def _leaving_checks(check: Maker, victim: str) -> list[ConformanceCheck]:
+    def others(place: str) -> bool:
+        return not (victim and victim in place)
+
+    own = check(
+        "it leaves its victim alone",
+        "an attack that changes a model's weights, mode or gradients attacks another than the one it reports",
+        lambda made: _leaves(
+            made,
+            lambda place: not others(place),
+            "attack a copy (copy.deepcopy), and put back modes, requires_grad and grad",
+        ),
+    )
+    given = check(
+        "it leaves what it is given alone",
+        "others use the same values after it",
+        lambda made: _leaves(made, others, "work on a copy (clone, dataclasses.replace) of what is given"),
+    )
+    return [own, given] if victim else [given]
 
 
 def _runs(trials: Trials) -> str:
@@ -130,14 +140,14 @@ def _runs(trials: Trials) -> str:
     for one in made:
         error = one.first.error
         if error is not None and not one.refused:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.label} it raised {cause_of(error).rstrip('.')}",
                 expected="a result with the default parameters",
-                fix="mend it (the cause's traceback is above), or let applicable() say why it cannot work on such data",
+                fix="mend what is raised, or let applicable() say why it cannot work on such data",
             ) from error
     refusals = [f"{one.label} ({cause_of(one.first.error)})" for one in made if one.first.error is not None]
     if len(refusals) == len(made):
-        raise NonConformance(
+        raise ConformanceError(
             found=f"it refused {'; '.join(refusals)}",
             expected="that it works with one of them at least",
             fix="refuse with a ValueError only what the algorithm cannot do",
@@ -148,15 +158,15 @@ def _runs(trials: Trials) -> str:
 def _made(trials: Trials) -> Sequence[Trial]:
     try:
         return trials()
-    except NonConformance:
+    except ConformanceError:
         raise
     except RequestError as error:
-        raise NotChecked(f"not checked, because its code cannot be loaded: {cause_of(error)}") from error
+        raise NotCheckedError(f"not checked, because its code cannot be loaded: {cause_of(error)}") from error
     except Exception as error:
-        raise NonConformance(
+        raise ConformanceError(
             found=f"it could not be tried: {cause_of(error).rstrip('.')}",
             expected="that needs() and applicable() work on the toy tasks",
-            fix="mend them (the cause's traceback is above)",
+            fix="mend what is raised",
         ) from error
 
 
@@ -164,13 +174,13 @@ def _leaves(trials: Sequence[Trial], counts: Callable[[str], bool], fix: str) ->
     for one in trials:
         changed = [place for place in one.first.changed if counts(place)]
         if changed:
-            raise NonConformance(found=f"on {one.label} it changed {_some(changed)}", expected="no change", fix=fix)
+            raise ConformanceError(found=f"on {one.label} it changed {_some(changed)}", expected="no change", fix=fix)
 
 
 def _leaves_settings(trials: Sequence[Trial]) -> None:
     for one in trials:
         if one.first.settings:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.label} it changed {_some(one.first.settings)}",
                 expected="no change",
                 fix="pass dtype, device and the like to the calls that need them, or restore the setting in a finally",
@@ -182,7 +192,7 @@ def _never_seeds(trials: Sequence[Trial]) -> None:
     first, second = one.first.generators, one.run("another key", 1).generators
     seeded = [name for name in first if first[name] == second[name]]
     if seeded:
-        raise NonConformance(
+        raise ConformanceError(
             found=f"under two keys the generator of {' and '.join(seeded)} ended in the same state",
             expected="two states, as the keys differ",
             fix="do not seed; simply draw from the global generators, or make a generator of your own from a draw",
@@ -194,7 +204,7 @@ def _same_bits(trials: Sequence[Trial]) -> None:
         again = one.run("a key", 2)
         different = differing(contents(one.first.value), contents(again.value))
         if different:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.label} two runs under one key differ in {_some(different)}",
                 expected="equal bits",
                 fix="draw from the global generators of torch, numpy and random only, and keep nothing between calls",

@@ -1,4 +1,4 @@
-"""Conformance of metrics: exactly the declared values, and the declared direction, on planted better and worse results."""
+"""Conformance of metrics: exactly the declared values, and the declared direction, on planted good and bad results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -14,7 +14,7 @@ from amulet_core.games.membership import MembershipResult
 from amulet_core.request import Use
 from amulet_core.scores import Scores, Value
 from amulet_core.streams import generator
-from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working
 from amulet_core.testing.toys import Toy, task_rows
 
@@ -67,7 +67,7 @@ def _declared(metric: Metric, trials: Sequence[Trial]) -> None:
     for one in trials:
         problem = _problem(metric, one.first.value)
         if problem:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.label} {problem}",
                 expected=f"Scores with {', '.join(measure.name for measure in metric.measures)}, each once",
                 fix="give every declared value, or Withheld(name, reason) in its place, and declare every value given",
@@ -95,11 +95,11 @@ def _in_order(value: Value) -> bool:
 def _directed(metric: Metric, trials: Sequence[Trial]) -> None:
     for good, bad in zip(trials[::2], trials[1::2], strict=True):
         if any(_problem(metric, one.first.value) for one in (good, bad)):
-            raise NotChecked(f'not checked, because "{DECLARED}" fails')
+            raise NotCheckedError(f'not checked, because "{DECLARED}" fails')
         gains = {measure.name: _gain(measure.name, measure.better, good, bad) for measure in metric.measures}
         wrong = [name for name, gain in gains.items() if gain is not None and gain < 0]
         if wrong or not any(gains.values()):
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {good.label} "
                 + (
                     f"{', '.join(wrong)} is worse than where everything is lost" if wrong else "every value is the same"
@@ -161,7 +161,7 @@ def _behavior(toy: Toy, predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorRe
     sure = torch.nn.functional.one_hot(predictions, len(toy.schema.classes)).float()
     probabilities = 0.9 * sure + 0.1 / len(toy.schema.classes)
     return BehaviorResult(
-        probabilities=probabilities, y=y, z=z, attribute=0 if toy.schema.sensitive else None, schema=toy.schema
+        probabilities=probabilities, y=y, z=z, attribute=0 if toy.schema.sensitive else None, data_schema=toy.schema
     )
 
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from amulet_core.components import Model
+from amulet_core.errors import cause_of
 from amulet_core.request import Use
-from amulet_core.testing.findings import ConformanceCheck, NonConformance, NotChecked, conformance
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working
 from amulet_core.testing.toys import Toy, task_rows
 from amulet_core.victims import logits_of
@@ -41,7 +42,7 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
 
     stacking = check("it works as a stack", "shadow models are trained as one stack of parameters", _stacks)
     return (
-        *manners(component, trials),
+        *manners(component, trials, inputs=False),
         check(LOGITS, "everything else reads them", _gives_logits),
         check(
             "it has no BatchNorm",
@@ -63,7 +64,7 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
 def _gives_logits(toy: Toy, one: Trial) -> None:
     problem = _logits_problem(toy, one)
     if problem:
-        raise NonConformance(
+        raise ConformanceError(
             found=f"on {toy.label} {problem}",
             expected=f"finite float32 logits [n, {len(toy.schema.classes)}]",
             fix="end with a linear layer of len(schema.classes) outputs, and read the row's shape from schema.shape",
@@ -85,7 +86,7 @@ def _logits_problem(toy: Toy, one: Trial) -> str:
 
 def _built(toy: Toy, one: Trial) -> nn.Module:
     if _logits_problem(toy, one):
-        raise NotChecked(f'not checked, because "{LOGITS}" fails')
+        raise NotCheckedError(f'not checked, because "{LOGITS}" fails')
     model: nn.Module = one.first.value
     return model
 
@@ -98,7 +99,7 @@ def _no_batch_norm(toy: Toy, one: Trial) -> None:
     model = _built(toy, one)
     found = [name for name, part in model.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     if found:
-        raise NonConformance(
+        raise ConformanceError(
             found=f"on {toy.label} it has BatchNorm ({', '.join(found)})",
             expected="none",
             fix="use GroupNorm, or no normalisation layer",
@@ -109,7 +110,7 @@ def _follows_the_seed(toy: Toy, one: Trial) -> None:
     first, other = _built(toy, one), one.run("another key", 1).value
     same = [torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True)]
     if same and all(same):
-        raise NonConformance(
+        raise ConformanceError(
             found=f"on {toy.label} two seeds gave equal weights",
             expected="other weights",
             fix="draw the weights from torch's global generator, as its layers do, and do not seed it",
@@ -125,19 +126,19 @@ def _stacks(toy: Toy, one: Trial) -> None:
         params, buffers = stack_module_state(models)
         together = vmap(lambda p, b: functional_call(models[0], (p, b), (x,)))(params, buffers)
     except Exception as error:
-        found = f"on {toy.label} as a stack it raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise NonConformance(found=found, expected=expected, fix=fix) from error
+        found = f"on {toy.label} as a stack it raised {cause_of(error).partition('. ')[0]}"
+        raise ConformanceError(found=found, expected=expected, fix=fix) from error
     if not torch.allclose(alone, together, rtol=1e-4, atol=1e-5):
         found = f"on {toy.label} the logits of a stack are off by {float((alone - together).abs().max()):.2g}"
-        raise NonConformance(found=found, expected=expected, fix=fix)
+        raise ConformanceError(found=found, expected=expected, fix=fix)
 
 
 def _differentiable(toy: Toy, one: Trial) -> None:
     model, x = _built(toy, one).eval(), _inputs(toy).requires_grad_()
     logits = model(x)
-    gradient = torch.autograd.grad(logits.sum(), x, allow_unused=True)[0] if logits.requires_grad else None
+    gradient = torch.autograd.grad(logits[:, 0].sum(), x, allow_unused=True)[0] if logits.requires_grad else None
     if gradient is None or not torch.isfinite(gradient).all() or not gradient.any():
-        raise NonConformance(
+        raise ConformanceError(
             found=f"on {toy.label} the gradient of its logits in its input is "
             + ("missing" if gradient is None else "zero or not finite"),
             expected="a gradient, as differentiable=True promises",

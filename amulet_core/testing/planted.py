@@ -32,9 +32,10 @@ POPULATION: Final = 200
 class Arena:
     """A game as attacks are checked in it.
 
-    ``game`` is the module that plays it. ``threats(toy)`` are the threat models by name; ``contest(toy, plant, models)`` makes a victim with so many shadow
-    models; ``power(result)`` is what an attack achieved, ``chance`` what nothing achieves, within ``noise``.
-    ``size_problem(view, answer)`` tells how an answer has the wrong shape (nothing: it has not).
+    ``game`` is the module that plays it, ``threats(toy)`` are the threat models by name, ``contest(toy, plant, models)``
+    makes a victim with so many shadow models. ``power(result)`` is what an attack achieved, ``chance`` what nothing
+    achieves, within ``noise``. ``size_problem(view, answer)`` tells how an answer has the wrong shape (nothing: it has
+    not), ``blind(view)`` answers without knowing anything.
     """
 
     game: str
@@ -93,7 +94,7 @@ class Memory(nn.Module):
 
 
 def _evasion_contest(toy: Toy, plant: Plant, models: int) -> Contest:  # noqa: ARG001 - the game has no lab
-    """Return rows a fortieth from the boundary, half of the budget, or four times the budget away from it."""
+    """Return rows a fortieth from the boundary, half of the budget, or more than twice the budget away from it."""
     draws = generator("planted evasion", toy.label)
     levels = torch.tensor(toy.levels)
     y = torch.arange(EVASION_ROWS) % len(levels)
@@ -117,7 +118,8 @@ def _evasion_threats(toy: Toy) -> Mapping[str, Params]:
 
 
 def _fooled(result: EvasionResult) -> float:
-    return float((~result.robust[result.primary])[result.clean].float().mean())
+    # Not only of the rows that are classified correctly: these depend on labels, which an attack could change.
+    return float((~result.robust[result.primary]).float().mean())
 
 
 def _evasion_size(view: EvasionView, answer: EvasionAnswer) -> str:
@@ -128,9 +130,9 @@ def _evasion_size(view: EvasionView, answer: EvasionAnswer) -> str:
 def _noise(view: EvasionView) -> EvasionAnswer:
     """Return a random sign of every feature: what the budget does without looking at the model."""
     signs = (torch.rand_like(view.x) - 0.5).sign()
-    reach = [epsilon * span(view.schema) * signs for epsilon in view.epsilons]
+    reach = [epsilon * span(view.data_schema) * signs for epsilon in view.epsilons]
     changed = [
-        project(view.x + step, view.x, view.schema, norm=view.norm, epsilon=epsilon)
+        project(view.x + step, view.x, view.data_schema, norm=view.norm, epsilon=epsilon)
         for epsilon, step in zip(view.epsilons, reach, strict=True)
     ]
     return EvasionAnswer(x=torch.stack(changed))

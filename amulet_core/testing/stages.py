@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from amulet_core.data import Data, checked
 from amulet_core.request import Use, defense_of
 from amulet_core.streams import isolated
-from amulet_core.testing.findings import NonConformance, NotChecked
+from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.manners import Trial, trial
 from amulet_core.testing.toys import NETWORK, NUDGE, SETTINGS, Toy, nudged, task_rows
 from amulet_core.training.parts import plain_training
@@ -47,12 +47,12 @@ def returns(one: Staged, kind: type[V]) -> V:
     """Return what the stage gave back.
 
     Raises:
-        NonConformance: if it is no ``kind``.
+        ConformanceError: if it is no ``kind``.
     """
     value = one.trial.first.value
     if isinstance(value, kind):
         return value
-    raise NonConformance(
+    raise ConformanceError(
         found=f"on {one.trial.label} it returned {type(value).__name__}",
         expected=kind.__name__,
         fix=f"return the {kind.__name__} that it is given, changed by dataclasses.replace or the like",
@@ -66,13 +66,13 @@ def valid_rows(stages: Sequence[Staged]) -> None:
         try:
             checked(rows, whose="the rows it returned")
         except ValueError as error:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.trial.label}: {error}",
                 expected="rows that obey the rules of amulet_core.data.Data",
                 fix="see that every row has a label, a weight and an id of its own, within the declared bounds",
             ) from error
         if rows.schema != one.toy.schema:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.trial.label} the schema of the rows changed",
                 expected="the schema that was given, which victims, attacks and metrics share",
                 fix="keep it: dataclasses.replace(data, x=..., w=...)",
@@ -96,10 +96,10 @@ def ids_are_kept(stages: Sequence[Staged]) -> None:
         )
         if strange and len(after) <= len(before):
             found = f"{len(strange)} ids are new (first: {strange[0]}), though no row was added"
-            raise NonConformance(found=f"on {one.trial.label} {found}", expected=expected, fix=fix)
+            raise ConformanceError(found=f"on {one.trial.label} {found}", expected=expected, fix=fix)
         if moved:
             found = f"{len(moved)} ids carry another row's sensitive attributes (first: {moved[0]})"
-            raise NonConformance(found=f"on {one.trial.label} {found}", expected=expected, fix=fix)
+            raise ConformanceError(found=f"on {one.trial.label} {found}", expected=expected, fix=fix)
 
 
 def a_training(stages: Sequence[Staged]) -> None:
@@ -118,7 +118,7 @@ def composes(stages: Sequence[Staged]) -> None:
             calls.clear()
             _fit_composed(training, one, order)
             if not calls or NUDGE not in training.draws:
-                raise NonConformance(
+                raise ConformanceError(
                     found=f"on {one.trial.label} another defense, standing {order}, had no part in the training",
                     expected="that its objective is called and its draws are made",
                     fix="wrap training.objective and extend draws, parts and evidence instead of replacing them",
@@ -132,7 +132,7 @@ def a_fitted(stages: Sequence[Staged]) -> None:
         found = list(logits_of(model, task_rows(one.toy, rows=ROWS, key=("train",)).x).shape)
         expected = [ROWS, len(one.toy.schema.classes)]
         if found != expected:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.trial.label} the logits of its model are {found}",
                 expected=f"{expected}",
                 fix="keep the model's last layer as wide as there are classes",
@@ -144,7 +144,7 @@ def probabilities(stages: Sequence[Staged]) -> None:
     for one in stages:
         problem = _no_probabilities(returns(one, Tensor), released(one.toy))
         if problem:
-            raise NonConformance(
+            raise ConformanceError(
                 found=f"on {one.trial.label} {problem}",
                 expected="for every row as many finite values, none negative, that sum to 1",
                 fix="normalise what it returns: p / p.sum(1, keepdim=True)",
@@ -156,7 +156,7 @@ def as_declared(stages: Sequence[Staged]) -> None:
     for one in stages:
         first, other = _known(one, Tensor, PROBABILITIES), one.trial.run("another key", 1).value
         if _no_probabilities(first, released(one.toy)):
-            raise NotChecked(f'not checked, because "{PROBABILITIES}" fails')
+            raise NotCheckedError(f'not checked, because "{PROBABILITIES}" fails')
         descriptor = defense_of(one.use)
         random, labels = not torch.equal(first, other), bool(((first == 0) | (first == 1)).all())
         for word, declared, found in (
@@ -164,7 +164,7 @@ def as_declared(stages: Sequence[Staged]) -> None:
             ("labels_only", descriptor.labels_only, labels),
         ):
             if declared != found:
-                raise NonConformance(
+                raise ConformanceError(
                     found=f"on {one.trial.label} its output {'is' if found else 'is not'} {word.replace('_', ' ')}",
                     expected=f"{word}={declared}, as the descriptor says",
                     fix=f"set {word}={found} in the descriptor, or mend the stage",
@@ -222,7 +222,7 @@ def _context(use: Use, toy: Toy) -> TrainingContext:
 def _known(one: Staged, kind: type[V], reported_by: str) -> V:
     value = one.trial.first.value
     if not isinstance(value, kind):
-        raise NotChecked(f'not checked, because "{reported_by}" fails')
+        raise NotCheckedError(f'not checked, because "{reported_by}" fails')
     return value
 
 
@@ -242,7 +242,7 @@ def _fit_composed(training: Training, one: Staged, order: str) -> None:
         with isolated("conformance", "composed fit"):
             training.fit(training, [rows], [rows], [Streams(("conformance", 0))])
     except Exception as error:
-        raise NonConformance(
+        raise ConformanceError(
             found=f"on {one.trial.label}, another defense standing {order}, training raised "
             f"{type(error).__name__}: {error}",
             expected="a trained model",

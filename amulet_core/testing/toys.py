@@ -41,10 +41,10 @@ TABLE: Final = DataSchema(
 IMAGES: Final = DataSchema(
     modality="image",
     shape=(1, 8, 8),
-    classes=("dark", "grey", "bright"),
+    classes=("black", "dark", "bright", "white"),
     feasible=Feasible(low=0.0, high=1.0),
 )
-SETTINGS: Final = TrainingSettings(epochs=3, batch_size=32, learning_rate=0.01)
+SETTINGS: Final = TrainingSettings(epochs=2, batch_size=32, learning_rate=0.01)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Toy:
 
 TOYS: Final = (
     Toy("the toy table", TABLE, carriers=NUMBERS, levels=(0.3, 0.7)),
-    Toy("the toy images", IMAGES, carriers=64, levels=(0.15, 0.5, 0.85)),
+    Toy("the toy images", IMAGES, carriers=64, levels=(0.14, 0.38, 0.62, 0.86)),
 )
 
 

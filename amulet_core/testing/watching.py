@@ -67,7 +67,7 @@ def fingerprints(things: Mapping[str, Any]) -> dict[str, str]:
 
 def contents(value: Any) -> dict[str, str]:
     """Return a digest of every part of a result, by its place; of functions and the like only their type."""
-    return {place: _OPAQUE.sub(r"\1", digest) for place, digest in fingerprints({"result": value}).items()}
+    return {place: _OPAQUE.sub(r"\1", digest) for place, digest in fingerprints({"the result": value}).items()}
 
 
 def global_settings() -> dict[str, str]:
@@ -91,30 +91,21 @@ def generator_states() -> dict[str, str]:
     numpy_state = np.random.get_state()  # noqa: NPY002 - it is what is watched
     return {
         "torch": _digest(torch.get_rng_state().numpy().tobytes()),
-        "numpy": _digest(repr((numpy_state[1].tolist(), *numpy_state[2:])).encode()),  # type: ignore[index, union-attr]
+        "numpy": _digest(repr((numpy_state[1].tolist(), *numpy_state[2:])).encode()),  # type: ignore[index]
         "random": _digest(repr(random.getstate()).encode()),
     }
 
 
 def _parts(label: str, thing: Any) -> Iterator[tuple[str, str]]:
+    inner = _inner(label, thing)
     if isinstance(thing, Tensor):
         yield label, _tensor(thing)
     elif isinstance(thing, nn.Module):
         yield from _module_parts(label, thing)
-    elif isinstance(thing, BaseModel):
-        for name in type(thing).model_fields:
-            yield from _parts(f"{label}'s {name}", getattr(thing, name))
-    elif is_dataclass(thing) and not isinstance(thing, type):
-        for field in fields(thing):
-            yield from _parts(f"{label}'s {field.name}", getattr(thing, field.name))
-    elif isinstance(thing, Mapping):
-        yield f"{label}'s keys", repr(list(thing))
-        for name, value in thing.items():
-            yield from _parts(f"{label}'s {name}", value)
-    elif isinstance(thing, list | tuple):
-        yield f"{label}'s length", str(len(thing))
-        for index, value in enumerate(thing):
-            yield from _parts(f"{label}[{index}]", value)
+    elif inner is not None:
+        yield f"the size of {label}", str(len(inner))
+        for place, value in inner.items():
+            yield from _parts(place, value)
     elif thing is None or isinstance(thing, str | int | float | bool):
         yield label, repr(thing)
     else:
@@ -122,18 +113,31 @@ def _parts(label: str, thing: Any) -> Iterator[tuple[str, str]]:
         yield label, f"{type(thing).__name__} {id(thing)}"
 
 
+def _inner(label: str, thing: Any) -> dict[str, Any] | None:
+    """Return the values that a thing is made of by their places (None: it is no container)."""
+    if isinstance(thing, BaseModel):
+        return {f"{name} of {label}": getattr(thing, name) for name in type(thing).model_fields}
+    if is_dataclass(thing) and not isinstance(thing, type):
+        return {f"{field.name} of {label}": getattr(thing, field.name) for field in fields(thing)}
+    if isinstance(thing, Mapping):
+        return {f"{name} of {label}": value for name, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return {f"item {index} of {label}": value for index, value in enumerate(thing)}
+    return None
+
+
 def _module_parts(label: str, module: nn.Module) -> Iterator[tuple[str, str]]:
     for name, value in module.named_parameters():
-        yield f"{label}'s parameter {name}", _tensor(value)
-        yield f"requires_grad of {label}'s parameter {name}", str(value.requires_grad)
-        yield f"grad of {label}'s parameter {name}", "none" if value.grad is None else _tensor(value.grad)
-    for name, value in module.named_buffers():
-        yield f"{label}'s buffer {name}", _tensor(value)
+        yield f"parameter {name} of {label}", _tensor(value)
+        yield f"requires_grad of parameter {name} of {label}", str(value.requires_grad)
+        yield f"grad of parameter {name} of {label}", "none" if value.grad is None else _tensor(value.grad)
+    for name, buffer in module.named_buffers():
+        yield f"buffer {name} of {label}", _tensor(buffer)
     for name, part in module.named_modules():
-        place = f" of {name}" if name else ""
-        yield f"{label}'s mode{place}", "train" if part.training else "eval"
+        place = f"{name} of {label}" if name else label
+        yield f"the mode of {place}", "train" if part.training else "eval"
         hooks = [kind for kind in vars(part) if kind.endswith("_hooks") and vars(part)[kind]]
-        yield f"{label}'s hooks{place}", repr(hooks)
+        yield f"the hooks of {place}", repr(hooks)
 
 
 def _tensor(value: Tensor) -> str:

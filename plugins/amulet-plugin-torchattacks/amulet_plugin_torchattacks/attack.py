@@ -6,7 +6,7 @@ import torch
 import torchattacks
 from amulet_core.feasible import project
 from amulet_core.games.evasion import EvasionAnswer, EvasionView
-from amulet_core.victims import ProbabilityOracle
+from amulet_core.victims import ProbabilityOracle, WhiteBox
 from torch import Tensor
 
 from amulet_plugin_torchattacks.presentation import Presented
@@ -94,7 +94,8 @@ def _check(view: EvasionView, use: Use) -> None:
             f"torchattacks/{use.name.lower()} keeps to budgets in {only}, the threat model's norm is {view.norm}: "
             f"set risks.evasion.threat.norm to {only}, or leave this attack out"
         )
-    if use.access != "none" and not isinstance(view.model, ProbabilityOracle):
+    offered = WhiteBox if use.access == "white-box" else ProbabilityOracle
+    if use.access != "none" and not isinstance(view.model, offered):
         raise TypeError(f"torchattacks/{use.name.lower()} needs a view of its victim with {use.access} access")
 
 

@@ -82,7 +82,6 @@ COMPONENTS: Final[tuple[Attack, ...]] = (
         "Gradient signs with momentum, averaged gradients and a choice of losses, linf.",
         references.PGD,
         references.MOMENTUM,
-        limit=(limits.enough_classes,),
     ),
     _attack(
         linf.JitterParams, "Projected gradient descent on jittered, scaled probabilities, linf.", references.JITTER
@@ -124,25 +123,23 @@ COMPONENTS: Final[tuple[Attack, ...]] = (
         linf.ApgdParams,
         "Projected gradient descent with a step length that adapts, linf or L2.",
         references.AUTOATTACK,
-        limit=(limits.enough_classes,),
     ),
     _attack(
         linf.ApgdTParams,
-        "The adaptive descent towards each other class in turn, linf or L2, four classes or more.",
+        "The adaptive descent towards each other class in turn, linf or L2.",
         references.AUTOATTACK,
-        limit=(limits.four_classes,),
     ),
     _attack(
         other.FabParams, "The smallest change by projections onto linearised boundaries, linf or L2.", references.FAB
     ),
     _attack(
         other.AutoAttackParams,
-        "The ensemble of apgd, apgdt, fab and square, linf or L2, images of four classes or more.",
+        "The ensemble of apgd, apgdt, fab and square, linf or L2, images only.",
         references.AUTOATTACK,
         references.FAB,
         references.SQUARE,
         modality=_IMAGES,
-        limit=(limits.room_for_squares, limits.enough_classes),
+        limit=(limits.room_for_squares,),
     ),
     _attack(
         other.SquareParams,

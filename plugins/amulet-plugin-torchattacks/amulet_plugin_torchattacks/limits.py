@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from amulet_core.schema import DataSchema
 
-from amulet_plugin_torchattacks.linf_settings import ApgdParams, UpgdParams
 from amulet_plugin_torchattacks.other_settings import AutoAttackParams, SquareParams
 from amulet_plugin_torchattacks.use import Settings
 
@@ -73,26 +72,3 @@ def room_for_squares(params: Settings, schema: DataSchema) -> list[str]:
         f"its square patches are up to {largest} pixels wide and images must have 5 by 5 or more, "
         f"these are {height} by {width}"
     ]
-
-
-def enough_classes(params: Settings, schema: DataSchema) -> list[str]:
-    """Say if a loss compares more logits than there are classes."""
-    match params:
-        case AutoAttackParams(version="standard" | "plus"):
-            return _lacking(4, schema)
-        case AutoAttackParams() | ApgdParams(loss="dlr") | UpgdParams(loss="dlr"):
-            return _lacking(3, schema)
-        case _:
-            return []
-
-
-def four_classes(params: Settings, schema: DataSchema) -> list[str]:  # noqa: ARG001 - whatever the settings
-    """Say if the targeted difference-of-logits ratio lacks its fourth logit."""
-    return _lacking(4, schema)
-
-
-def _lacking(needed: int, schema: DataSchema) -> list[str]:
-    have = len(schema.classes)
-    if have >= needed:
-        return []
-    return [f"its difference-of-logits ratio needs {needed} classes or more, this data set has {have}"]

@@ -116,13 +116,12 @@ class VniFgsmParams(VmiFgsmParams):
 class UpgdParams(Settings):
     """Momentum, averaged gradients and a choice of losses."""
 
-    use: ClassVar[Use] = Use("UPGD", positive=True)
+    use: ClassVar[Use] = Use("UPGD", positive=True, compares=3)
     relative_step: RelativeStep = 0.25
     steps: Steps = 10
     random_start: RandomStart = False
     loss: Literal["ce", "dlr", "margin"] = Field(
-        "ce",
-        description="what is climbed: cross-entropy, the difference-of-logits ratio (3 classes or more), or the margin",
+        "ce", description="what is climbed: cross-entropy, the difference-of-logits ratio, or the margin"
     )
     decay: Decay = 1.0
     eot_iter: Averages = 1
@@ -200,11 +199,11 @@ class PiFgsmPpParams(PiFgsmParams):
 class ApgdParams(Settings):
     """Steps whose length adapts, in linf or L2."""
 
-    use: ClassVar[Use] = Use("APGD", norms=("linf", "l2"), takes_norm=True, takes_seed=True)
+    use: ClassVar[Use] = Use("APGD", norms=("linf", "l2"), takes_norm=True, takes_seed=True, compares=3)
     steps: Steps = 10
     n_restarts: Restarts = 1
     loss: Literal["ce", "dlr"] = Field(
-        "ce", description="what is climbed: cross-entropy, or the difference-of-logits ratio (3 classes or more)"
+        "ce", description="what is climbed: cross-entropy, or the difference-of-logits ratio"
     )
     eot_iter: Averages = 1
     rho: float = Field(0.75, gt=0, lt=1, description="steps are halved if a smaller share of them raised the loss")
@@ -213,7 +212,9 @@ class ApgdParams(Settings):
 class ApgdTParams(Settings):
     """The same towards each other class in turn."""
 
-    use: ClassVar[Use] = Use("APGDT", norms=("linf", "l2"), takes_norm=True, takes_seed=True, takes_classes=True)
+    use: ClassVar[Use] = Use(
+        "APGDT", norms=("linf", "l2"), takes_norm=True, takes_seed=True, takes_classes=True, compares=4
+    )
     steps: Steps = 10
     n_restarts: Restarts = 1
     eot_iter: Averages = 1

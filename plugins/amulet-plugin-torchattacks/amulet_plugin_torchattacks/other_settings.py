@@ -85,7 +85,9 @@ class FabParams(Settings):
 class AutoAttackParams(Settings):
     """A fixed sequence of attacks without settings of their own."""
 
-    use: ClassVar[Use] = Use("AutoAttack", norms=("linf", "l2"), takes_norm=True, takes_seed=True, takes_classes=True)
+    use: ClassVar[Use] = Use(
+        "AutoAttack", norms=("linf", "l2"), takes_norm=True, takes_seed=True, takes_classes=True, compares=4
+    )
     version: Literal["standard", "plus", "rand"] = Field(
         "standard",
         description="standard: apgd, apgdt, fab towards each class, square. plus: more restarts and both losses. "

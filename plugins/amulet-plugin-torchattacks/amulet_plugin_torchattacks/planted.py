@@ -3,14 +3,13 @@
 import math
 
 import torch
-from torch import Tensor, nn
-
 from amulet_core.data import bounds
 from amulet_core.games.evasion import EvasionView
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.streams import isolated
 from amulet_core.victims import ProbabilityOracle, WhiteBox
 from amulet_core.vocabulary import Norm
+from torch import Tensor, nn
 
 IMAGES = DataSchema(
     modality="image",
@@ -48,7 +47,9 @@ def rows_near_the_middle(schema: DataSchema, *, rows: int) -> Tensor:
     """Return rows ``[rows, ...]`` within the middle tenth of each feature's range, so that bounds are out of reach."""
     low, high = bounds(schema)
     with isolated("planted rows", schema.modality):
-        return (low + high) / 2 + (torch.rand(rows, *schema.shape) - 0.5) * (high - low) / 10
+        offsets = (torch.rand(rows, *schema.shape) - 0.5) / 10
+    near: Tensor = (low + high) / 2 + offsets * (high - low)
+    return near
 
 
 def margins(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -56,7 +57,8 @@ def margins(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     weight, bias = _parameters(model)
     logits = x.flatten(1).double() @ weight.T + bias
     lead = logits.gather(1, y[:, None]) - logits
-    return lead.scatter(1, y[:, None], torch.inf)
+    away: Tensor = lead.scatter(1, y[:, None], torch.inf)
+    return away
 
 
 def steepness(model: nn.Module, schema: DataSchema, y: Tensor, *, norm: Norm) -> Tensor:
@@ -64,7 +66,8 @@ def steepness(model: nn.Module, schema: DataSchema, y: Tensor, *, norm: Norm) ->
     weight, _ = _parameters(model)
     low, high = (bound.flatten().double() for bound in bounds(schema))
     apart = (weight[y][:, None] - weight) * (high - low)
-    return torch.linalg.vector_norm(apart, ord=1 if norm == "linf" else 2, dim=-1)
+    dual: Tensor = torch.linalg.vector_norm(apart, ord=1 if norm == "linf" else 2, dim=-1)
+    return dual
 
 
 def needed(model: nn.Module, schema: DataSchema, x: Tensor, y: Tensor, *, norm: Norm) -> Tensor:

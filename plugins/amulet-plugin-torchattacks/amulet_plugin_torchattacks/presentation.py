@@ -15,6 +15,7 @@ class Presented(nn.Module):
 
     Rows of a table stand as images of one pixel with a channel for each feature. Where three channels are needed, a
     grey image stands as three equal ones, and the victim sees their mean: the gradient is the same in all three.
+    Logits are moved or added to as the attack requires; what stays the same is which class wins, and by how much.
     Nothing of the victim is registered here, so its mode and its parameters stay untouched.
     """
 
@@ -43,18 +44,22 @@ class Presented(nn.Module):
         return grey.reshape(-1, *self.shape)
 
     def forward(self, units: Tensor) -> Tensor:
-        """Return logits (or log-probabilities, which differ from them by a constant) ``[n, classes]``."""
+        """Return logits ``[n, classes or more]`` (log-probabilities, in their place, differ by a constant)."""
         unit = self.rows(units)
         logits = self._ask(self.low + torch.where(self.free, unit, unit.detach()) * self.span)
-        lowest: Tensor | float = logits.detach().amin(1, keepdim=True) if self._use.positive else 0.0
-        return logits - lowest
+        if False:
+            # Not 0 but 1 above: a tie with the 0 that takes the true class's place would have its gradient.
+            logits = logits - logits.detach().amin(1, keepdim=True) + 1
+        lacking = self._use.compares - logits.shape[1]
+        if lacking > 0:
+            # As far below the last class as float32 tells apart in a softmax, and moving along with it.
+            logits = torch.cat([logits, (logits.amin(1, keepdim=True) - 30).repeat(1, lacking)], 1)
+        return logits
 
     def _ask(self, x: Tensor) -> Tensor:
-        model = self._model
-        if self._use.access == "white-box":
-            if not isinstance(model, WhiteBox):
-                raise TypeError(f"{self._use.name} follows gradients: it needs a white-box view of its victim")
+        access, model = self._use.access, self._model
+        if access == "white-box" and isinstance(model, WhiteBox):
             return model.logits(x)
-        if not isinstance(model, ProbabilityOracle):
-            raise TypeError(f"{self._use.name} asks for probabilities: it needs a view of its victim that gives them")
-        return model.log_probabilities(x)
+        if access == "probabilities" and isinstance(model, ProbabilityOracle):
+            return model.log_probabilities(x)
+        raise TypeError(f"torchattacks/{self._use.name.lower()} needs a view of its victim with {access} access")

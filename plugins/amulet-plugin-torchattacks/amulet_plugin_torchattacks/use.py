@@ -12,7 +12,8 @@ class Use(NamedTuple):
     ``norms``: those it keeps to; ``takes_norm``: it is told which of them. ``budget``: the argument that takes the
     budget (None: it seeks the smallest change, or knows no budget). ``takes_seed``: it seeds the global generator
     itself. ``takes_classes``: it must be told how many there are. ``colour``: its convolutions take three channels.
-    ``positive``: it takes logits below 0 for 0, so it is shown logits moved above that.
+    ``positive``: it takes logits below 0 for 0, so it is shown logits moved above that. ``compares``: how many logits
+    its difference-of-logits ratio compares; victims of fewer classes are shown with classes that never win.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Use(NamedTuple):
     takes_classes: bool = False
     colour: bool = False
     positive: bool = False
+    compares: int = 2
 
 
 class Settings(Params):

@@ -1,0 +1,114 @@
+"""The checking of components for a user: the conformance kit and the checks that components ship, told as a report."""
+
+import contextlib
+from collections.abc import Iterable
+from textwrap import fill
+
+from amulet_core.checks import Check
+from amulet_core.entries import Entry
+from amulet_core.errors import RequestError, cause_of, did_you_mean
+from amulet_core.plugins import LoadedPlugin, trouble
+from amulet_core.registry import Registry
+from amulet_core.testing import component_checks, shipped_checks
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError
+from amulet_core.testing.static import light_import
+from amulet_core.vocabulary import KINDS
+
+_WIDTH = 110
+_TITLES = {"ok": "ok", "failed": "FAILED", "not checked": "not checked"}
+
+
+def run_checks(name: str, registry: Registry) -> int:
+    """Check a plugin, or the components of a name, and print a report; return 0, or 1 if a check failed.
+
+    Raises:
+        RequestError: if ``name`` is neither a plugin nor a component.
+    """
+    plugins = [plugin for plugin in registry.plugins if plugin.found.name == name]
+    loaded = [plugin for plugin in plugins if isinstance(plugin, LoadedPlugin)]
+    if plugins and not loaded:
+        raise RequestError(*(trouble(plugin) for plugin in plugins if not isinstance(plugin, LoadedPlugin)))
+    entries = [entry for entry in registry.entries if entry.plugin == name] if loaded else _meant(name, registry)
+    outcomes: list[str] = []
+    for plugin in loaded:
+        _say(f"plugin {plugin.found.whose}")
+        outcomes += _all([light_import(plugin)])
+    for entry in entries:
+        _say(f"{entry.component.kind} {entry.id} ({entry.distribution} {entry.version})")
+        outcomes += [*_all(component_checks(entry)), *_shipped(entry)]
+    return _summed_up(outcomes)
+
+
+def _meant(name: str, registry: Registry) -> list[Entry]:
+    """Return the components of a name, of each kind that has one."""
+    found = []
+    for kind in KINDS:
+        with contextlib.suppress(RequestError):
+            found.append(registry.find(kind, name))
+    if found:
+        return found
+    try:
+        return [registry.find(None, name)]
+    except RequestError as error:
+        hint = did_you_mean(name, (plugin.found.name for plugin in registry.plugins))
+        raise RequestError(
+            *error.problems, *([f'There is no plugin "{name}" either{hint}'] if "/" not in name else [])
+        ) from error
+
+
+def _shipped(entry: Entry) -> list[str]:
+    try:
+        checks = shipped_checks(entry)
+    except Exception as error:  # noqa: BLE001 - whatever making the checks raises is a finding
+        return [_told("the checks that it ships can be made", "", "failed", cause_of(error))]
+    return _all(checks)
+
+
+def _all(checks: Iterable[Check]) -> list[str]:
+    return [_one(check) for check in checks]
+
+
+def _one(check: Check) -> str:
+    try:
+        note = _noted(check)
+    except NotCheckedError as error:
+        return _told(check.name, "", "not checked", str(error).removeprefix("not checked, "))
+    except ConformanceError as error:
+        return _told(
+            check.name,
+            check.why,
+            "failed",
+            f"found:    {error.found}",
+            f"expected: {error.expected}",
+            f"fix:      {error.fix}",
+        )
+    except AssertionError as error:
+        return _told(check.name, check.why, "failed", f"found:    {error}")
+    except Exception as error:  # noqa: BLE001 - a check may run into whatever its component raises
+        return _told(check.name, check.why, "failed", f"found:    {cause_of(error)}")
+    return _told(check.name, "", "ok", *([note] if note else []))
+
+
+def _noted(check: Check) -> str:
+    if isinstance(check, ConformanceCheck):
+        return check.examine()
+    check.run()
+    return ""
+
+
+def _told(name: str, why: str, outcome: str, *lines: str) -> str:
+    """Print the outcome of one check, and return it."""
+    _say(f"  {_TITLES[outcome]:<11} {name}")
+    for line in (*lines, *([f"why:      {why}"] if why else [])):
+        _say(fill(line, _WIDTH, initial_indent=" " * 14, subsequent_indent=" " * 24, break_long_words=False))
+    return outcome
+
+
+def _summed_up(outcomes: list[str]) -> int:
+    counts = [f"{outcomes.count(outcome)} {outcome}" for outcome in _TITLES if outcome in outcomes]
+    _say(f"{len(outcomes)} checks: {', '.join(counts)}")
+    return 0 if set(outcomes) <= {"ok"} else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the report of a check is what it prints

@@ -1,0 +1,22 @@
+"""All built-in components conform, and pass the checks that they ship."""
+
+import pytest
+
+from amulet_core.registry import discover
+from amulet_core.testing import plugin_checks, shipped_checks
+
+SHIPPED = [
+    pytest.param(check, id=f"{entry.id}: {check.name}")
+    for entry in discover(select="").entries
+    for check in shipped_checks(entry)
+]
+
+
+@pytest.mark.parametrize("check", plugin_checks("builtin"), ids=str)
+def test_the_builtin_components_conform(check):
+    check.run()
+
+
+@pytest.mark.parametrize("check", SHIPPED)
+def test_the_builtin_components_pass_their_own_checks(check):
+    check.run()

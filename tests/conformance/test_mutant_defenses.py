@@ -1,0 +1,241 @@
+"""Defenses that misbehave: each fails exactly one check of the conformance kit, which says what and how to mend it."""
+
+import pytest
+from descriptors import defense
+
+from amulet_core.testing import component_checks
+from amulet_core.testing.static import static_checks
+
+WELL_BEHAVED = (
+    defense("data", "data_kept"),
+    defense("training", "weighted"),
+    defense("model", "pruned"),
+    defense("inference", "smoothed"),
+    defense("inference", "noisy", randomised=True),
+    defense("inference", "labels", labels_only=True),
+)
+STATIC = {check.name for check in static_checks("it", WELL_BEHAVED[0])}
+
+MUTANTS = {
+    "returns a tuple for rows": (
+        defense("data", "rows_as_tuple"),
+        "its data stage returns valid rows",
+        "on the toy table, data stage it returned tuple",
+        "Data",
+        "return the Data that it is given, changed by dataclasses.replace or the like",
+    ),
+    "gives negative weights": (
+        defense("data", "negative_weights"),
+        "its data stage returns valid rows",
+        "on the toy table, data stage: the rows it returned: w must be finite and not negative",
+        "rows that obey the rules of amulet_core.data.Data",
+        "see that every row has a label, a weight and an id of its own, within the declared bounds",
+    ),
+    "changes the schema": (
+        defense("data", "other_schema"),
+        "its data stage returns valid rows",
+        "on the toy table, data stage the schema of the rows changed",
+        "the schema that was given, which victims, attacks and metrics share",
+        "keep it: dataclasses.replace(data, x=..., w=...)",
+    ),
+    "numbers the rows anew": (
+        defense("data", "ids_renumbered"),
+        "its data stage keeps the ids of the rows",
+        "on the toy table, data stage 120 ids are new (first: 0), though no row was added",
+        "every id on its own row",
+        "choose rows with data.take(positions), which keeps each row together",
+    ),
+    "shifts the ids": (
+        defense("data", "ids_shifted"),
+        "its data stage keeps the ids of the rows",
+        "on the toy table, data stage 54 ids carry another row's sensitive attributes (first: 1009)",
+        "every id on its own row",
+        "choose rows with data.take(positions), which keeps each row together",
+    ),
+    "changes weights in place": (
+        defense("data", "weights_changed_in_place"),
+        "it leaves what it is given alone",
+        "on the toy table, data stage it changed w of the rows",
+        "no change",
+        "work on a copy (clone, dataclasses.replace) of what is given",
+    ),
+    "changes a global setting": (
+        defense("data", "data_setting"),
+        "it leaves global settings alone",
+        "on the toy table, data stage it changed deterministic algorithms (False, then True)",
+        "no change",
+        "pass dtype, device and the like to the calls that need them, or restore the setting in a finally",
+    ),
+    "seeds random": (
+        defense("data", "data_seeded"),
+        "it never seeds the global generators",
+        "under two keys the generator of random ended in the same state",
+        "two states, as the keys differ",
+        "do not seed; simply draw from the global generators, or make a generator of your own from a draw",
+    ),
+    "returns no training": (
+        defense("training", "no_training"),
+        "its training stage returns a Training",
+        "on the toy table, training stage it returned TrainingSettings",
+        "Training",
+        "return the Training that it is given, changed by dataclasses.replace or the like",
+    ),
+    "drops the objective": (
+        defense("training", "objective_dropped"),
+        "it composes with another training defense",
+        "on the toy table, training stage another defense, standing before it, had no part in the training",
+        "that its objective is called and its draws are made",
+        "wrap training.objective and extend draws, parts and evidence instead of replacing them",
+    ),
+    "drops the draws": (
+        defense("training", "draws_dropped"),
+        "it composes with another training defense",
+        (
+            "on the toy table, training stage, another defense standing before it, training raised KeyError: "
+            "'conformance nudge'"
+        ),
+        "a trained model",
+        "keep to the contract of objectives: call each network once, and search on the frozen one",
+    ),
+    "writes into the evidence": (
+        defense("training", "evidence_written_into", produces=("mark",)),
+        "it leaves what it is given alone",
+        (
+            "on the toy table, training stage it changed the size of evidence of the training, mark of evidence "
+            "of the training"
+        ),
+        "no change",
+        "work on a copy (clone, dataclasses.replace) of what is given",
+    ),
+    "leaves evidence undeclared": (
+        defense("training", "evidence_undeclared"),
+        "it leaves exactly the evidence that it declares",
+        "on the toy table the evidence left is mark",
+        "none, as produces declares",
+        "declare it in produces, and put it into Training.evidence or Fitted.evidence under that name",
+    ),
+    "declares evidence that it does not leave": (
+        defense("training", "weighted", produces=("mark",)),
+        "it leaves exactly the evidence that it declares",
+        "on the toy table the evidence left is none",
+        "mark, as produces declares",
+        "declare it in produces, and put it into Training.evidence or Fitted.evidence under that name",
+    ),
+    "trains from the system's draws": (
+        defense("training", "training_never_the_same"),
+        "the same seed trains the same bits",
+        "on the toy table two trainings with one seed differ in parameter hidden.weight of item 0 of the result",
+        "equal bits",
+        "draw from the streams it is given, or from the global generators; keep nothing between calls",
+    ),
+    "leaves a hook": (
+        defense("training", "hook_left"),
+        "the trained model is finite and plain",
+        "on the toy table the model has _forward_hooks",
+        "the architecture as it was built, in eval mode, without hooks, with finite weights",
+        "work on a copy, and hand back the plain module",
+    ),
+    "trains to infinity": (
+        defense("training", "not_finite"),
+        "the trained model is finite and plain",
+        "on the toy table the model's head.bias is not finite",
+        "the architecture as it was built, in eval mode, without hooks, with finite weights",
+        "work on a copy, and hand back the plain module",
+    ),
+    "leaves train mode": (
+        defense("training", "in_train_mode"),
+        "the trained model is finite and plain",
+        "on the toy table the model is in train mode",
+        "the architecture as it was built, in eval mode, without hooks, with finite weights",
+        "work on a copy, and hand back the plain module",
+    ),
+    "wraps the model": (
+        defense("training", "wrapped_model"),
+        "the trained model is finite and plain",
+        "on the toy table the model is a Sequential whose state differs in 0.head.bias, 0.head.weight, 0.hidden.bias",
+        "the architecture as it was built, in eval mode, without hooks, with finite weights",
+        "work on a copy, and hand back the plain module",
+    ),
+    "cannot train two models": (
+        defense("training", "fit_crashing"),
+        "the trained model is finite and plain",
+        "on the toy table training raised ComponentError: made/fit-crashing: RuntimeError: only one at a time",
+        "two trained models",
+        "train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
+    ),
+    "prunes in place": (
+        defense("model", "pruned_in_place"),
+        "it leaves what it is given alone",
+        "on the toy table, model stage it changed parameter hidden.weight of model of the fitted model",
+        "no change",
+        "work on a copy (clone, dataclasses.replace) of what is given",
+    ),
+    "returns a module": (
+        defense("model", "bare_module"),
+        "its model stage returns a Fitted",
+        "on the toy table, model stage it returned Network",
+        "Fitted",
+        "return the Fitted that it is given, changed by dataclasses.replace or the like",
+    ),
+    "cuts off a logit": (
+        defense("model", "fewer_logits"),
+        "its model stage returns a Fitted",
+        "on the toy table, model stage the logits of its model are [120, 1]",
+        "[120, 2]",
+        "keep the model's last layer as wide as there are classes",
+    ),
+    "releases logarithms": (
+        defense("inference", "logarithms"),
+        "its inference stage maps probabilities to probabilities",
+        "on the toy table, inference stage 120 of 120 rows are no probabilities",
+        "for every row as many finite values, none negative, that sum to 1",
+        "normalise what it returns: p / p.sum(1, keepdim=True)",
+    ),
+    "is random undeclared": (
+        defense("inference", "noisy"),
+        "it is random, or releases labels only, just where its descriptor says so",
+        "on the toy table, inference stage its output is randomised",
+        "randomised=False, as the descriptor says",
+        "set randomised=True in the descriptor, or mend the stage",
+    ),
+    "declares randomness that it has not": (
+        defense("inference", "smoothed", randomised=True),
+        "it is random, or releases labels only, just where its descriptor says so",
+        "on the toy table, inference stage its output is not randomised",
+        "randomised=True, as the descriptor says",
+        "set randomised=False in the descriptor, or mend the stage",
+    ),
+    "releases labels undeclared": (
+        defense("inference", "labels"),
+        "it is random, or releases labels only, just where its descriptor says so",
+        "on the toy table, inference stage its output is labels only",
+        "labels_only=False, as the descriptor says",
+        "set labels_only=True in the descriptor, or mend the stage",
+    ),
+    "draws from the system": (
+        defense("inference", "wrapper_never_the_same", randomised=True),
+        "the same key gives the same bits",
+        "on the toy table, inference stage two runs under one key differ in the result",
+        "equal bits",
+        "draw from the global generators of torch, numpy and random only, and keep nothing between calls",
+    ),
+}
+
+
+def names(entry):
+    return {check.name for check in component_checks(entry)}
+
+
+@pytest.mark.parametrize(("entry", "check", "found", "expected", "fix"), MUTANTS.values(), ids=MUTANTS)
+def test_a_defense_that_misbehaves_in_one_way_fails_exactly_one_check(failures, entry, check, found, expected, fix):
+    assert failures(component_checks(entry)) == {check: f"found: {found}. Expected: {expected}. To fix it: {fix}."}
+
+
+@pytest.mark.parametrize("entry", [*WELL_BEHAVED], ids=lambda entry: entry.id)
+def test_every_check_of_a_defense_has_a_mutant_that_fails_it(entry):
+    assert names(entry) - STATIC <= {check for _, check, *_ in MUTANTS.values()}
+
+
+@pytest.mark.parametrize("entry", WELL_BEHAVED, ids=lambda entry: entry.id)
+def test_a_defense_that_behaves_conforms(failures, entry):
+    assert failures(component_checks(entry)) == {}

@@ -1,0 +1,78 @@
+"""The documents of the project, cut into their fenced blocks."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a document, and the comment directly above it (``run``, ``file: NAME``, or nothing)."""
+
+    language: str
+    mark: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """The name of the file that the block is, or nothing."""
+        return self.mark.removeprefix("file: ") if self.mark.startswith("file: ") else ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document: where it is and what it says."""
+
+    path: Path
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self.path.read_text(encoding="utf-8")
+
+    def blocks(self, language: str) -> list[Block]:
+        """Return the fenced blocks of a language."""
+        found = [Block(m["language"], m["mark"] or "", m["text"]) for m in FENCE.finditer(self.text)]
+        return [block for block in found if block.language == language]
+
+    def commands(self) -> list[str]:
+        """Return the shell commands, without their comments."""
+        lines = (line.partition("  #")[0].strip() for block in self.blocks("sh") for line in block.text.splitlines())
+        return [line for line in lines if line]
+
+    def table(self, heading: str) -> dict[str, str]:
+        """Return the rows of the table under a heading row, its first column to its second."""
+        _, _, rest = self.text.partition(f"| {heading} |")
+        lines = rest.splitlines()[2:]
+        rows = lines[: next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))]
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
+        return {first: second for first, second, *_ in cells}
+
+
+def documents() -> Iterable[Document]:
+    """Yield every document of the project."""
+    yield from (Document(ROOT / name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
+    yield from (Document(path) for path in sorted((ROOT / "docs").glob("*.md")))
+
+
+@pytest.fixture(scope="session")
+def readme():
+    return Document(ROOT / "README.md")
+
+
+@pytest.fixture(scope="session")
+def architecture():
+    return Document(ROOT / "docs" / "architecture.md")
+
+
+@pytest.fixture(params=documents(), ids=lambda document: document.path.name)
+def document(request):
+    return request.param

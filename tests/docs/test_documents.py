@@ -1,0 +1,59 @@
+"""What the documents point to exists: files, modules, commands; and the games that they describe are those of the code."""
+
+import re
+from importlib import import_module
+from importlib.util import find_spec
+
+import pytest
+
+from amulet_core.hooks import OBSERVERS
+
+GAMES_PLAYED = {"evasion": "Evasion", "membership": "Membership", "behavior": "Behavior"}
+
+
+def test_every_link_to_a_file_leads_to_one(document):
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.text)
+    missing = [link for link in links if not (document.path.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_module_named_in_backticks_exists(document):
+    names = set(re.findall(r"`(amulet_(?:core|plugins_builtin)(?:\.\w+)+)`", document.text))
+    assert [name for name in sorted(names) if not _exists(name)] == []
+
+
+def _exists(name):
+    """Tell whether a dotted name is a module, or something in one."""
+    parent, _, last = name.rpartition(".")
+    if find_spec(parent) is None:
+        return False
+    return (
+        find_spec(name) is not None if _is_package(parent) and find_spec(name) else hasattr(import_module(parent), last)
+    )
+
+
+def _is_package(name):
+    return find_spec(name).submodule_search_locations is not None
+
+
+def test_every_make_target_named_is_in_the_makefile(document):
+    targets = set(re.findall(r"`make ([a-z-]+)`", document.text))
+    makefile = (document.path.parents[document.path.parent.name == "docs"] / "Makefile").read_text()
+    assert [target for target in sorted(targets) if f"\n{target}:" not in makefile] == []
+
+
+@pytest.mark.parametrize("module", GAMES_PLAYED)
+def test_the_signatures_of_the_games_played_are_those_of_the_code(architecture, module):
+    game = import_module(f"amulet_core.games.{module}")
+    text = "\n".join(block.text for block in architecture.blocks("text"))
+    signatures = dict(re.findall(r"^(\w+)\(\n(.*?)^\)$", text, re.MULTILINE | re.DOTALL))
+    artifacts = [name for name in vars(game) if name.startswith(GAMES_PLAYED[module]) or name == "Lab"]
+    artifacts = [name for name in artifacts if getattr(game, name).__module__ == game.__name__]
+    assert artifacts
+    for name in artifacts:
+        fields = re.findall(r"^  (\w+),", signatures[name], re.MULTILINE)
+        assert fields == list(getattr(game, name).model_fields), name
+
+
+def test_the_hooks_named_are_those_that_there_are(architecture):
+    assert set(re.findall(r"`(amulet_[a-z_]+)`", architecture.text)) >= set(OBSERVERS)

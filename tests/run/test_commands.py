@@ -1,0 +1,110 @@
+"""The commands that run something: what they print, and their exit codes."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from amulet_core import api, cli
+from amulet_core.config import json_schema, read, resolve
+from amulet_core.registry import Registry
+
+
+@pytest.fixture
+def command(registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Return a function that writes a configuration and runs ``amulet run`` on it, in a folder of its own."""
+    monkeypatch.setattr(api, "discover", lambda: registry)
+    monkeypatch.chdir(tmp_path)
+
+    def run(config: dict[str, Any], *arguments: str) -> int:
+        Path("mine.yaml").write_text(yaml.safe_dump(config))
+        return cli.main(["run", "mine.yaml", *arguments])
+
+    return run
+
+
+def test_a_run_prints_the_matrix_and_where_the_report_is(command: Any, config: Any, capsys: Any) -> None:
+    assert command(config()) == 0
+    shown = capsys.readouterr()
+    assert "robust accuracy" in shown.out
+    assert "placebo" in shown.out
+    assert shown.out.rstrip().endswith("Report: amulet-mine/report.html")
+    assert "cells in" in shown.out
+    for file in ("results.csv", "results.json", "provenance.json", "report.html"):
+        assert (Path("amulet-mine") / file).stat().st_size > 100
+
+
+def test_a_failed_cell_makes_the_exit_code_1_and_is_named(command: Any, config: Any, capsys: Any) -> None:
+    assert command(config(defenses=[{"name": "keep", "params": {"fault": "raises"}}])) == 1
+    assert "failed: toy/keep: RuntimeError: the defense is out of order" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_so_and_leaves_a_report(command: Any, config: Any, capsys: Any) -> None:
+    attacks = [{"name": "nudge", "params": {"fault": "interrupted"}}]
+    assert command(config(risks={"evasion": {"attacks": attacks}})) == 1
+    assert "The run was interrupted: the report holds what was done until then." in capsys.readouterr().err
+    assert Path("amulet-mine/report.html").exists()
+
+
+def test_a_wrong_request_makes_the_exit_code_2_and_runs_nothing(command: Any, config: Any, capsys: Any) -> None:
+    assert command(config(), "--set", "training.epochs=0", "--set", "model=mlpp") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: training.epochs: input should be greater than or equal to 1, got 0",
+        'error: model: unknown model "mlpp"; did you mean "mlp"? To see all: amulet list model',
+    ]
+    assert not Path("amulet-mine").exists()
+
+
+def test_out_and_set_are_obeyed(command: Any, config: Any) -> None:
+    assert command(config(), "--out", "there", "--set", "seeds=1") == 0
+    assert '"seeds": 1' in Path("there/results.json").read_text()
+
+
+def test_report_writes_the_page_again_from_the_results_alone(command: Any, config: Any, capsys: Any) -> None:
+    command(config(), "--out", "there")
+    first = Path("there/report.html").read_bytes()
+    Path("there/report.html").unlink()
+    assert cli.main(["report", "there"]) == 0
+    assert Path("there/report.html").read_bytes() == first
+    assert capsys.readouterr().out.rstrip().endswith("Report: there/report.html")
+
+
+def test_report_on_a_folder_without_results_says_what_is_missing(tmp_path: Path, capsys: Any) -> None:
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert f"error: {tmp_path / 'results.json'} does not exist" in capsys.readouterr().err
+
+
+def test_the_json_schema_accepts_the_quickstart_and_its_resolved_form_and_refuses_a_mistake() -> None:
+    from amulet_core.registry import discover
+
+    registry = discover()
+    schema = json_schema(registry)
+    raw = read(api.QUICKSTART)
+    check = jsonschema.Draft202012Validator(schema)
+    assert list(check.iter_errors(raw)) == []
+    assert list(check.iter_errors(resolve(raw, registry).canonical())) == []
+    assert list(check.iter_errors(raw | {"defenses": [{"name": "dp-sgd", "params": {"epsilonn": 1}}]}))
+    assert list(check.iter_errors(raw | {"risks": ["evasoin"]}))
+
+
+def test_the_quickstart_measures_what_it_promises() -> None:
+    from amulet_core.registry import discover
+
+    request = resolve(read(api.QUICKSTART), discover())
+    assert [row.label for row in request.rows] == [
+        "none",
+        "placebo",
+        "adversarial-training",
+        "dp-sgd",
+        "reweighing",
+        "dp-sgd + adversarial-training",
+    ]
+    assert [risk.game.risk for risk in request.risks] == [
+        "evasion",
+        "membership-inference",
+        "discriminatory-behavior",
+        "utility",
+    ]
+    assert request.seeds == 5
