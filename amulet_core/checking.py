@@ -15,6 +15,7 @@ from amulet_core.testing.static import light_import
 from amulet_core.vocabulary import KINDS
 
 _WIDTH = 110
+_HEADED = ("found: ", "expected: ", "fix: ", "why: ")
 _TITLES = {"ok": "ok", "failed": "FAILED", "not checked": "not checked"}
 
 
@@ -60,7 +61,7 @@ def _shipped(entry: Entry) -> list[str]:
     try:
         checks = shipped_checks(entry)
     except Exception as error:  # noqa: BLE001 - whatever making the checks raises is a finding
-        return [_told("the checks that it ships can be made", "", "failed", cause_of(error))]
+        return [_told("the checks that it ships can be made", "", "failed", f"found:    {cause_of(error)}")]
     return _all(checks)
 
 
@@ -100,7 +101,8 @@ def _told(name: str, why: str, outcome: str, *lines: str) -> str:
     """Print the outcome of one check, and return it."""
     _say(f"  {_TITLES[outcome]:<11} {name}")
     for line in (*lines, *([f"why:      {why}"] if why else [])):
-        _say(fill(line, _WIDTH, initial_indent=" " * 14, subsequent_indent=" " * 24, break_long_words=False))
+        hang = " " * (24 if line.startswith(_HEADED) else 14)
+        _say(fill(line, _WIDTH, initial_indent=" " * 14, subsequent_indent=hang, break_long_words=False))
     return outcome
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from amulet_core.published.tables import expected
 from amulet_core.request import Request, RiskPlan, RowPlan, defense_of
 from amulet_core.results import NONE, Cell, Effect, Entry, Expected
-from amulet_core.scores import Value
+from amulet_core.scores import Value, Withheld
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
 from amulet_core.vocabulary import UTILITY, Better
@@ -25,6 +25,9 @@ def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes:
     for cell in cells:
         by_entry.setdefault((cell.row, cell.risk), []).append(cell)
     degenerate = {row.label: _degenerate(by_entry, row.label, classes) for row in request.rows}
+    if degenerate[NONE]:
+        undefended = f"the undefended model to compare with: {degenerate[NONE]}"
+        degenerate |= {label: undefended for label, reason in degenerate.items() if label != NONE and not reason}
     return tuple(entry for risk in request.risks for entry in _column(request, risk, by_entry, degenerate, overlap))
 
 
@@ -92,7 +95,7 @@ def _column(
                 expected=_expected(row, risk),
                 degenerate=degenerate[row.label],
                 warnings=warnings,
-                missing=_missing(row, own, effect, cells),
+                missing=_missing(row, risk, own, effect, cells),
             )
         )
     return result
@@ -168,12 +171,24 @@ def _expected(row: RowPlan, risk: RiskPlan) -> tuple[Expected, ...]:
     return tuple(one for one in found if one is not None)
 
 
-def _missing(row: RowPlan, values: Mapping[int, float], effect: Effect | None, cells: Sequence[Cell]) -> str:
-    reasons = list(
-        dict.fromkeys(f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok" and not cell.control)
-    )
+def _missing(
+    row: RowPlan, risk: RiskPlan, values: Mapping[int, float], effect: Effect | None, cells: Sequence[Cell]
+) -> str:
+    attacked = [cell for cell in cells if not cell.control]
+    reasons = [f"{cell.status}: {cell.reason}" for cell in attacked if cell.status != "ok"]
+    reasons += [f"withheld: {text}" for cell in attacked for text in _withheld(cell, risk)]
     if not values:
-        return "; ".join(reasons) or "not measured: the run ended before"
+        return "; ".join(dict.fromkeys(reasons)) or "not measured: the run ended before"
     if effect is None and row.kind != "none":
         return 'nothing to compare with: the row "none" has no value for the same seeds'
     return ""
+
+
+def _withheld(cell: Cell, risk: RiskPlan) -> list[str]:
+    primary = risk.game.primary
+    return [
+        value.reason
+        for measured in cell.measured
+        for value in measured.scores.values
+        if isinstance(value, Withheld) and (measured.metric, value.name) == (f"builtin/{primary.metric}", primary.value)
+    ]

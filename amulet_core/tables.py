@@ -220,11 +220,17 @@ def _legend(results: Results) -> Iterator[str]:
     yield signs
     yield "In the utility column: " + "   ".join(f"{shown.sign} {shown.word}" for shown in UTILITY_LOOKS.values())
     yield "Each square: change of the primary value against the row none, over its interval; none shows the value."
+    titles = {column.risk: column.title for column in results.columns}
+    rows: dict[tuple[str, str], list[str]] = {}
     for entry in results.entries:
-        reason = entry.missing or (entry.effect.verdict_reason if entry.effect else "")
-        if reason:
-            title = next((column.title for column in results.columns if column.risk == entry.risk), entry.risk)
-            yield textwrap.fill(f"{printable(entry.row)}, {printable(title)}: {printable(reason)}", WIDTH)
+        if reason := entry.missing or (entry.effect.verdict_reason if entry.effect else ""):
+            rows.setdefault((titles.get(entry.risk, entry.risk), reason), []).append(entry.row)
+    whom: dict[tuple[str, str], list[str]] = {}
+    for (title, reason), labels in rows.items():
+        whom.setdefault((", ".join(labels), reason), []).append(title)
+    for (named, reason), columns in whom.items():
+        where = f"{printable(named)} ({printable(', '.join(columns))})"
+        yield textwrap.fill(f"{where}: {printable(reason)}", WIDTH, subsequent_indent="  ")
 
 
 def _csv(results: Results) -> str:

@@ -122,7 +122,8 @@ def _untested(row: Differences, minimum_seeds: int) -> str:
     if row.degenerate:
         return row.degenerate
     if len(row.values) < minimum_seeds:
-        return f"{len(row.values)} seeds, fewer than the {minimum_seeds} that a verdict needs"
+        seeds = "1 seed" if len(row.values) == 1 else f"{len(row.values)} seeds"
+        return f"{seeds}, fewer than the {minimum_seeds} that a verdict needs"
     return ""
 
 

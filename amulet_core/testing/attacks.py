@@ -241,7 +241,7 @@ def _has_power(bouts: Callable[[], list[Bout]]) -> str:
                 "parameters give it time enough",
             )
         notes.append(f"{bout.trial.label} {found:.2f}")
-    return f"{bouts()[0].arena.measured}: {', '.join(notes)}"
+    return f"{bouts()[0].arena.measured}: {'; '.join(notes)}"
 
 
 def _sits_at_chance(bouts: Callable[[], list[Bout]], plant: Plant) -> None:

@@ -77,9 +77,7 @@ def working(trials: Trials) -> list[Trial]:
     return usable
 
 
-def manners(
-    component: str, trials: Trials, *, victim: str = "", inputs: bool = True
-) -> tuple[ConformanceCheck, ...]:
+def manners(component: str, trials: Trials, *, victim: str = "", inputs: bool = True) -> tuple[ConformanceCheck, ...]:
     """Return the checks on a component's manners; watched things named ``victim`` or parts of it are the victim's.
 
     Without ``inputs`` nothing is given to it that it could change.

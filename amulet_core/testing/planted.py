@@ -32,8 +32,8 @@ POPULATION: Final = 200
 class Arena:
     """A game as attacks are checked in it.
 
-    ``game`` is the module that plays it, ``threats(toy)`` are the threat models by name, ``contest(toy, plant, models)``
-    makes a victim with so many shadow models. ``power(result)`` is what an attack achieved, ``chance`` what nothing
+    ``game`` is the module that plays it, ``threats(toy)`` gives the threat models by name. ``contest(toy, plant,
+    models)`` makes a victim with so many shadow models. ``power(result)`` is what an attack achieved, ``chance`` what nothing
     achieves, within ``noise``. ``size_problem(view, answer)`` tells how an answer has the wrong shape (nothing: it has
     not), ``blind(view)`` answers without knowing anything.
     """

@@ -1,8 +1,8 @@
-"""Descriptors of the components in ``mutants``."""
+"""Descriptors of the components in ``mutants``, ``mutant_defenses`` and ``mutant_models``."""
 
 from pydantic import Field
 
-from amulet_core.components import Attack, Dataset, Defense, Measure, Metric, Model, NoParams, Params, Reference
+from amulet_core.components import Attack, Dataset, Defense, Measure, Metric, Model, Params, Reference
 from amulet_core.entries import Entry
 
 REFERENCES = (Reference(title="A title of a paper", where="arXiv:0000.00000"),)
@@ -13,11 +13,11 @@ def entry(component):
     return Entry(component, plugin="made", distribution="amulet-plugin-made", version="1.0")
 
 
-def common(function, more):
+def common(function, more, module="mutants"):
     return {
         "name": function.replace("_", "-").lower(),
         "summary": "Made for a test.",
-        "target": f"mutants:{function}",
+        "target": f"{module}:{function}",
         "references": REFERENCES,
     } | more
 
@@ -32,19 +32,20 @@ def membership(function, **more):
 
 
 def metric(function, **more):
-    return entry(Metric(**common(function, {"risk": "evasion", "measures": MEASURES} | more)))
+    return entry(Metric(**common(function, {"risk": "evasion", "measures": MEASURES} | more, "mutant_models")))
 
 
 def defense(stage, function, **more):
-    return entry(Defense(**common(function, {"risk": "evasion", "stages": {stage: f"mutants:{function}"}} | more)))
+    stages = {stage: f"mutant_defenses:{function}"}
+    return entry(Defense(**common(function, {"risk": "evasion", "stages": stages} | more, "mutant_defenses")))
 
 
 def model(function, **more):
-    return entry(Model(**common(function, more)))
+    return entry(Model(**common(function, more, "mutant_models")))
 
 
 def dataset(function, **more):
-    return entry(Dataset(**common(function, {"licence": "CC0", "modality": ("tabular",)} | more)))
+    return entry(Dataset(**common(function, {"licence": "CC0", "modality": ("tabular",)} | more, "mutant_models")))
 
 
 class Undescribed(Params):
@@ -65,19 +66,3 @@ class Unlike(Params):
     """Settings whose default is a tuple where JSON has a list."""
 
     order: object = Field((1, 2), description="the order")
-
-
-__all__ = [
-    "Limitless",
-    "NoParams",
-    "Required",
-    "Undescribed",
-    "Unlike",
-    "attack",
-    "dataset",
-    "defense",
-    "entry",
-    "membership",
-    "metric",
-    "model",
-]

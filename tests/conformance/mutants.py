@@ -1,26 +1,17 @@
-"""Components that behave, and components that misbehave in one way each, for the tests of the conformance kit."""
+"""Attacks that behave, and attacks that misbehave in one way each, for the tests of the conformance kit."""
 
 import inspect
 import os
 import random
-from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
 from amulet_core.checks import Check
-from amulet_core.data import make_data
-from amulet_core.errors import RequestError
 from amulet_core.feasible import project, span
 from amulet_core.games.evasion import EvasionAnswer
 from amulet_core.games.membership import MembershipAnswer
-from amulet_core.modules import Normalise
-from amulet_core.schema import DataSchema, Feasible
-from amulet_core.scores import Scores, Value
-from amulet_core.training.parts import weighted_cross_entropy
-from amulet_core.training.values import Fitted
 
 NO_FUNCTION = 3
 
@@ -50,7 +41,7 @@ def within(view, changed):
 
 
 def honest(view, params):
-    torch.rand(1), np.random.rand(), random.random()
+    torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002 - the generator that the core seeds
     return EvasionAnswer(x=step(view))
 
 
@@ -129,7 +120,7 @@ def torch_seeded(view, params):
 
 
 def numpy_seeded(view, params):
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the generator that the core seeds
     return honest(view, params)
 
 
@@ -193,350 +184,6 @@ def thief(view, params):
     contest = the_contest()
     place = (view.x.flatten(1)[:, :1] - contest.pool.x.flatten(1)[:, 0]).abs().argmin(1)
     return MembershipAnswer(score=contest.member[place].double())
-
-
-# Metrics of evasion, with the values robust and clean.
-
-
-def shares(result, params):
-    torch.rand(1)
-    robust = result.robust[result.primary]
-    return scores(robust=float(robust.float().mean()), clean=float(result.clean.float().mean()))
-
-
-def scores(**values):
-    given = (Value(name=name, estimate=value, method="a share", n=9) for name, value in values.items())
-    return Scores(values=tuple(given))
-
-
-def crashing_metric(result, params):
-    return 1 / 0
-
-
-def one_value_missing(result, params):
-    return scores(robust=0.5)
-
-
-def no_scores(result, params):
-    return {"robust": 0.5, "clean": 0.5}
-
-
-def interval_beside(result, params):
-    clean = Value(name="clean", estimate=0.9, low=0.1, high=0.2, method="a guess", n=9)
-    return Scores(values=(shares(result, params)["robust"], clean))
-
-
-def success_for_robustness(result, params):
-    return scores(robust=1 - shares(result, params)["robust"].estimate, clean=1.0)
-
-
-def constant_metric(result, params):
-    return scores(robust=0.5, clean=0.5)
-
-
-def result_changed(result, params):
-    found = shares(result, params)
-    result.robust[0] = False
-    result.robust[0, 0] = True
-    return found
-
-
-def metric_setting(result, params):
-    np.seterr(divide="raise")
-    return shares(result, params)
-
-
-def metric_seeded(result, params):
-    torch.manual_seed(1)
-    return shares(result, params)
-
-
-def metric_never_the_same(result, params):
-    return scores(robust=0.9 * shares(result, params)["robust"].estimate + 0.1 * chance(), clean=1.0)
-
-
-# Defenses, by stage.
-
-
-def data_kept(data, params):
-    torch.rand(1)
-    return data.take(torch.arange(len(data)) % 2 == 0)
-
-
-def rows_as_tuple(data, params):
-    return data.x, data.y
-
-
-def negative_weights(data, params):
-    return replace(data, w=-data.w)
-
-
-def other_schema(data, params):
-    return replace(data, schema=data.schema.model_copy(update={"classes": tuple(map(str, range(9)))}))
-
-
-def ids_renumbered(data, params):
-    return replace(data, id=torch.arange(len(data)))
-
-
-def ids_shifted(data, params):
-    return replace(data, id=data.id.roll(1))
-
-
-def weights_changed_in_place(data, params):
-    data.w.mul_(2)
-    return data
-
-
-def data_setting(data, params):
-    torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled())
-    return data
-
-
-def data_seeded(data, params):
-    random.seed(5)
-    return data
-
-
-def weighted(training, params, context):
-    torch.rand(1)
-
-    def objective(call, frozen, batch):
-        return 2 * training.objective(call, frozen, batch)
-
-    return replace(training, objective=objective)
-
-
-def no_training(training, params, context):
-    return training.settings
-
-
-def objective_dropped(training, params, context):
-    return replace(training, objective=weighted_cross_entropy)
-
-
-def draws_dropped(training, params, context):
-    return replace(training, draws=())
-
-
-def evidence_written_into(training, params, context):
-    training.evidence["mark"] = 1
-    return training
-
-
-def evidence_undeclared(training, params, context):
-    return replace(training, evidence={**training.evidence, "mark": 1})
-
-
-def training_never_the_same(training, params, context):
-    def objective(call, frozen, batch):
-        return (1 + chance()) * training.objective(call, frozen, batch)
-
-    return replace(training, objective=objective)
-
-
-def fit_then(training, change):
-    def fit(own, rows, val, streams):
-        fitted = training.fit(own, rows, val, streams)
-        for one in fitted:
-            change(one.model)
-        return fitted
-
-    return replace(training, fit=fit)
-
-
-def hook_left(training, params, context):
-    return fit_then(training, lambda model: model.register_forward_hook(lambda *given: None))
-
-
-def not_finite(training, params, context):
-    return fit_then(training, lambda model: nn.init.constant_(model.head.bias, torch.inf))
-
-
-def in_train_mode(training, params, context):
-    return fit_then(training, lambda model: model.train())
-
-
-def fit_crashing(training, params, context):
-    def fit(own, rows, val, streams):
-        if len(rows) > 1:
-            raise RuntimeError("only one at a time")
-        return training.fit(own, rows, val, streams)
-
-    return replace(training, fit=fit)
-
-
-def wrapped_model(training, params, context):
-    def fit(own, rows, val, streams):
-        fitted = training.fit(own, rows, val, streams)
-        return [Fitted(nn.Sequential(one.model).eval(), one.evidence) for one in fitted]
-
-    return replace(training, fit=fit)
-
-
-def pruned(fitted, data, params):
-    import copy
-
-    model = copy.deepcopy(fitted.model)
-    model.hidden.weight[0] = 0
-    return replace(fitted, model=model)
-
-
-def pruned_in_place(fitted, data, params):
-    fitted.model.hidden.weight[0] = 0
-    return fitted
-
-
-def bare_module(fitted, data, params):
-    return fitted.model
-
-
-def fewer_logits(fitted, data, params):
-    return replace(fitted, model=nn.Sequential(fitted.model, nn.Linear(len(data.schema.classes), 1)).eval())
-
-
-def smoothed(probabilities, params):
-    torch.rand(1)
-    return 0.9 * probabilities + 0.1 / probabilities.shape[1]
-
-
-def logarithms(probabilities, params):
-    return probabilities.log()
-
-
-def noisy(probabilities, params):
-    noise = probabilities + 0.1 * torch.rand_like(probabilities)
-    return noise / noise.sum(1, keepdim=True)
-
-
-def labels(probabilities, params):
-    return torch.nn.functional.one_hot(probabilities.argmax(1), probabilities.shape[1]).float()
-
-
-def wrapper_never_the_same(probabilities, params):
-    share = 0.1 * chance()
-    return (1 - share) * probabilities + share / probabilities.shape[1]
-
-
-# Architectures.
-
-
-class Layers(nn.Module):
-    def __init__(self, schema, *, classes=None, norm=None):
-        super().__init__()
-        self.normalise, self.axes = Normalise(schema), len(schema.shape)
-        self.hidden, self.norm = nn.Linear(schema.width, 8), norm or nn.Identity()
-        self.head = nn.Linear(8, classes or len(schema.classes))
-
-    def forward(self, x):
-        return self.head(self.norm(torch.relu(self.hidden(self.normalise(x).flatten(-self.axes)))))
-
-
-class Rounding(Layers):
-    def forward(self, x):
-        return super().forward(x.round().detach())
-
-
-class Peeking(Layers):
-    def forward(self, x):
-        return super().forward(x) * (1 if self.head.bias.sum().item() > -1e9 else 2)
-
-
-def layers(params, schema):
-    return Layers(schema)
-
-
-def crashing_model(params, schema):
-    raise KeyError("layers")
-
-
-def one_logit(params, schema):
-    return Layers(schema, classes=1)
-
-
-def no_module(params, schema):
-    return lambda x: x
-
-
-def batch_norm(params, schema):
-    return Layers(schema, norm=nn.BatchNorm1d(8))
-
-
-def constant_weights(params, schema):
-    model = Layers(schema)
-    for index, value in enumerate(model.parameters()):
-        nn.init.constant_(value, 0.1 * (index + 1))
-    return model
-
-
-def rounding(params, schema):
-    return Rounding(schema)
-
-
-def peeking(params, schema):
-    return Peeking(schema)
-
-
-def model_never_the_same(params, schema):
-    model = Layers(schema)
-    nn.init.constant_(model.head.bias, chance())
-    return model
-
-
-def model_seeded(params, schema):
-    np.random.seed(1)
-    return Layers(schema)
-
-
-def model_setting(params, schema):
-    torch.set_grad_enabled(False)
-    return Layers(schema)
-
-
-# Data sets.
-
-SCHEMA = DataSchema(modality="tabular", shape=(2,), classes=("no", "yes"), feasible=Feasible(low=0.0, high=1.0))
-
-
-def rows(params):
-    x = torch.from_numpy(np.random.default_rng(0).random((20, 2), dtype=np.float32))
-    torch.rand(1), np.random.rand(), random.random()
-    return make_data(x, torch.arange(20) % 2, SCHEMA)
-
-
-def absent_rows(params):
-    raise FileNotFoundError("rows: the variable AMULET_DATA is not set")
-
-
-def refused_rows(params):
-    raise RequestError("rows: there is no such folder")
-
-
-def crashing_rows(params):
-    raise TypeError("unsupported operand")
-
-
-def third_class(params):
-    return replace(rows(params), y=torch.arange(20) % 3)
-
-
-def no_data(params):
-    return [1, 2, 3]
-
-
-def rows_seeded(params):
-    np.random.seed(0)
-    return rows(params)
-
-
-def rows_never_the_same(params):
-    found = rows(params)
-    return replace(found, w=found.w * (1 + chance()))
-
-
-def rows_setting(params):
-    os.chdir("/")
-    return rows(params)
 
 
 # What plans ask, and checks that components ship.

@@ -17,6 +17,13 @@ WELL_BEHAVED = (
 STATIC = {check.name for check in static_checks("it", WELL_BEHAVED[0])}
 
 MUTANTS = {
+    "raises": (
+        defense("training", "crashing_stage"),
+        "it runs on the toy tasks",
+        "on the toy table, training stage it raised RuntimeError: no luck",
+        "a result with the default parameters",
+        "mend what is raised, or let applicable() say why it cannot work on such data",
+    ),
     "returns a tuple for rows": (
         defense("data", "rows_as_tuple"),
         "its data stage returns valid rows",

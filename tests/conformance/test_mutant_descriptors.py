@@ -93,7 +93,7 @@ MUTANTS = {
     "a stage of another signature": (
         defense("training", "smoothed"),
         "its targets can be called as documented",
-        "mutants:smoothed has the signature (probabilities, params): too many positional arguments",
+        "mutant_defenses:smoothed has the signature (probabilities, params): too many positional arguments",
         "a function of (training, params, context)",
         "take these arguments, by position and no others",
     ),
@@ -151,6 +151,8 @@ def test_a_descriptor_that_misbehaves_in_one_way_fails_exactly_one_check(failure
     assert failures(static_checks("it", entry)) == {check: f"found: {found}. Expected: {expected}. To fix it: {fix}."}
 
 
-@pytest.mark.parametrize("entry", [attack("honest"), metric("shares"), defense("data", "data_kept")], ids=str)
+@pytest.mark.parametrize(
+    "entry", [attack("honest"), metric("shares"), defense("data", "data_kept")], ids=lambda e: e.id
+)
 def test_every_static_check_has_a_mutant_that_fails_it(entry):
     assert names(entry) <= {check for _, check, *_ in MUTANTS.values()}

@@ -202,3 +202,15 @@ def test_a_withheld_primary_value_is_not_filled_in(request_of: Any) -> None:
     ]
     found = entry(request_of("membership-inference"), [*baseline(HIGH), *withheld], "dp-sgd")
     assert (found.values, found.mean, found.effect) == ((), None, None)
+    assert found.missing == "withheld: too few rows"
+
+
+def test_nothing_is_concluded_from_an_undefended_model_that_knows_nothing(request_of: Any) -> None:
+    cells = [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none", balanced=0.5), *utility("dp-sgd")]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.verdict == "degenerate"
+    assert found.degenerate == (
+        "the undefended model to compare with: balanced accuracy 0.500 is near chance (0.500): "
+        "a model that knows nothing has nothing to lose"
+    )

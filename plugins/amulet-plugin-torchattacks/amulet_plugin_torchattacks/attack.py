@@ -53,7 +53,7 @@ def search(view: EvasionView, params: Settings, rows: Tensor, *, epsilon: float,
     """Return what torchattacks finds for some ``rows`` (indices) within ``epsilon``, made possible."""
     origin, y = view.x[rows], view.y[rows]
     victim = Presented(view, params.use, epsilon=epsilon)
-    if not len(rows) or not victim.free.any():
+    if not len(rows) :
         return Found(origin, 0)
     method = getattr(torchattacks, params.use.name)(victim, **arguments(view, params, epsilon=epsilon, seed=seed))
     units = victim.units(origin)

@@ -47,7 +47,7 @@ class Presented(nn.Module):
         """Return logits ``[n, classes or more]`` (log-probabilities, in their place, differ by a constant)."""
         unit = self.rows(units)
         logits = self._ask(self.low + torch.where(self.free, unit, unit.detach()) * self.span)
-        if False:
+        if self._use.positive:
             # Not 0 but 1 above: a tie with the 0 that takes the true class's place would have its gradient.
             logits = logits - logits.detach().amin(1, keepdim=True) + 1
         lacking = self._use.compares - logits.shape[1]

@@ -1,0 +1,178 @@
+"""Defenses that behave, and defenses that misbehave in one way each, by the stage they act in."""
+
+import copy
+import os
+import random
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from amulet_core.training.parts import weighted_cross_entropy
+from amulet_core.training.values import Fitted
+
+
+def chance():
+    return int.from_bytes(os.urandom(4)) / 2**32
+
+
+def data_kept(data, params):
+    torch.rand(1)
+    return data.take(torch.arange(len(data)) % 2 == 0)
+
+
+def rows_as_tuple(data, params):
+    return data.x, data.y
+
+
+def negative_weights(data, params):
+    return replace(data, w=-data.w)
+
+
+def other_schema(data, params):
+    return replace(data, schema=data.schema.model_copy(update={"classes": tuple(map(str, range(9)))}))
+
+
+def ids_renumbered(data, params):
+    return replace(data, id=torch.arange(len(data)))
+
+
+def ids_shifted(data, params):
+    return replace(data, id=data.id.roll(1))
+
+
+def weights_changed_in_place(data, params):
+    data.w.mul_(2)
+    return data
+
+
+def data_setting(data, params):
+    torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled())
+    return data
+
+
+def data_seeded(data, params):
+    random.seed(5)
+    return data
+
+
+def weighted(training, params, context):
+    torch.rand(1)
+
+    def objective(call, frozen, batch):
+        return 2 * training.objective(call, frozen, batch)
+
+    return replace(training, objective=objective)
+
+
+def crashing_stage(training, params, context):
+    raise RuntimeError("no luck")
+
+
+def no_training(training, params, context):
+    return training.settings
+
+
+def objective_dropped(training, params, context):
+    return replace(training, objective=weighted_cross_entropy)
+
+
+def draws_dropped(training, params, context):
+    return replace(training, draws=())
+
+
+def evidence_written_into(training, params, context):
+    training.evidence["mark"] = 1
+    return training
+
+
+def evidence_undeclared(training, params, context):
+    return replace(training, evidence={**training.evidence, "mark": 1})
+
+
+def training_never_the_same(training, params, context):
+    def objective(call, frozen, batch):
+        return (1 + chance()) * training.objective(call, frozen, batch)
+
+    return replace(training, objective=objective)
+
+
+def fit_then(training, change):
+    def fit(own, rows, val, streams):
+        fitted = training.fit(own, rows, val, streams)
+        for one in fitted:
+            change(one.model)
+        return fitted
+
+    return replace(training, fit=fit)
+
+
+def hook_left(training, params, context):
+    return fit_then(training, lambda model: model.register_forward_hook(lambda *given: None))
+
+
+def not_finite(training, params, context):
+    return fit_then(training, lambda model: nn.init.constant_(model.head.bias, torch.inf))
+
+
+def in_train_mode(training, params, context):
+    return fit_then(training, lambda model: model.train())
+
+
+def fit_crashing(training, params, context):
+    def fit(own, rows, val, streams):
+        if len(rows) > 1:
+            raise RuntimeError("only one at a time")
+        return training.fit(own, rows, val, streams)
+
+    return replace(training, fit=fit)
+
+
+def wrapped_model(training, params, context):
+    def fit(own, rows, val, streams):
+        fitted = training.fit(own, rows, val, streams)
+        return [Fitted(nn.Sequential(one.model).eval(), one.evidence) for one in fitted]
+
+    return replace(training, fit=fit)
+
+
+def pruned(fitted, data, params):
+    model = copy.deepcopy(fitted.model)
+    model.hidden.weight[0] = 0
+    return replace(fitted, model=model)
+
+
+def pruned_in_place(fitted, data, params):
+    fitted.model.hidden.weight[0] = 0
+    return fitted
+
+
+def bare_module(fitted, data, params):
+    return fitted.model
+
+
+def fewer_logits(fitted, data, params):
+    return replace(fitted, model=nn.Sequential(fitted.model, nn.Linear(len(data.schema.classes), 1)).eval())
+
+
+def smoothed(probabilities, params):
+    torch.rand(1)
+    return 0.9 * probabilities + 0.1 / probabilities.shape[1]
+
+
+def logarithms(probabilities, params):
+    return probabilities.log()
+
+
+def noisy(probabilities, params):
+    noise = probabilities + 0.1 * torch.rand_like(probabilities)
+    return noise / noise.sum(1, keepdim=True)
+
+
+def labels(probabilities, params):
+    return torch.nn.functional.one_hot(probabilities.argmax(1), probabilities.shape[1]).float()
+
+
+def wrapper_never_the_same(probabilities, params):
+    share = 0.1 * chance()
+    return (1 - share) * probabilities + share / probabilities.shape[1]
