@@ -27,6 +27,8 @@ lint: $(VENV)/developed
 
 bench: $(VENV)/developed
 	$(BIN)/python benchmarks/listing.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/quickstart.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

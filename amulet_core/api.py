@@ -3,7 +3,9 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from amulet_core.errors import RequestError
 from amulet_core.ground import lay_ground, load_data
 from amulet_core.interactions import entries
 from amulet_core.layout import layout_of
-from amulet_core.plan import Plan, plan
+from amulet_core.plan import Plan, PlannedCell, plan
 from amulet_core.progress import shown_progress
 from amulet_core.provenance import provenance
+from amulet_core.recipes import ComponentError, blamed
 from amulet_core.registry import Registry, discover
 from amulet_core.request import Request
 from amulet_core.results import Cell, Column, Results, Row
@@ -48,6 +51,7 @@ def run(
     if folder is not None:
         write_results(results, folder)
         results.report(folder / "report.html")
+        _report_further(request, results, folder)
     return results
 
 
@@ -91,6 +95,15 @@ def _told(results: Results, folder: Path) -> int:
     return 1 if failed or not done.complete else 0
 
 
+def _report_further(request: Request, results: Results, folder: Path) -> None:
+    """Let the reporters write; one that fails is a warning, since the results are already written."""
+    for use in request.reporters:
+        try:
+            blamed(use.id, partial(use.entry.load(), results, folder, use.params), ("report", request.root_seed))
+        except (ComponentError, RequestError) as error:
+            print(f"warning: reporter {error}", file=sys.stderr)
+
+
 def _writable(folder: Path, request: Request) -> Path:
     """Make the output folder, and see that it can be written and holds no other run's results."""
     probe = folder / ".amulet-probe"
@@ -132,6 +145,9 @@ def _run(request: Request, registry: Registry) -> Results:
                 show(done, total, label)
                 warnings.extend(registry.notify("amulet_progress", {"done": done, "total": total, "label": label}))
 
+            def started_cell(cell: PlannedCell) -> None:
+                warnings.extend(registry.notify("amulet_cell_started", {"cell": asdict(cell)}))
+
             def finished_cell(cell: Cell) -> None:
                 warnings.extend(registry.notify("amulet_cell_finished", {"cell": cell.model_dump(mode="json")}))
 
@@ -142,6 +158,7 @@ def _run(request: Request, registry: Registry) -> Results:
                 executor,
                 progress,
                 threads=request.threads_per_job,
+                started_cell=started_cell,
                 finished_cell=finished_cell,
                 advanced=advanced,
             )

@@ -62,7 +62,7 @@ def _answer(arguments: argparse.Namespace, registry: Registry) -> int:
     width = min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
     match arguments.command:
         case "schema":
-            from amulet_core.config import json_schema
+            from amulet_core.config_schema import json_schema
 
             return _print_json(json_schema(registry))
         case "list":
@@ -138,7 +138,7 @@ def _add_questions(command: Callable[[str, str], argparse.ArgumentParser]) -> No
 
 
 def _add_work(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    run = command("run", "Run a config; what an interrupted run has done is not done again.")
+    run = command("run", "Run a config; an interrupted run ends with the results of what was done.")
     run.add_argument("config", metavar="CONFIG", help="a YAML or TOML file")
     run.add_argument(
         "--set",

@@ -146,7 +146,7 @@ class Metric(Component):
 
 
 class Reporter(Component):
-    """A reporter: ``target(results, path, params) -> None`` writes the results of a run in some form."""
+    """A reporter: ``target(results, folder, params) -> None`` writes the results of a run into its folder."""
 
     kind: Literal["reporter"] = "reporter"
 

@@ -40,6 +40,9 @@ class Shell(Params):
     threads_per_job: int = Field(1, ge=1, description="threads a job may use; another number gives other last bits")
     stack: int = Field(16, ge=1, description="how many models are trained at once, where the architecture allows it")
     executor: Any = Field("inline", description="what runs the jobs: a name, or {name, params}")
+    reporters: list[Any] = Field(
+        default_factory=list, description="what else writes the results: each a name, or {name, params}"
+    )
 
 
 class UseForm(Params):
@@ -125,6 +128,7 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     dataset = at.use("dataset", part["dataset"], "dataset") if "dataset" in raw else None
     model = at.use("model", part["model"], "model")
     executor = at.use("executor", part["executor"], "executor")
+    reporters = at.all("reporter", part["reporters"], "reporters")
     rows = at.rows(part["defenses"] if isinstance(part["defenses"], list) else [])
     risks = at.risks(part["risks"]) if "risks" in raw else ()
     if training is not None:
@@ -145,6 +149,7 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
         threads_per_job=shell.threads_per_job,
         stack=shell.stack,
         executor=executor,
+        reporters=reporters,
     )
 
 
@@ -213,26 +218,30 @@ class _Reader:
         if form is None:
             return None
         threat = _checked(game.threat, form.threat, f"{path}.threat", self._problems)
-        attacks = self._all("attack", form.attacks, game.attacks, f"{path}.attacks", game.controls)
-        metrics = self._all("metric", form.metrics, game.metrics, f"{path}.metrics", (game.primary.metric,))
+        attacks = self._or_default("attack", form.attacks, game.attacks, f"{path}.attacks", game.controls)
+        metrics = self._or_default("metric", form.metrics, game.metrics, f"{path}.metrics", (game.primary.metric,))
         for use in (*attacks, *metrics):
             if use.entry.risk != risk:
                 self._problems.append(f"{path}: {use.id} is for {use.entry.risk}, not for {risk}")
         return None if threat is None else RiskPlan(game, threat, attacks, metrics)
 
-    def _all(
+    def _or_default(
         self, kind: str, given: list[Any] | None, default: Sequence[str], path: str, always: Sequence[str]
     ) -> tuple[Use, ...]:
-        named = list(default) if given is None else given
-        uses = [self.use(kind, one, f"{path}.{index}") for index, one in enumerate(named)]
-        found = {use.id: use for use in uses if use is not None}
-        repeated = len([use for use in uses if use is not None]) - len(found)
-        if repeated:
-            self._problems.append(f"{path}: a component stands there twice")
+        found = {use.id: use for use in self.all(kind, list(default) if given is None else given, path)}
         for name in always:
             if f"builtin/{name}" not in found and (use := self.use(kind, f"builtin/{name}", path)) is not None:
                 found[use.id] = use
         return tuple(found.values())
+
+    def all(self, kind: str, given: Any, path: str) -> tuple[Use, ...]:
+        """Return the components of a list; none of them may stand there twice."""
+        named = given if isinstance(given, list) else []
+        uses = [self.use(kind, one, f"{path}.{index}") for index, one in enumerate(named)]
+        found = [use for use in uses if use is not None]
+        if len({use.id for use in found}) < len(found):
+            self._problems.append(f"{path}: a component stands there twice")
+        return tuple(found)
 
 
 def _checked(model: type[P], given: Any, path: str, problems: list[str]) -> P | None:
@@ -269,58 +278,3 @@ def _description(model: type[BaseModel], loc: Sequence[Any]) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def json_schema(registry: Registry) -> dict[str, Any]:
-    """Return the JSON Schema of a configuration, made from the components that are installed."""
-    kinds = {
-        kind: _use_schema(registry, kind) for kind in ("dataset", "model", "executor", "defense", "attack", "metric")
-    }
-    definitions: dict[str, Any] = {}
-    schema = Shell.model_json_schema()
-    properties = schema["properties"]
-    for key in ("dataset", "model", "executor"):
-        properties[key] |= {"$ref": f"#/$defs/{key}"}
-    properties["training"] |= {"$ref": "#/$defs/training"}
-    properties["data"] |= {"$ref": "#/$defs/data"}
-    defense = {"$ref": "#/$defs/defense"}
-    chain = {"type": "array", "items": defense, "minItems": 1}
-    row = RowForm.model_json_schema()
-    row["properties"]["chain"] |= {"anyOf": [defense, chain]}
-    properties["defenses"]["items"] = {"anyOf": [defense, chain, row]}
-    columns = {risk: _risk_schema(risk) for risk in GAMES}
-    properties["risks"] |= {
-        "anyOf": [
-            {"type": "array", "items": {"enum": list(GAMES)}, "minItems": 1},
-            {"type": "object", "properties": columns, "additionalProperties": False, "minProperties": 1},
-        ]
-    }
-    definitions |= {"training": TrainingSettings.model_json_schema(), "data": DataSettings.model_json_schema(), **kinds}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions}
-
-
-def _use_schema(registry: Registry, kind: str) -> dict[str, Any]:
-    """Return what may stand for a component of a kind: its name, or its name with its parameters."""
-    forms: list[dict[str, Any]] = []
-    for entry in registry.list(kind):
-        names = [entry.id] + ([entry.component.name] if _means(registry, kind, entry.component.name, entry.id) else [])
-        params = entry.component.params.model_json_schema()
-        form = {"type": "object", "required": ["name"], "additionalProperties": False}
-        forms.append({"enum": names, "description": entry.component.summary})
-        forms.append(form | {"properties": {"name": {"enum": names}, "params": params}})
-    return {"anyOf": forms}
-
-
-def _means(registry: Registry, kind: str, name: str, component_id: str) -> bool:
-    try:
-        return registry.find(kind, name).id == component_id
-    except RequestError:
-        return False
-
-
-def _risk_schema(risk: str) -> dict[str, Any]:
-    schema = RiskForm.model_json_schema()
-    schema["properties"]["threat"] = GAMES[risk].threat.model_json_schema()
-    schema["properties"]["attacks"] = {"type": "array", "items": {"$ref": "#/$defs/attack"}}
-    schema["properties"]["metrics"] = {"type": "array", "items": {"$ref": "#/$defs/metric"}}
-    return {"anyOf": [schema, {"type": "null"}]}

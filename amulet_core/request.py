@@ -100,11 +100,18 @@ class Request:
     threads_per_job: int
     stack: int
     executor: Use
+    reporters: tuple[Use, ...]
 
     @property
     def uses(self) -> tuple[Use, ...]:
         """Return every component used, each once, in order of appearance."""
-        every = [self.dataset, self.model, self.executor, *(use for row in self.rows for use in row.chain)]
+        every = [
+            self.dataset,
+            self.model,
+            self.executor,
+            *self.reporters,
+            *(use for row in self.rows for use in row.chain),
+        ]
         every += [use for risk in self.risks for use in (*risk.attacks, *risk.metrics)]
         return tuple({str(use.canonical()): use for use in every}.values())
 
@@ -134,4 +141,5 @@ class Request:
             "threads_per_job": self.threads_per_job,
             "stack": self.stack,
             "executor": self.executor.canonical(),
+            "reporters": [use.canonical() for use in self.reporters],
         }

@@ -96,6 +96,7 @@ def run_plan(
     progress: Progress,
     *,
     threads: int,
+    started_cell: Callable[[PlannedCell], None],
     finished_cell: Callable[[Cell], None],
     advanced: Callable[[int, int, str], None],
 ) -> None:
@@ -107,6 +108,8 @@ def run_plan(
         while schedule.ready or running:
             while schedule.ready and session.room > 0:
                 key = schedule.ready.popleft()
+                for _, cell in cells.get(key, ()):
+                    started_cell(cell)
                 session.submit(key, _task(plan.jobs[key], schedule.outcomes, ground, threads))
                 running += 1
             key, outcome = session.next()

@@ -32,10 +32,10 @@ POPULATION: Final = 200
 class Arena:
     """A game as attacks are checked in it.
 
-    ``game`` is the module that plays it, ``threats(toy)`` gives the threat models by name. ``contest(toy, plant,
-    models)`` makes a victim with so many shadow models. ``power(result)`` is what an attack achieved, ``chance`` what nothing
-    achieves, within ``noise``. ``size_problem(view, answer)`` tells how an answer has the wrong shape (nothing: it has
-    not), ``blind(view)`` answers without knowing anything.
+    ``game`` is the module that plays it, ``threats(toy)`` gives its threat models by name, and
+    ``contest(toy, plant, models)`` a victim with so many shadow models. ``power(result)`` is what an attack achieved,
+    ``chance`` what nothing achieves, within ``noise``. ``size_problem(view, answer)`` tells how an answer has the
+    wrong shape (nothing: it has not), ``blind(view)`` answers without knowing anything.
     """
 
     game: str

@@ -184,7 +184,7 @@ def test_two_shadow_models_leave_nobody_to_fix_a_threshold_with() -> None:
 
 
 def refusal(game: Planted, params: LiraParams) -> str:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole text is compared)
+    with pytest.raises(ValueError) as caught:
         lira.attack(game.view, params)
     return str(caught.value)
 

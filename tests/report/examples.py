@@ -58,7 +58,7 @@ RISKS = tuple(
     data-reconstruction          | P2 | reconstruction | mse             | squared error   | higher | .02 | .30 | .02  | -.06 .1 0
     poisoning                    | R2 | backdoor       | success         | success rate    | lower  | .05 | .80 | .03  | 0 .1 0
     unauthorized-model-ownership | R3 | extraction     | fidelity        | fidelity        | lower  | .05 | .90 | .01  | -.1 0 0
-    """.strip().splitlines()  # noqa: E501 - a table is read across
+    """.strip().splitlines()
 )
 ATTACKS = {
     "evasion": ("builtin/pgd", "worst case"),

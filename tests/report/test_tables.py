@@ -28,7 +28,7 @@ dp-sgd + adversarial-training  · +0.100
 ▲ risk up   ▼ risk down   = no change   ? inconclusive   ~ degenerate   · too few seeds   ! blocked
 In the utility column: ▼ utility down   ▲ utility up
 Each square: change of the primary value against the row none, over its interval; none shows the value.
-dp-sgd + adversarial-training, Evasion: 1 seed, fewer than 5
+dp-sgd + adversarial-training (Evasion): 1 seed, fewer than 5
 """
 
 
@@ -129,7 +129,7 @@ def test_in_the_utility_column_the_signs_follow_utility(examples):
 def test_reasons_stand_below_the_text_matrix_without_control_characters(results):
     entry = results.entries[-1].model_copy(update={"effect": None, "mean": None, "missing": "all\x1b[31m failed"})
     text = text_matrix(results.model_copy(update={"entries": (*results.entries[:-1], entry)}))
-    assert "Utility: all�[31m failed" in text
+    assert "(Utility): all�[31m failed" in text
     assert "\x1b" not in text
 
 

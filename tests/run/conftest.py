@@ -11,7 +11,7 @@ from amulet_core.registry import Registry, discover
 TOY = '''
 from pydantic import Field
 
-from amulet_core.components import Attack, Dataset, Defense, Executor, LabRequest, Measure, Metric, Model, Params
+from amulet_core.components import Attack, Dataset, Defense, Executor, LabRequest, Measure, Metric, Model, Params, Reporter
 from amulet_core.hooks import hookimpl
 
 HERE = __name__
@@ -114,6 +114,12 @@ def count(result, params):
     return Scores(values=(Value(name=name, estimate=len(result.y), method="count", n=len(result.y)),))
 
 
+def note(results, folder, params):
+    if params.fault == "raises":
+        raise RuntimeError("the reporter is out of order")
+    (folder / "note.txt").write_text(results.name)
+
+
 PARAMS = {"params": FaultParams, "references": ()}
 
 
@@ -150,8 +156,14 @@ def amulet_components():
                  access="white-box", modality=("image",), **PARAMS)
     yield Attack(name="curious", summary="Asks for shadow models", target=f"{HERE}:curious", risk="membership-inference",
                  access="probabilities", needs=lambda params, schema: (LabRequest(models=4),), **PARAMS)
+    yield Reporter(name="note", summary="Writes the name of the run into a file", target=f"{HERE}:note", **PARAMS)
     yield Metric(name="count", summary="Counts the rows", target=f"{HERE}:count", risk="evasion",
                  measures=(Measure(name="rows", summary="how many rows", better="higher"),), **PARAMS)
+
+
+@hookimpl
+def amulet_cell_started(cell):
+    SEEN.append(("started", cell["row"], cell["risk"], cell["attack"], cell["seed"]))
 
 
 @hookimpl

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from amulet_core import api, cli
-from amulet_core.config import json_schema, read, resolve
+from amulet_core.config import read, resolve
+from amulet_core.config_schema import json_schema
 from amulet_core.registry import Registry
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from amulet_core.config import json_schema, overridden, read, resolve
+from amulet_core.config import overridden, read, resolve
+from amulet_core.config_schema import json_schema
 from amulet_core.errors import RequestError
 from amulet_core.registry import Registry
 
@@ -21,7 +22,7 @@ MISTAKES = {
     "an unknown key": (
         {"trainng": {}},
         'trainng: there is no such key; did you mean "training"? There are: name, dataset, model, training, data, '
-        "defenses, risks, seeds, root_seed, threads_per_job, stack, executor.",
+        "defenses, risks, seeds, root_seed, threads_per_job, stack, executor, reporters.",
     ),
     "an unknown key of a section": (
         {"training": {"epoch": 3}},

@@ -306,6 +306,21 @@ def test_observers_are_told_of_every_cell(registry: Registry, config: Any, seen:
     results = run(config(), registry=registry)
     told = [one for one in seen if isinstance(one, tuple) and len(one) == 3 and one[2] == "ok"]
     assert sorted(told) == sorted((cell.row, cell.risk, cell.status) for cell in results.cells)
+    started = [one[1:] for one in seen if isinstance(one, tuple) and one[0] == "started"]
+    assert sorted(started) == sorted((cell.row, cell.risk, cell.attack, cell.seed) for cell in results.cells)
+
+
+def test_a_reporter_writes_into_the_folder_of_the_run(registry: Registry, config: Any, tmp_path: Path) -> None:
+    run(config(name="mine", reporters=["note"]), out=tmp_path, registry=registry)
+    assert (tmp_path / "note.txt").read_text() == "mine"
+
+
+def test_a_reporter_that_fails_is_a_warning_and_costs_no_result(
+    registry: Registry, config: Any, tmp_path: Path, capsys: Any
+) -> None:
+    run(config(reporters=[faulty("note")]), out=tmp_path, registry=registry)
+    assert "warning: reporter toy/note: RuntimeError: the reporter is out of order" in capsys.readouterr().err
+    assert (tmp_path / "results.json").exists()
 
 
 def test_the_joined_attacks_leave_no_more_robust_rows_than_each_alone(registry: Registry, config: Any) -> None:

@@ -80,7 +80,7 @@ def test_few_seeds_give_an_interval_and_no_verdict() -> None:
     )
     assert found == (
         EstimateOnly("a", "too few seeds", paired_interval(UP[:4]), "4 seeds, fewer than the 5 that a verdict needs"),
-        NoEstimate("b", "too few seeds", "1 seeds, fewer than the 5 that a verdict needs"),
+        NoEstimate("b", "too few seeds", "1 seed, fewer than the 5 that a verdict needs"),
         NoEstimate("c", "too few seeds", "0 seeds, fewer than the 5 that a verdict needs"),
     )
 

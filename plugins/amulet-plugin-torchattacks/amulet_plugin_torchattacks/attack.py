@@ -6,7 +6,7 @@ import torch
 import torchattacks
 from amulet_core.feasible import project
 from amulet_core.games.evasion import EvasionAnswer, EvasionView
-from amulet_core.victims import ProbabilityOracle, WhiteBox
+from amulet_core.victims import ProbabilityOracle
 from torch import Tensor
 
 from amulet_plugin_torchattacks.presentation import Presented
@@ -53,7 +53,7 @@ def search(view: EvasionView, params: Settings, rows: Tensor, *, epsilon: float,
     """Return what torchattacks finds for some ``rows`` (indices) within ``epsilon``, made possible."""
     origin, y = view.x[rows], view.y[rows]
     victim = Presented(view, params.use, epsilon=epsilon)
-    if not len(rows) :
+    if not len(rows) or not victim.free.any():
         return Found(origin, 0)
     method = getattr(torchattacks, params.use.name)(victim, **arguments(view, params, epsilon=epsilon, seed=seed))
     units = victim.units(origin)
@@ -94,9 +94,6 @@ def _check(view: EvasionView, use: Use) -> None:
             f"torchattacks/{use.name.lower()} keeps to budgets in {only}, the threat model's norm is {view.norm}: "
             f"set risks.evasion.threat.norm to {only}, or leave this attack out"
         )
-    offered = WhiteBox if use.access == "white-box" else ProbabilityOracle
-    if use.access != "none" and not isinstance(view.model, offered):
-        raise TypeError(f"torchattacks/{use.name.lower()} needs a view of its victim with {use.access} access")
 
 
 def _correct(view: EvasionView, x: Tensor, use: Use) -> Tensor:

@@ -1,5 +1,7 @@
 """A victim as torchattacks wants one: a module over inputs in [0, 1], always ``[n, channels, height, width]``."""
 
+from collections.abc import Callable
+
 import torch
 from amulet_core.data import bounds
 from amulet_core.feasible import mutable
@@ -20,14 +22,18 @@ class Presented(nn.Module):
     """
 
     def __init__(self, view: EvasionView, use: Use, *, epsilon: float) -> None:
-        """Present the victim of ``view`` to the attack ``use`` at one budget."""
+        """Present the victim of ``view`` to the attack ``use`` at one budget.
+
+        Raises:
+            TypeError: if the view's model offers less than the attack needs.
+        """
         super().__init__()
         low, high = bounds(view.data_schema)
         self.shape = view.data_schema.shape
         self.low, self.span = low, high - low
         self.free = mutable(view.data_schema, norm=view.norm, epsilon=epsilon)
         self.tripled = use.colour and self.shape[0] == 1
-        self._model, self._use = view.model, use
+        self._ask, self._use = _asked(view, use), use
         # Attacks ask the first parameter for the device.
         self.device_of_this = nn.Parameter(torch.empty(0, device=view.x.device), requires_grad=False)
 
@@ -56,10 +62,14 @@ class Presented(nn.Module):
             logits = torch.cat([logits, (logits.amin(1, keepdim=True) - 30).repeat(1, lacking)], 1)
         return logits
 
-    def _ask(self, x: Tensor) -> Tensor:
-        access, model = self._use.access, self._model
-        if access == "white-box" and isinstance(model, WhiteBox):
-            return model.logits(x)
-        if access == "probabilities" and isinstance(model, ProbabilityOracle):
-            return model.log_probabilities(x)
-        raise TypeError(f"torchattacks/{self._use.name.lower()} needs a view of its victim with {access} access")
+
+def _asked(view: EvasionView, use: Use) -> Callable[[Tensor], Tensor]:
+    """Return the function that asks the view's model by the attack's access."""
+    model = view.model
+    if use.access == "white-box" and isinstance(model, WhiteBox):
+        return model.logits
+    if use.access == "probabilities" and isinstance(model, ProbabilityOracle):
+        return model.log_probabilities
+    if use.access == "none":
+        return torch.zeros_like
+    raise TypeError(f"torchattacks/{use.name.lower()} needs a view of its victim with {use.access} access")

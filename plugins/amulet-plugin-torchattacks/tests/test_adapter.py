@@ -257,7 +257,8 @@ def test_nothing_is_asked_where_no_feature_can_change_at_a_budget():
         modality="tabular", shape=(3,), classes=("a", "b"), feasible=Feasible(low=0.0, high=1.0, one_hot=((0, 1, 2),))
     )
     x = torch.eye(3)
-    answer = attack(view_of(network(schema), x, schema, epsilons=(0.3,)), linf.MiFgsmParams())
+    model = nn.Linear(3, 2).requires_grad_(False)
+    answer = attack(view_of(model, x, schema, norm="l2", epsilons=(0.3,)), other.DeepFoolParams())
     assert torch.equal(answer.x[0], x)
     assert answer.warnings == ()
 
@@ -307,3 +308,29 @@ def test_features_that_cannot_change_have_no_gradient():
     units = shown.units(x).requires_grad_()
     (gradient,) = torch.autograd.grad(shown(units)[:, 0].sum(), units)
     assert torch.equal((gradient != 0).any(0).flatten(), mutable(MIXED, norm="linf", epsilon=0.1))
+
+
+@pytest.mark.parametrize(
+    ("params", "norm", "expected"),
+    [
+        (linf.FgsmParams(), "linf", {"eps": 0.5}),
+        (linf.BimParams(), "linf", {"alpha": 0.125, "steps": 10, "eps": 0.5}),
+        (linf.PiFgsmParams(steps=3), "linf", {"num_iter_set": 3, "amplification": 10.0, "max_epsilon": 0.5}),
+        (other.DeepFoolParams(), "l2", {"steps": 50, "overshoot": 0.02}),
+        (
+            linf.ApgdTParams(),
+            "l2",
+            {"steps": 10, "n_restarts": 1, "eot_iter": 1, "rho": 0.75}
+            | {"eps": 0.5, "norm": "L2", "seed": 7, "n_classes": 4},
+        ),
+        (
+            linf.PgdRsParams(),
+            "linf",
+            {"alpha": 0.125, "steps": 10, "noise_type": "guassian", "noise_sd": 0.5, "noise_batch_size": 5, "eps": 0.5},
+        ),
+    ],
+)
+def test_torchattacks_is_told_settings_budget_norm_seed_and_classes(params, norm, expected):
+    x = planted.rows_near_the_middle(planted.IMAGES, rows=2)
+    view = view_of(planted.image_victim(), x, planted.IMAGES, norm=norm)
+    assert adapter.arguments(view, params, epsilon=0.5, seed=7) == expected
