@@ -54,7 +54,9 @@ def test_rows_are_adjusted_together_and_shown_at_their_own_levels() -> None:
     middle = (0.11, 0.0, 0.08, 0.03, 0.05)
     rows = [Differences("a", NOISY), Differences("b", middle), Differences("c", UP)]
     noisy, second, strong = verdicts(rows, margin=0.02, better="lower")
-    assert isinstance(noisy, Finding) and isinstance(second, Finding) and isinstance(strong, Finding)
+    assert isinstance(noisy, Finding)
+    assert isinstance(second, Finding)
+    assert isinstance(strong, Finding)
     assert [row.defense for row in (noisy, second, strong)] == ["a", "b", "c"]
     assert one(middle).verdict == "risk up"
     assert (strong.verdict, second.verdict, noisy.verdict) == ("risk up", "inconclusive", "inconclusive")
@@ -100,7 +102,8 @@ def test_a_degenerate_row_gets_no_verdict_and_weighs_on_nobody() -> None:
 def test_overlap_reaches_tests_and_intervals() -> None:
     rows = [Differences("a", UP), Differences("b", UP[:3])]
     tested, shown = verdicts(rows, margin=0.02, better="lower", overlap=5.0)
-    assert isinstance(tested, Finding) and isinstance(shown, EstimateOnly)
+    assert isinstance(tested, Finding)
+    assert isinstance(shown, EstimateOnly)
     assert tested.p > one(UP).p
     assert tested.p_equivalence < one(UP).p_equivalence  # a mean far outside the margin, with a larger error
     assert tested.interval == paired_interval(UP, overlap=5.0)
