@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: quickstart test test-plugins lint bench clean
 
 quickstart: $(VENV)/installed
-	$(BIN)/amulet quickstart --out amulet-quickstart
+	@$(BIN)/amulet quickstart --out amulet-quickstart
 
 test: lint
 	$(BIN)/python -m pytest -n 2
@@ -39,10 +39,12 @@ $(VENV)/made:
 	touch $@
 
 $(VENV)/installed: pyproject.toml | $(VENV)/made
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "Installing AMULET into $(VENV): some minutes the first time, as PyTorch is large."
+	@$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/developed: $(PROJECTS) | $(VENV)/made
+	@echo "Installing AMULET and its tools into $(VENV): some minutes the first time, as PyTorch is large."
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 ifneq ($(wildcard plugins/amulet-plugin-torchattacks),)
 	$(BIN)/python -m pip install --quiet torchvision requests
