@@ -23,6 +23,7 @@ lint: $(VENV)/developed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	set -e; for plugin in $(PLUGINS); do $(BIN)/mypy --config-file $$plugin/pyproject.toml; done
 	$(BIN)/lint-imports
 
 bench: $(VENV)/developed
@@ -47,7 +48,7 @@ $(VENV)/developed: $(PROJECTS) | $(VENV)/made
 	@echo "Installing AMULET and its tools into $(VENV): some minutes the first time, as PyTorch is large."
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 ifneq ($(wildcard plugins/amulet-plugin-torchattacks),)
-	$(BIN)/python -m pip install --quiet torchvision requests
+	$(BIN)/python -m pip install --quiet torchvision requests tqdm
 	$(BIN)/python -m pip install --quiet --no-deps $(UNPINNED)
 endif
 	set -e; for plugin in $(PLUGINS); do $(BIN)/python -m pip install --quiet --no-deps --editable $$plugin; done

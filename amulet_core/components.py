@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from amulet_core.schema import DataSchema, Frozen
-from amulet_core.vocabulary import Access, Better, Kind, Modality, Stage
+from amulet_core.vocabulary import Access, Better, Kind, Modality, Norm, Stage
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Target = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
@@ -124,6 +124,8 @@ class Attack(Component):
     risk: str
     access: Access
     control: bool = False
+    norms: tuple[Norm, ...] = ("linf", "l2")
+    """The norms of a budget that the attack can keep to, where the risk's threat model has one."""
     threat: str = Field(default="", max_length=400)
     """The adversary's goal, knowledge and capability, in a sentence or two."""
     needs: Callable[[Any, DataSchema], tuple[LabRequest, ...]] = _no_needs

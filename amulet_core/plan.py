@@ -104,7 +104,7 @@ class _Planner:
         """Plan every cell of one row, risk and seed."""
         played = []
         for attack in risk.attacks or (None,):
-            reason = self._inapplicable(row, attack)
+            reason = self._inapplicable(row, risk, attack)
             key = "" if reason else self._play(row, risk, attack, seed)
             control = bool(attack and attack_of(attack).control)
             self.cells.append(
@@ -191,8 +191,10 @@ class _Planner:
             return next(other for other in self._request.rows if other.kind == "none")
         return row
 
-    def _inapplicable(self, row: RowPlan, attack: Use | None) -> str:
-        return "; ".join(_reasons(self._request, self._schema, row, attack)) if attack else ""
+    def _inapplicable(self, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
+        if attack is None:
+            return ""
+        return "; ".join([*_reasons(self._request, self._schema, row, attack), *_norm_reasons(risk, attack)])
 
     def _adversary(self, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
         if attack is None or attack_of(attack).control:
@@ -216,3 +218,9 @@ def _reasons(request: Request, schema: DataSchema, row: RowPlan, attack: Use) ->
     hiding = [use.id for use in row.chain if defense_of(use).labels_only]
     if access in ("white-box", "probabilities") and hiding:
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
+
+
+def _norm_reasons(risk: RiskPlan, attack: Use) -> Iterator[str]:
+    norm, norms = getattr(risk.threat, "norm", None), attack_of(attack).norms
+    if norm is not None and norm not in norms:
+        yield f"{attack.id} keeps to budgets in {' or '.join(norms)}, the threat model's norm is {norm}"

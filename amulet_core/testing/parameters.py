@@ -86,4 +86,4 @@ def default_params(entry: Entry) -> BaseModel:
     try:
         return entry.component.params()
     except ValueError as error:
-        raise NotCheckedError(f'not checked, because "{DEFAULTS}" fails: {cause_of(error)}') from error
+        raise NotCheckedError(f'not checked, because "{DEFAULTS}" fails') from error

@@ -169,6 +169,10 @@ def noisy(probabilities, params):
     return noise / noise.sum(1, keepdim=True)
 
 
+def unnormalised(probabilities, params):
+    return probabilities + torch.rand_like(probabilities)
+
+
 def labels(probabilities, params):
     return torch.nn.functional.one_hot(probabilities.argmax(1), probabilities.shape[1]).float()
 

@@ -198,6 +198,13 @@ MUTANTS = {
         "for every row as many finite values, none negative, that sum to 1",
         "normalise what it returns: p / p.sum(1, keepdim=True)",
     ),
+    "releases no distribution": (
+        defense("inference", "unnormalised"),
+        "its inference stage maps probabilities to probabilities",
+        "on the toy table, inference stage 120 of 120 rows are no probabilities",
+        "for every row as many finite values, none negative, that sum to 1",
+        "normalise what it returns: p / p.sum(1, keepdim=True)",
+    ),
     "is random undeclared": (
         defense("inference", "noisy"),
         "it is random, or releases labels only, just where its descriptor says so",

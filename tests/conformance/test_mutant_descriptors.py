@@ -5,6 +5,8 @@ import mutants
 import pytest
 from descriptors import attack, defense, metric
 
+from amulet_core.testing import component_checks
+from amulet_core.testing.findings import NotCheckedError
 from amulet_core.testing.static import static_checks
 
 MUTANTS = {
@@ -156,3 +158,11 @@ def test_a_descriptor_that_misbehaves_in_one_way_fails_exactly_one_check(failure
 )
 def test_every_static_check_has_a_mutant_that_fails_it(entry):
     assert names(entry) <= {check for _, check, *_ in MUTANTS.values()}
+
+
+def test_a_component_without_default_parameters_is_not_run_and_says_so():
+    checks = {check.name: check for check in component_checks(attack("honest", params=descriptors.Required))}
+    assert checks.keys() == names(attack("honest"))
+    with pytest.raises(NotCheckedError) as reason:
+        checks["what it says of data is light and of the right type"].run()
+    assert str(reason.value) == 'not checked, because "its default parameters are valid and survive JSON" fails'

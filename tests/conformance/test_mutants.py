@@ -5,6 +5,7 @@ import pytest
 from descriptors import attack, membership
 
 from amulet_core.testing import component_checks
+from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.static import static_checks
 
 WELL_BEHAVED = (
@@ -249,3 +250,28 @@ def test_every_check_of_an_attack_has_a_mutant_that_fails_it(entry):
 @pytest.mark.parametrize("entry", WELL_BEHAVED, ids=lambda entry: entry.id)
 def test_an_attack_that_behaves_conforms(failures, entry):
     assert failures(component_checks(entry)) == {}
+
+
+def run_of(entry):
+    return next(check for check in component_checks(entry) if check.name == "it runs on the toy tasks")
+
+
+def test_an_attack_whose_code_cannot_be_loaded_is_reported_by_its_target_alone(failures):
+    entry = attack("absent")
+    assert set(failures(component_checks(entry))) == {"its targets can be called as documented"}
+    with pytest.raises(NotCheckedError) as reason:
+        run_of(entry).run()
+    assert str(reason.value) == (
+        "not checked, because its code cannot be loaded: RequestError: attack made/absent: mutants:absent cannot be "
+        "loaded: AttributeError: module 'mutants' has no attribute 'absent'. Install what it needs, or update or "
+        "uninstall amulet-plugin-made 1.0."
+    )
+
+
+def test_an_attack_that_cannot_say_whether_it_applies_cannot_be_tried():
+    with pytest.raises(ConformanceError) as failure:
+        run_of(attack("honest", applicable=mutants.applicable_raising)).run()
+    assert str(failure.value) == (
+        "found: it could not be tried: AttributeError: 'DataSchema' object has no attribute 'colour'. "
+        "Expected: that needs() and applicable() work on the toy tasks. To fix it: mend what is raised."
+    )

@@ -38,6 +38,7 @@ def _attack(
         risk="evasion",
         access=use.access,
         control=use.access == "none",
+        norms=use.norms,
         threat=_THREATS[use.access],
         modality=modality,
         references=(*papers, references.TORCHATTACKS),
