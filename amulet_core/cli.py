@@ -153,8 +153,8 @@ def _add_work(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
         parser.add_argument("--out", metavar="DIR", help="where the results go")
     report = command("report", "Write the report of a run again, from its results.")
     report.add_argument("directory", metavar="DIR", help="the folder of the run")
-    check = command("check", "Run the known-answer and power checks of a component.")
-    check.add_argument("name", metavar="NAME", help="its name, or plugin/name")
+    check = command("check", "Run the conformance, known-answer and power checks of a component or of a whole plugin.")
+    check.add_argument("name", metavar="NAME", help="a component (its name, or plugin/name), or a plugin")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def _attack(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> PlayOutp
         view = game.view(contest, work.risk.threat, attack_of(use).access)
         attack = use.entry.load()
         answer = blamed(use.id, partial(attack, view, use.params), draws)
-        result = blamed(use.id, partial(game.judge, contest, view, answer, work.risk.threat), draws)
+        result = blamed(use.id, partial(game.judge, contest, answer, work.risk.threat), draws)
     return _measured(work.risk, result, draws)
 
 

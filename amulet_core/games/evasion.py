@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from amulet_core.artifacts import Artifact, shaped
-from amulet_core.data import bounds
+from amulet_core.data import Data, bounds
 from amulet_core.feasible import distance, project
 from amulet_core.games.contest import Contest, accessible
 from amulet_core.games.threats import EvasionThreat
@@ -55,37 +55,37 @@ class EvasionResult(Artifact):
 
 def view(contest: Contest, threat: EvasionThreat, access: Access) -> EvasionView:
     """Return the adversary's view: the test rows that this seed attacks, the same for every defense."""
-    rows = torch.randperm(len(contest.test), generator=generator(*contest.draws, "evasion"))[: threat.rows]
-    attacked = contest.test.take(rows)
+    rows = _attacked(contest, threat)
     return EvasionView(
         model=accessible(contest, access),
-        x=attacked.x,
-        y=attacked.y,
+        x=rows.x,
+        y=rows.y,
         norm=threat.norm,
         epsilons=threat.epsilons,
-        data_schema=attacked.schema,
+        data_schema=rows.schema,
     )
 
 
-def judge(contest: Contest, view: EvasionView, answer: EvasionAnswer, threat: EvasionThreat) -> EvasionResult:
-    """Score an answer on the deployed model.
+def judge(contest: Contest, answer: EvasionAnswer, threat: EvasionThreat) -> EvasionResult:
+    """Score an answer on the deployed model, against the core's own copy of the rows.
 
     Raises:
         ValueError: naming every budget that the answer exceeds, or if it has another shape than asked for.
     """
-    _check_budgets(view, answer)
-    clean = logits_of(contest.model, view.x).argmax(1) == view.y
+    rows = _attacked(contest, threat)
+    _check_budgets(rows, answer, threat)
+    clean = logits_of(contest.model, rows.x).argmax(1) == rows.y
     survives, robust = clean, []
     for changed in answer.x:
-        survives = survives & (logits_of(contest.model, changed).argmax(1) == view.y)
+        survives = survives & (logits_of(contest.model, changed).argmax(1) == rows.y)
         robust.append(survives)
     return EvasionResult(
-        epsilons=view.epsilons,
-        primary=view.epsilons.index(threat.epsilon),
-        norm=view.norm,
+        epsilons=threat.epsilons,
+        primary=threat.epsilons.index(threat.epsilon),
+        norm=threat.norm,
         clean=clean,
         robust=torch.stack(robust),
-        y=view.y,
+        y=rows.y,
         warnings=answer.warnings,
     )
 
@@ -99,24 +99,29 @@ def worst(results: Sequence[EvasionResult]) -> EvasionResult:
     )
 
 
-def _check_budgets(view: EvasionView, answer: EvasionAnswer) -> None:
-    expected = (len(view.epsilons), *view.x.shape)
+def _attacked(contest: Contest, threat: EvasionThreat) -> Data:
+    order = torch.randperm(len(contest.test), generator=generator(*contest.draws, "evasion"))
+    return contest.test.take(order[: threat.rows])
+
+
+def _check_budgets(rows: Data, answer: EvasionAnswer, threat: EvasionThreat) -> None:
+    expected = (len(threat.epsilons), *rows.x.shape)
     if tuple(answer.x.shape) != expected:
         raise ValueError(f"the answer's x is {list(answer.x.shape)}, expected [budgets, n, ...] = {list(expected)}")
-    low, high = bounds(view.data_schema)
+    low, high = bounds(rows.schema)
     problems = []
-    for epsilon, changed in zip(view.epsilons, answer.x, strict=True):
-        used = distance(changed, view.x, view.data_schema, norm=view.norm)
+    for epsilon, changed in zip(threat.epsilons, answer.x, strict=True):
+        used = distance(changed, rows.x, rows.schema, norm=threat.norm)
         over = int((used > epsilon + _TOLERANCE * max(1.0, epsilon)).sum())
         if over:
             problems.append(
-                f"{over} rows lie up to {float(used.max()):.4g} away, the budget is {epsilon:g} ({view.norm})"
+                f"{over} rows lie up to {float(used.max()):.4g} away, the budget is {epsilon:g} ({threat.norm})"
             )
         slack = _TOLERANCE * (high - low)
         outside = int(((changed < low - slack) | (changed > high + slack)).flatten(1).any(1).sum())
         if outside:
             problems.append(f"{outside} rows leave the data's bounds at budget {epsilon:g}")
-        settled = project(changed, view.x, view.data_schema, norm=view.norm, epsilon=epsilon)
+        settled = project(changed, rows.x, rows.schema, norm=threat.norm, epsilon=epsilon)
         unfeasible = int(((settled - changed).abs() > slack).flatten(1).any(1).sum())
         if unfeasible and not over and not outside:
             problems.append(

@@ -90,16 +90,14 @@ def view(contest: Contest, threat: MembershipThreat, access: Access) -> Membersh
     )
 
 
-def judge(
-    contest: Contest, view: MembershipView, answer: MembershipAnswer, _threat: MembershipThreat
-) -> MembershipResult:
+def judge(contest: Contest, answer: MembershipAnswer, _threat: MembershipThreat) -> MembershipResult:
     """Join the scores with who was a member.
 
     Raises:
         ValueError: if there is not one score a candidate.
     """
-    if len(answer.score) != len(view.y):
-        raise ValueError(f"the answer has {len(answer.score)} scores for {len(view.y)} candidates")
+    if len(answer.score) != len(contest.pool):
+        raise ValueError(f"the answer has {len(answer.score)} scores for {len(contest.pool)} candidates")
     return MembershipResult(
         score=answer.score, member=contest.member[_order(contest)], threshold=answer.threshold, warnings=answer.warnings
     )

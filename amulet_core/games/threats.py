@@ -62,7 +62,7 @@ class Primary(Frozen):
 class Game(Frozen):
     """A risk's game: its threat model, its fixed list of built-in attacks and metrics, its primary value.
 
-    ``view(contest, threat, access)`` and ``judge(contest, view, answer, threat)`` are functions of the module
+    ``view(contest, threat, access)`` and ``judge(contest, threat)`` are functions of the module
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
     a game without attacks has only ``behave(contest, threat)``.
     """

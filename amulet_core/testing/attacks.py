@@ -266,7 +266,7 @@ def _power(bout: Bout) -> float:
 def _result(bout: Bout) -> Any:
     played = bout.play("a key", 1)
     game = import_module(bout.arena.game)
-    return game.judge(played.contest, played.view, played.watched.value, bout.threat)
+    return game.judge(played.contest, played.watched.value, bout.threat)
 
 
 def _floor(bout: Bout) -> float:
@@ -276,4 +276,4 @@ def _floor(bout: Bout) -> float:
     view = game.view(played.contest, bout.threat, "none")
     with isolated("conformance", "blind"):
         answer = bout.arena.blind(view)
-    return bout.arena.power(game.judge(played.contest, view, answer, bout.threat))
+    return bout.arena.power(game.judge(played.contest, answer, bout.threat))

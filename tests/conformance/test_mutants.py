@@ -144,13 +144,6 @@ MUTANTS = {
         "0.5 within 0.11, as a control knows nothing",
         "see that nothing but the view's own values enters the answer, and that none of them is changed",
     ),
-    "changes the labels where it fails": (
-        attack("relabelling"),
-        "it finds nothing on a planted safe victim",
-        "on the toy table, linf its share of fooled rows on the safe victim is 1.00",
-        "0 within 0.1, as nothing can be found there",
-        "see that nothing but the view's own values enters the answer, and that none of them is changed",
-    ),
     "steals the truth": (
         membership("thief"),
         "it finds nothing on a planted safe victim",

@@ -53,7 +53,7 @@ def judged(change, norm="linf"):
     view = evasion.view(game, threat, "white-box")
     x = view.x.expand(3, *view.x.shape).clone()
     change(x)
-    return evasion.judge(game, view, EvasionAnswer(x=x), threat)
+    return evasion.judge(game, EvasionAnswer(x=x), threat)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_an_answer_beyond_the_bounds_is_refused():
     x[0, :2, 1] = 1.1
     text = r"^the answer breaks the rules of the game: 2 rows leave the data's bounds at budget 0\.9$"
     with pytest.raises(ValueError, match=text):
-        evasion.judge(game, view, EvasionAnswer(x=x), threat)
+        evasion.judge(game, EvasionAnswer(x=x), threat)
 
 
 def test_an_answer_of_another_shape_is_refused():
@@ -102,7 +102,7 @@ def test_an_answer_of_another_shape_is_refused():
     view = evasion.view(game, THREAT, "white-box")
     text = r"^the answer's x is \[1, 30, 5\], expected \[budgets, n, \.\.\.\] = \[3, 30, 5\]$"
     with pytest.raises(ValueError, match=text):
-        evasion.judge(game, view, EvasionAnswer(x=view.x[None]), THREAT)
+        evasion.judge(game, EvasionAnswer(x=view.x[None]), THREAT)
 
 
 def test_doing_nothing_gives_clean_accuracy_at_every_budget():
@@ -120,7 +120,7 @@ def test_the_built_in_attacks_keep_to_the_rules_and_never_repair_a_row(norm, nam
         "random-noise": ("none", random_noise.attack, NoParams()),
     }[name]
     view = evasion.view(game, threat, access)
-    result = evasion.judge(game, view, attack(view, params), threat)
+    result = evasion.judge(game, attack(view, params), threat)
     survivors = torch.cat([result.clean[None], result.robust])
     assert not (survivors[1:] & ~survivors[:-1]).any()
     scores = measure(result, NoParams())
@@ -139,7 +139,7 @@ def test_the_worst_case_is_never_better_than_any_attack():
         ("none", random_noise.attack, NoParams()),
     ):
         view = evasion.view(game, THREAT, access)
-        results.append(evasion.judge(game, view, attack(view, params), THREAT))
+        results.append(evasion.judge(game, attack(view, params), THREAT))
     worst = evasion.worst(results)
     assert torch.equal(worst.robust, results[0].robust & results[1].robust)
 

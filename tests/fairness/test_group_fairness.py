@@ -246,7 +246,7 @@ def test_an_unknown_positive_class_is_refused_and_known_beforehand():
         group_fairness(result(*drawn()), GroupFairnessParams(positive="rich"))
     assert str(error.value) == 'the data set has no class "rich"; it has class 0, class 1'
     (metric,) = (component for component in COMPONENTS if component.name == "group-fairness")
-    schema = result(*drawn()).schema
+    schema = result(*drawn()).data_schema
     assert metric.applicable(GroupFairnessParams(positive="rich"), schema) == [str(error.value)]
     assert metric.applicable(GroupFairnessParams(), schema) == []
 

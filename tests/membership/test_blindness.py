@@ -63,7 +63,7 @@ def contest(*, seed: int = SEED, weight: float = 1.0) -> Contest:
 
 def truth_of(played: Contest, seen: MembershipView) -> Tensor:
     """The truth in the order of the candidates, as only the core can tell."""
-    return judge(played, seen, MembershipAnswer(score=torch.zeros(ROWS).double()), THREAT).member
+    return judge(played, MembershipAnswer(score=torch.zeros(ROWS).double()), THREAT).member
 
 
 def reachable(root: Any) -> Iterator[tuple[str, Any]]:

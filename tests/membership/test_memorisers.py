@@ -80,7 +80,7 @@ def contest(build: str, *, classes: int, seed: int = 0) -> Contest:
 
 
 def area_of(played: Contest, score: Tensor, view: game.MembershipView) -> float:
-    result = game.judge(played, view, game.MembershipAnswer(score=score), THREAT)
+    result = game.judge(played, game.MembershipAnswer(score=score), THREAT)
     return auc(result.score.numpy(), result.member.numpy()).estimate
 
 
@@ -100,7 +100,7 @@ def test_a_memoriser_that_is_sure_only_of_its_rows_is_found_out_wholly(classes: 
     view = game.view(played, THREAT, "probabilities")
     answer = loss_threshold.attack(view, LossThresholdParams())
     assert area_of(played, answer.score, view) == 1.0
-    result = game.judge(played, view, answer, THREAT)
+    result = game.judge(played, answer, THREAT)
     assert torch.equal(result.score >= result.threshold, result.member)
     for score in (
         lira.attack(view, LiraParams()).score,

@@ -39,6 +39,4 @@ def test_an_attack_for_another_norm_is_skipped_with_the_reason(frame):
     assert "failed" not in set(frame["status"])
     skipped = frame[frame["status"] == "skipped"]
     assert set(skipped["attack"]) == {"torchattacks/deepfool"}
-    assert set(skipped["reason"]) == {
-        "torchattacks/deepfool keeps to budgets in l2, the threat model's norm is linf"
-    }
+    assert set(skipped["reason"]) == {"torchattacks/deepfool keeps to budgets in l2, the threat model's norm is linf"}
