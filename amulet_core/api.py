@@ -2,29 +2,32 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from amulet_core.config import read, resolve
-from amulet_core.errors import RequestError
+from amulet_core.config import overridden, read, resolve
+from amulet_core.errors import RequestError, cause_of
 from amulet_core.ground import lay_ground, load_data
 from amulet_core.interactions import entries
 from amulet_core.layout import layout_of
-from amulet_core.plan import Plan, PlannedCell, plan
+from amulet_core.plan import PlannedCell, plan
 from amulet_core.progress import shown_progress
 from amulet_core.provenance import provenance
 from amulet_core.recipes import ComponentError, blamed
 from amulet_core.registry import Registry, discover
-from amulet_core.request import Request
+from amulet_core.request import Request, defense_of
 from amulet_core.results import Cell, Column, Results, Row
-from amulet_core.running import Progress, run_plan
+from amulet_core.running import Progress, Session, run_plan, unfilled
 from amulet_core.schema import DataSchema
 from amulet_core.tables import text_matrix, write_results
 
+RESULT_FILES = ("results.csv", "results.json", "provenance.json")
 QUICKSTART = Path(__file__).parent / "quickstart.yaml"
 
 
@@ -44,27 +47,32 @@ def run(
         RequestError: with all problems of the request, before anything is run.
     """
     registry = registry or discover()
-    raw = dict(config) if isinstance(config, Mapping) else read(config, overrides)
+    raw = dict(config) if isinstance(config, Mapping) else read(config)
+    for override in overrides:
+        raw = overridden(raw, override)
     request = resolve(raw, registry)
+    _load_all(request)
     folder = _writable(Path(out), request) if out is not None else None
     results = _run(request, registry)
     if folder is not None:
         write_results(results, folder)
         results.report(folder / "report.html")
         _report_further(request, results, folder)
+    for warning in registry.notify("amulet_run_finished", {"results": results.model_dump(mode="json")}):
+        print(f"warning: {warning}", file=sys.stderr)
     return results
 
 
-def run_config(path: str, *, out: str | None, overrides: Sequence[str]) -> int:
+def run_config(path: str, *, out: str | None, overrides: Sequence[str], registry: Registry) -> int:
     """Run a configuration file, print the matrix and where the report is; return the exit code."""
     folder = Path(out) if out else Path(f"amulet-{Path(path).stem}")
-    return _told(run(path, out=folder, overrides=overrides), folder)
+    return _told(run(path, out=folder, overrides=overrides, registry=registry), folder)
 
 
-def quickstart(*, out: str | None) -> int:
+def quickstart(*, out: str | None, registry: Registry) -> int:
     """Run the quickstart; return the exit code."""
     folder = Path(out) if out else Path("amulet-quickstart")
-    return _told(run(QUICKSTART, out=folder), folder)
+    return _told(run(QUICKSTART, out=folder, registry=registry), folder)
 
 
 def report(directory: str) -> int:
@@ -75,24 +83,40 @@ def report(directory: str) -> int:
     return 0
 
 
-def check(name: str) -> int:
+def check(name: str, registry: Registry) -> int:
     """Run the checks that the components of this name ship; return the exit code (1: a check failed)."""
     from amulet_core.checking import run_checks
 
-    return run_checks(name, discover())
+    return run_checks(name, registry)
 
 
 def _told(results: Results, folder: Path) -> int:
     failed = [cell for cell in results.cells if cell.status == "failed"]
     print(text_matrix(results))
     done, seconds = results.provenance, results.provenance.seconds
-    print(f"{len(results.cells)} cells in {seconds:.0f} s, peak memory {done.peak_memory_mb / 1024:.1f} GB.")
+    counts = Counter(cell.status for cell in results.cells)
+    told = ", ".join(f"{counts[status]} {status}" for status in ("ok", "failed", "skipped") if counts[status])
+    print(f"{len(results.cells)} cells ({told}) in {seconds:.0f} s, peak memory {done.peak_memory_mb / 1024:.1f} GB.")
     for reason in dict.fromkeys(f"{cell.blame}: {cell.reason}" for cell in failed):
         print(f"failed: {reason}", file=sys.stderr)
     if not done.complete:
         print("The run was interrupted: the report holds what was done until then.", file=sys.stderr)
     print(f"Report: {folder / 'report.html'}")
     return 1 if failed or not done.complete else 0
+
+
+def _load_all(request: Request) -> None:
+    """Import the code of every component used, so that what cannot be imported is known before anything runs."""
+    problems: list[str] = []
+    for use in request.uses:
+        stages = defense_of(use).stages.values() if use.entry.component.kind == "defense" else ()
+        for target in dict.fromkeys((use.entry.component.target, *stages)):
+            try:
+                use.entry.load(target)
+            except RequestError as error:
+                problems += error.problems
+    if problems:
+        raise RequestError(*problems)
 
 
 def _report_further(request: Request, results: Results, folder: Path) -> None:
@@ -115,6 +139,11 @@ def _writable(folder: Path, request: Request) -> Path:
         raise RequestError(
             f"the output folder {folder} cannot be written: {error.strerror or error}. Choose another with --out."
         ) from error
+    folders = [name for name in (*RESULT_FILES, "report.html") if (folder / name).is_dir()]
+    if folders:
+        raise RequestError(
+            f"the output folder {folder} has folders called {', '.join(folders)}: choose another with --out."
+        )
     earlier = folder / "results.json"
     if earlier.exists():
         try:
@@ -135,6 +164,7 @@ def _run(request: Request, registry: Registry) -> Results:
     todo = plan(request, data.schema)
     layout = layout_of(request, data.schema)
     ground = lay_ground(data, request, layout)
+    executor = _executor(request)
     progress = Progress()
     warnings = [*registry.warnings, *registry.notify("amulet_run_started", {"run": request.canonical()})]
     complete = True
@@ -151,7 +181,6 @@ def _run(request: Request, registry: Registry) -> Results:
             def finished_cell(cell: Cell) -> None:
                 warnings.extend(registry.notify("amulet_cell_finished", {"cell": cell.model_dump(mode="json")}))
 
-            executor = request.executor.entry.load()(request.executor.params)
             run_plan(
                 todo,
                 ground,
@@ -164,8 +193,11 @@ def _run(request: Request, registry: Registry) -> Results:
             )
     except KeyboardInterrupt:
         complete = False
-    cells = tuple(progress.cells.get(index) or _not_done(todo, index) for index in range(len(todo.cells)))
-    results = Results(
+    cells = tuple(
+        progress.cells.get(index) or unfilled(planned, status="skipped", reason="the run was interrupted before")
+        for index, planned in enumerate(todo.cells)
+    )
+    return Results(
         name=request.name,
         config=request.canonical(),
         data=_described(request, data.schema, rows=len(data)),
@@ -187,22 +219,15 @@ def _run(request: Request, registry: Registry) -> Results:
             warnings=tuple(dict.fromkeys(warnings)),
         ),
     )
-    registry.notify("amulet_run_finished", {"results": results.model_dump(mode="json")})
-    return results
 
 
-def _not_done(todo: Plan, index: int) -> Cell:
-    planned = todo.cells[index]
-    return Cell(
-        row=planned.row,
-        risk=planned.risk,
-        attack=planned.attack,
-        control=planned.control,
-        seed=planned.seed,
-        status="skipped",
-        adversary=planned.adversary,
-        reason="the run was interrupted before",
-    )
+def _executor(request: Request) -> AbstractContextManager[Session]:
+    use = request.executor
+    try:
+        executor: AbstractContextManager[Session] = use.entry.load()(use.params)
+    except Exception as error:  # whatever a plugin raises, the request names it
+        raise RequestError(f"executor: {use.id} cannot be started: {cause_of(error)}") from error
+    return executor
 
 
 def _described(request: Request, schema: DataSchema, *, rows: int) -> dict[str, Any]:

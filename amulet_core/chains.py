@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from amulet_core.errors import cause_of
 from amulet_core.request import Use, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.settings import TrainingSettings
@@ -18,6 +19,11 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str
     problems = []
     ids = [use.id for use in chain]
     problems += [f"{one} stands in the chain twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
+    problems += [
+        f"{use.id} answers at random, and AMULET does not measure randomised defenses yet: leave it out"
+        for use in chain
+        if defense_of(use).randomised
+    ]
     made: set[str] = set()
     for use in chain:
         component = use.entry.component
@@ -58,4 +64,8 @@ def data_problems(use: Use, schema: DataSchema, path: str) -> list[str]:
         problems.append(f"{path}: {use.id} works on {' and '.join(component.modality)} data, this is {schema.modality}")
     if getattr(component, "uses_sensitive", False) and not schema.sensitive:
         problems.append(f"{path}: {use.id} needs a sensitive attribute, and the data set declares none")
-    return problems + [f"{path}: {use.id}: {reason}" for reason in component.applicable(use.params, schema)]
+    try:
+        reasons = component.applicable(use.params, schema)
+    except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the request names it
+        reasons = [f"its applicable() failed: {cause_of(error)}. Update or report {use.entry.distribution}."]
+    return problems + [f"{path}: {use.id}: {reason}" for reason in reasons]

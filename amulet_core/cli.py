@@ -37,14 +37,12 @@ def _command(arguments: argparse.Namespace) -> int:
 
         print(f"amulet {__version__}")
         return 0
-    match arguments.command:
-        case "list" | "show" | "plugins" | "schema":
-            return _answer(arguments, _registry(strict=arguments.strict))
-        case None:
-            raise RequestError("no command given; see: amulet --help")
-    if arguments.strict:
-        _registry(strict=True)
-    return _work(arguments)
+    if arguments.command is None:
+        raise RequestError("no command given; see: amulet --help")
+    registry = _registry(strict=arguments.strict)
+    if arguments.command in ("list", "show", "plugins", "schema"):
+        return _answer(arguments, registry)
+    return _work(arguments, registry)
 
 
 def _registry(*, strict: bool) -> Registry:
@@ -86,19 +84,19 @@ def _print_json(value: object) -> int:
     return _print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _work(arguments: argparse.Namespace) -> int:
+def _work(arguments: argparse.Namespace, registry: Registry) -> int:
     """Run a command that needs the heavy libraries; they are imported only now."""
     from amulet_core import api
 
     match arguments.command:
         case "run":
-            return api.run_config(arguments.config, out=arguments.out, overrides=arguments.overrides)
+            return api.run_config(arguments.config, out=arguments.out, overrides=arguments.overrides, registry=registry)
         case "quickstart":
-            return api.quickstart(out=arguments.out)
+            return api.quickstart(out=arguments.out, registry=registry)
         case "report":
             return api.report(arguments.directory)
         case _:
-            return api.check(arguments.name)
+            return api.check(arguments.name, registry)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -144,6 +144,7 @@ class Metric(Component):
 
     kind: Literal["metric"] = "metric"
     risk: str
+    uses_sensitive: bool = False
     measures: tuple[Measure, ...] = Field(min_length=1)
 
 

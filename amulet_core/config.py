@@ -1,17 +1,17 @@
 """Reading a configuration: YAML or TOML to a resolved request, with every mistake reported at once. Light."""
 
-import json
+import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
 from amulet_core.chains import chain_problems, in_stage_order
 from amulet_core.components import Params
 from amulet_core.errors import RequestError, did_you_mean
-from amulet_core.games.threats import GAMES
+from amulet_core.games.threats import GAMES, Game
 from amulet_core.registry import Registry
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use
 from amulet_core.settings import TrainingSettings
@@ -71,18 +71,19 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Read a YAML or TOML file and apply ``path=value`` overrides.
 
     Raises:
-        RequestError: if the file is missing, is not valid YAML or TOML, or an override does not fit.
+        RequestError: if the file is missing, is not valid YAML or TOML, says a key twice, or an override does not fit.
     """
-    import yaml
+    from amulet_core.yaml_text import parse_yaml
 
     path = Path(path)
+    toml = path.suffix == ".toml"
     try:
         text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+        raw = tomllib.loads(text) if toml else parse_yaml(text, whose=f"the configuration {path}")
     except OSError as error:
         raise RequestError(f"the configuration {path} cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        kind = "TOML" if path.suffix == ".toml" else "YAML"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        kind = "TOML" if toml else "YAML"
         raise RequestError(f"the configuration {path} is not valid {kind}: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise RequestError(f"the configuration {path} must be a mapping with the keys {', '.join(Shell.model_fields)}")
@@ -93,19 +94,20 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 def overridden(raw: Mapping[str, Any], override: str) -> dict[str, Any]:
     """Return a configuration with one value replaced: ``training.epochs=10``, ``defenses.0.params.epsilon=4``."""
-    import yaml
+    from amulet_core.yaml_text import parse_yaml
 
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise RequestError(f'--set {override}: write path=value, for example "training.epochs=10"')
-    result: dict[str, Any] = json.loads(json.dumps(raw))
+    result: dict[str, Any] = copy.deepcopy(dict(raw))
     place: Any = result
     *parents, last = path.split(".")
+    value = parse_yaml(text, whose=f"--set {override}")
     try:
         for key in parents:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
-        place[int(last) if isinstance(place, list) else last] = yaml.safe_load(text)
-    except (ValueError, IndexError, TypeError, AttributeError, yaml.YAMLError) as error:
+        place[int(last) if isinstance(place, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise RequestError(f"--set {override}: there is no such place in the configuration") from error
     return result
 
@@ -133,7 +135,7 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     risks = at.risks(part["risks"]) if "risks" in raw else ()
     if training is not None:
         for row in rows:
-            problems += [f"{row.label}: {text}" for text in chain_problems(row.chain, training)]
+            problems += [f"{row.path} ({row.label}): {text}" for text in chain_problems(row.chain, training)]
     if problems or not (shell and training and data and dataset and model and executor):
         raise RequestError(*problems)
     return Request(
@@ -174,13 +176,17 @@ class _Reader:
     def rows(self, given: Sequence[Any]) -> tuple[RowPlan, ...]:
         rows = [self._row(row, f"defenses.{index}") for index, row in enumerate(given)]
         found = [row for row in rows if row is not None]
-        labels = [row.label for row in found]
-        for label in sorted({label for label in labels if labels.count(label) > 1 or label in ("none", "placebo")}):
-            self._problems.append(f'defenses: the label "{label}" is taken: give each row a label of its own')
+        taken = {"none": "the undefended row", "placebo": "the placebo row"}
+        for row in found:
+            if row.label in taken:
+                self._problems.append(
+                    f'{row.path}: the label "{row.label}" is taken by {taken[row.label]}: give each row one of its own'
+                )
+            taken.setdefault(row.label, row.path)
         return tuple(found)
 
     def _row(self, given: Any, path: str) -> RowPlan | None:
-        form = None
+        form, row = None, path
         if isinstance(given, dict) and "chain" in given:
             form = _checked(RowForm, given, path, self._problems)
             given, path = given["chain"], f"{path}.chain"
@@ -193,7 +199,7 @@ class _Reader:
         if len(chain) < len(members) or not chain:
             return None
         label = form.label if form and form.label else " + ".join(use.entry.component.name for use in chain)
-        return RowPlan(label, "defense", chain)
+        return RowPlan(label, "defense", chain, row)
 
     def risks(self, given: Any) -> tuple[RiskPlan, ...]:
         if not given or not isinstance(given, dict | list) or not all(isinstance(risk, str) for risk in given):
@@ -218,30 +224,33 @@ class _Reader:
         if form is None:
             return None
         threat = _checked(game.threat, form.threat, f"{path}.threat", self._problems)
-        attacks = self._or_default("attack", form.attacks, game.attacks, f"{path}.attacks", game.controls)
-        metrics = self._or_default("metric", form.metrics, game.metrics, f"{path}.metrics", (game.primary.metric,))
-        for use in (*attacks, *metrics):
-            if use.entry.risk != risk:
-                self._problems.append(f"{path}: {use.id} is for {use.entry.risk}, not for {risk}")
+        attacks = self._players("attack", game, form.attacks)
+        metrics = self._players("metric", game, form.metrics)
         return None if threat is None else RiskPlan(game, threat, attacks, metrics)
 
-    def _or_default(
-        self, kind: str, given: list[Any] | None, default: Sequence[str], path: str, always: Sequence[str]
-    ) -> tuple[Use, ...]:
-        found = {use.id: use for use in self.all(kind, list(default) if given is None else given, path)}
+    def _players(self, kind: Literal["attack", "metric"], game: Game, given: list[Any] | None) -> tuple[Use, ...]:
+        path = f"risks.{game.risk}.{kind}s"
+        default, always = (game.attacks, game.controls) if kind == "attack" else (game.metrics, (game.primary.metric,))
+        found = {use.id: use for use in self.all(kind, default if given is None else given, path, game.risk)}
         for name in always:
             if f"builtin/{name}" not in found and (use := self.use(kind, f"builtin/{name}", path)) is not None:
                 found[use.id] = use
         return tuple(found.values())
 
-    def all(self, kind: str, given: Any, path: str) -> tuple[Use, ...]:
-        """Return the components of a list; none of them may stand there twice."""
-        named = given if isinstance(given, list) else []
-        uses = [self.use(kind, one, f"{path}.{index}") for index, one in enumerate(named)]
-        found = [use for use in uses if use is not None]
-        if len({use.id for use in found}) < len(found):
-            self._problems.append(f"{path}: a component stands there twice")
-        return tuple(found)
+    def all(self, kind: str, given: Any, path: str, risk: str | None = None) -> tuple[Use, ...]:
+        """Return the components of a list, each for the risk (if one is given); none may stand there twice."""
+        found: dict[str, tuple[str, Use]] = {}
+        for index, one in enumerate(given if isinstance(given, list | tuple) else []):
+            at = f"{path}.{index}"
+            use = self.use(kind, one, at)
+            if use is None:
+                continue
+            if use.id in found:
+                self._problems.append(f"{at}: {use.id} stands there twice, first as {found[use.id][0]}: leave one out")
+            elif risk not in (None, use.entry.risk):
+                self._problems.append(f"{at}: {use.id} is for {use.entry.risk}, not for {risk}")
+            found.setdefault(use.id, (at, use))
+        return tuple(use for _, use in found.values())
 
 
 def _checked(model: type[P], given: Any, path: str, problems: list[str]) -> P | None:
@@ -263,7 +272,7 @@ def _problem(error: Mapping[str, Any], model: type[BaseModel], path: str) -> str
     if error["type"] == "extra_forbidden":
         hint = did_you_mean(str(error["loc"][-1]), list(model.model_fields)) or "."
         known = ", ".join(model.model_fields) or "none at all"
-        return f"{where}: there is no such key{hint} There are: {known}."
+        return f"{where}: there is no such key, got {_shown(error['input'])}{hint} There are: {known}."
     if error["type"] == "missing":
         return f"{where}: this key is missing: {_description(model, error['loc'])}"
     message = error["msg"].removeprefix("Value error, ")

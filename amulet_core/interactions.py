@@ -1,6 +1,7 @@
 """From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, what was published."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from amulet_core.published.tables import expected
 from amulet_core.request import Request, RiskPlan, RowPlan, defense_of
@@ -16,6 +17,14 @@ CHANCE_MARGIN = 0.05
 Cells = Mapping[tuple[str, str], Sequence[Cell]]
 
 
+@dataclass(frozen=True)
+class _Chance:
+    """Whether a row's models know anything: ``most`` says why they do not, ``some`` that a few of them do not."""
+
+    most: str = ""
+    some: str = ""
+
+
 def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes: int) -> tuple[Entry, ...]:
     """Return the entries of the matrix, risk by risk, in the rows' order.
 
@@ -24,26 +33,31 @@ def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes:
     by_entry: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         by_entry.setdefault((cell.row, cell.risk), []).append(cell)
-    degenerate = {row.label: _degenerate(by_entry, row.label, classes) for row in request.rows}
-    if degenerate[NONE]:
-        undefended = f"the undefended model to compare with: {degenerate[NONE]}"
-        degenerate |= {label: undefended for label, reason in degenerate.items() if label != NONE and not reason}
-    return tuple(entry for risk in request.risks for entry in _column(request, risk, by_entry, degenerate, overlap))
+    chance = {row.label: _near_chance(by_entry.get((row.label, UTILITY), ()), classes) for row in request.rows}
+    return tuple(entry for risk in request.risks for entry in _column(request, risk, by_entry, chance, overlap))
 
 
-def primary_values(cells: Sequence[Cell], risk: RiskPlan) -> dict[int, float]:
+def primary_values(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> dict[int, float]:
     """Return a risk's primary value by seed: the worst for the defender over all attacks that are no controls.
 
-    A seed on which any attack failed has no value: the worst of the others would be a worst of something else.
+    A seed on which an attack failed, or one of the ``needed`` has no value, has none: the worst of fewer attacks is
+    another quantity.
     """
     failed = {cell.seed for cell in cells if cell.status == "failed" and not cell.control}
-    found: dict[int, list[float]] = {}
+    found: dict[int, dict[str, float]] = {}
     for cell in cells:
         value = _primary(cell, risk)
-        if not cell.control and cell.seed not in failed and value is not None:
-            found.setdefault(cell.seed, []).append(value)
+        if not cell.control and value is not None:
+            found.setdefault(cell.seed, {})[cell.attack] = value
     worst = min if risk.game.primary.better == "higher" else max
-    return {seed: worst(values) for seed, values in sorted(found.items())}
+    return {
+        seed: worst(by.values()) for seed, by in sorted(found.items()) if set(needed) <= set(by) and seed not in failed
+    }
+
+
+def _needed(cells: Sequence[Cell], risk: RiskPlan) -> set[str]:
+    """Return the attacks that have a value on any seed of the undefended row: those that apply to these data."""
+    return {cell.attack for cell in cells if not cell.control and _primary(cell, risk) is not None}
 
 
 def _primary(cell: Cell, risk: RiskPlan) -> float | None:
@@ -57,20 +71,20 @@ def _primary(cell: Cell, risk: RiskPlan) -> float | None:
 
 
 def _column(
-    request: Request, risk: RiskPlan, by_entry: Cells, degenerate: Mapping[str, str], overlap: float
+    request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, _Chance], overlap: float
 ) -> list[Entry]:
-    values = {row.label: primary_values(by_entry.get((row.label, risk.game.risk), ()), risk) for row in request.rows}
+    own_cells = {row.label: by_entry.get((row.label, risk.game.risk), ()) for row in request.rows}
+    needed = _needed(own_cells[NONE], risk)
+    values = {label: primary_values(cells, risk, needed) for label, cells in own_cells.items()}
     baseline = values[NONE]
     pairs = {
-        row.label: {seed: value - baseline[seed] for seed, value in values[row.label].items() if seed in baseline}
-        for row in request.rows
-        if row.label != NONE
+        label: {seed: value - baseline[seed] for seed, value in by_seed.items() if seed in baseline}
+        for label, by_seed in values.items()
+        if label != NONE
     }
-    ignore_degenerate = risk.game.risk == UTILITY
+    degenerate = {label: _degenerate(chance, label) if risk.game.risk != UTILITY else "" for label in values}
     column = [
-        Differences(label, tuple(by_seed.values()), "" if ignore_degenerate else degenerate[label])
-        for label, by_seed in pairs.items()
-        if by_seed
+        Differences(label, tuple(by_seed.values()), degenerate[label]) for label, by_seed in pairs.items() if by_seed
     ]
     primary = risk.game.primary
     findings = {
@@ -80,8 +94,10 @@ def _column(
     means = {one.defense: sum(one.values) / len(one.values) for one in column}
     result = []
     for row in request.rows:
-        cells = by_entry.get((row.label, risk.game.risk), ())
-        warnings = _warnings(cells, risk)
+        cells = own_cells[row.label]
+        warnings = _warnings(cells, risk, needed)
+        if risk.game.risk != UTILITY and not degenerate[row.label] and chance[row.label].some:
+            warnings = (*warnings, chance[row.label].some)
         finding = findings.get(row.label)
         effect = _effect(finding, means[row.label], len(pairs[row.label]), warnings) if finding else None
         own = values[row.label]
@@ -130,30 +146,41 @@ def _limits(interval: Interval) -> dict[str, float]:
     return {"low": interval.low, "high": interval.high, "level": interval.level}
 
 
-def _degenerate(by_entry: Cells, row: str, classes: int) -> str:
+def _near_chance(cells: Sequence[Cell], classes: int) -> _Chance:
+    """Judge a row by its utility cells, seed by seed: a mean would hide a constant model among good ones."""
     found = [
         value.estimate
-        for cell in by_entry.get((row, UTILITY), ())
+        for cell in cells
         for measured in cell.measured
         for value in measured.scores.values
-        if value.name == "balanced_accuracy" and isinstance(value, Value)
+        if (measured.metric, value.name) == ("builtin/accuracy", "balanced_accuracy") and isinstance(value, Value)
     ]
-    mean = sum(found) / len(found) if found else 1.0
-    if mean > 1 / classes + CHANCE_MARGIN:
-        return ""
-    chance = f"balanced accuracy {mean:.3f} is near chance ({1 / classes:.3f})"
-    return f"{chance}: a model that knows nothing has nothing to lose"
+    if not found:
+        return _Chance(most="balanced accuracy was not measured: whether the models know anything is unknown")
+    near = [value for value in found if value <= 1 / classes + CHANCE_MARGIN]
+    text = f"balanced accuracy is near chance ({1 / classes:.3f}) on {len(near)} of {len(found)} seeds"
+    if not near:
+        return _Chance()
+    if 2 * len(near) < len(found):
+        return _Chance(some=text)
+    return _Chance(most=f"{text}: a model that knows nothing has nothing to lose")
 
 
-def _warnings(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
+def _degenerate(chance: Mapping[str, _Chance], row: str) -> str:
+    if chance[row].most:
+        return chance[row].most
+    return f"the undefended model to compare with: {chance[NONE].most}" if chance[NONE].most else ""
+
+
+def _warnings(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> tuple[str, ...]:
     texts = dict.fromkeys(text for cell in cells for text in cell.warnings)
-    return (*texts, *_control_wins(cells, risk))
+    return (*texts, *_control_wins(cells, risk, needed))
 
 
-def _control_wins(cells: Sequence[Cell], risk: RiskPlan) -> tuple[str, ...]:
+def _control_wins(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> tuple[str, ...]:
     """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they fail."""
     control = {cell.seed: value for cell in cells if cell.control and (value := _primary(cell, risk)) is not None}
-    attacked = primary_values(cells, risk)
+    attacked = primary_values(cells, risk, needed)
     both = [seed for seed in control if seed in attacked]
     beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
     if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":
@@ -177,6 +204,8 @@ def _missing(
     attacked = [cell for cell in cells if not cell.control]
     reasons = [f"{cell.status}: {cell.reason}" for cell in attacked if cell.status != "ok"]
     reasons += [f"withheld: {text}" for cell in attacked for text in _withheld(cell, risk)]
+    if not attacked and cells:
+        return "no attack was asked for, only the control"
     if not values:
         return "; ".join(dict.fromkeys(reasons)) or "not measured: the run ended before"
     if effect is None and row.kind != "none":

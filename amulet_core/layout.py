@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from amulet_core.errors import RequestError, cause_of
 from amulet_core.request import Request, Use, attack_of
 from amulet_core.schema import DataSchema
 
@@ -71,5 +72,11 @@ def layout_of(request: Request, schema: DataSchema) -> Layout:
 
 def wanted(attack: Use | None, schema: DataSchema) -> int:
     """Count the shadow models that an attack asks for."""
-    needs = attack_of(attack).needs(attack.params, schema) if attack else ()
-    return max((lab.models for lab in needs), default=0)
+    if attack is None:
+        return 0
+    try:
+        return max((lab.models for lab in attack_of(attack).needs(attack.params, schema)), default=0)
+    except Exception as error:  # whatever a plugin raises, the request names it
+        raise RequestError(
+            f"{attack.id}: its needs() failed: {cause_of(error)}. Update or report {attack.entry.distribution}."
+        ) from error

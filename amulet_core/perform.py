@@ -19,6 +19,7 @@ from amulet_core.recipes import ComponentError, blamed, deployed, fit_recipe, ma
 from amulet_core.request import RiskPlan, Use, attack_of
 from amulet_core.results import Measured
 from amulet_core.scores import Scores
+from amulet_core.streams import isolated
 from amulet_core.training.values import Fitted, Streams
 from amulet_core.victims import ModelOutputError, logits_of
 
@@ -85,7 +86,8 @@ def _bank(work: BankWork, inputs: Sequence[Any], ground: Ground) -> BankOutput:
     logits = {}
     for place, fitted in fit.fitted.items():
         block, model = ground.blocks[place.block], deployed(work.recipe, fitted.model)
-        logits[place] = (logits_of(model, ground.rows(block.pool).x), logits_of(model, ground.rows(block.aux).x))
+        with isolated("bank", place.block, place.index):
+            logits[place] = (logits_of(model, ground.rows(block.pool).x), logits_of(model, ground.rows(block.aux).x))
     return BankOutput(logits)
 
 
@@ -94,12 +96,13 @@ def _attack(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> PlayOutp
     game = import_module(work.risk.game.module)
     draws = (*contest.draws, work.risk.game.risk)
     if work.attack is None:
-        result = game.behave(contest, work.risk.threat)
+        with isolated(*draws, "behave"):
+            result = game.behave(contest, work.risk.threat)
     else:
         use = work.attack
-        view = game.view(contest, work.risk.threat, attack_of(use).access)
-        attack = use.entry.load()
-        answer = blamed(use.id, partial(attack, view, use.params), draws)
+        with isolated(*draws, "view"):
+            view = game.view(contest, work.risk.threat, attack_of(use).access)
+        answer = blamed(use.id, lambda: use.entry.load()(view, use.params), draws)
         result = blamed(use.id, partial(game.judge, contest, answer, work.risk.threat), draws)
     return _measured(work.risk, result, draws)
 
@@ -150,10 +153,13 @@ def _bank_of(
 def _measured(risk: RiskPlan, result: Any, draws: tuple[str | int, ...]) -> PlayOutput:
     measured = []
     for use in risk.metrics:
-        metric = use.entry.load()
-        scores = blamed(use.id, partial(metric, result, use.params), draws)
+        scores = blamed(use.id, partial(_scored, use, result), draws)
         measured.append(Measured(metric=use.id, scores=_declared(use, scores)))
     return PlayOutput(result, tuple(measured), tuple(getattr(result, "warnings", ())))
+
+
+def _scored(use: Use, result: Any) -> Any:
+    return use.entry.load()(result, use.params)
 
 
 def _declared(use: Use, scores: Any) -> Scores:

@@ -61,7 +61,7 @@ def request_problems(request: Request, schema: DataSchema) -> list[str]:
     problems = data_problems(request.model, schema, "model")
     for row in request.rows:
         for use in row.chain:
-            problems += data_problems(use, schema, row.label)
+            problems += data_problems(use, schema, f"{row.path} ({row.label})")
     for risk in request.risks:
         path = f"risks.{risk.game.risk}"
         for use in risk.metrics:
@@ -76,11 +76,14 @@ def threat_problems(risk: RiskPlan, schema: DataSchema) -> list[str]:
         return []
     names = [attribute.name for attribute in schema.sensitive]
     wanted = getattr(risk.threat, "attribute", "")
-    if not names:
-        return ["the data set declares no sensitive attribute: discriminatory behavior cannot be measured on it"]
-    if wanted and wanted not in names:
+    if names and wanted and wanted not in names:
         return [f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}']
     return []
+
+
+def versioned(use: Use) -> dict[str, Any]:
+    """Return all that a used component is a function of: its id, its parameters and its version."""
+    return {**use.canonical(), "version": use.entry.component.version}
 
 
 class _Planner:
@@ -90,7 +93,7 @@ class _Planner:
         self.cells: list[PlannedCell] = []
         self.victims: dict[str, tuple[str, Place]] = {}
         self._common = {
-            "dataset": request.dataset.canonical(),
+            "dataset": versioned(request.dataset),
             "data": request.data.model_dump(mode="json"),
             "blocks": self._layout.blocks,
             "pairs": self._layout.pairs,
@@ -134,8 +137,8 @@ class _Planner:
     def _recipe_spec(self, row: RowPlan) -> dict[str, Any]:
         return {
             **self._common,
-            "model": self._request.model.canonical(),
-            "chain": [{**use.canonical(), "version": use.entry.component.version} for use in row.chain],
+            "model": versioned(self._request.model),
+            "chain": [versioned(use) for use in row.chain],
             "training": self._request.training.model_dump(mode="json"),
             "placebo": row.kind == "placebo",
         }
@@ -160,8 +163,8 @@ class _Planner:
         spec = {
             "risk": risk.game.risk,
             "threat": risk.threat.model_dump(mode="json"),
-            "attack": attack.canonical() | {"version": attack.entry.component.version} if attack else None,
-            "metrics": [use.canonical() | {"version": use.entry.component.version} for use in risk.metrics],
+            "attack": versioned(attack) if attack else None,
+            "metrics": [versioned(use) for use in risk.metrics],
             "seed": seed,
             "victim": [victim.block, victim.index],
             "shadows": [[place.block, place.index] for place in shadows],
@@ -174,13 +177,13 @@ class _Planner:
             root_seed=self._request.root_seed,
             victim=victim,
             shadows=shadows,
-            adaptive=trained is row,
+            adaptive=trained.chain == row.chain,
         )
         name = attack.entry.component.name if attack else risk.game.risk
         return self._add(Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks)))
 
     def _worst(self, row: RowPlan, risk: RiskPlan, seed: int, played: Sequence[str]) -> None:
-        spec = {"risk": risk.game.risk, "metrics": [use.canonical() for use in risk.metrics]}
+        spec = {"risk": risk.game.risk, "metrics": [versioned(use) for use in risk.metrics]}
         label = f"worst case of {risk.game.risk} on {row.label}, seed {seed}"
         key = self._add(Job(WorstWork(risk, self._request.root_seed, seed), label, spec, tuple(played)))
         self.cells.append(PlannedCell(row.label, risk.game.risk, WORST, False, seed, "", key))
@@ -200,7 +203,11 @@ class _Planner:
         if attack is None or attack_of(attack).control:
             return "none"
         if wanted(attack, self._schema):
-            return "adaptive" if self._shadow_row(row, risk) is row else "not adaptive: undefended shadow models"
+            return (
+                "adaptive"
+                if self._shadow_row(row, risk).chain == row.chain
+                else "not adaptive: undefended shadow models"
+            )
         access = attack_of(attack).access
         return (
             "adaptive: attacks the defended model itself"
@@ -216,7 +223,7 @@ def _reasons(request: Request, schema: DataSchema, row: RowPlan, attack: Use) ->
     if access in ("white-box", "gradients") and not differentiable:
         yield f"{attack.id} needs gradients, and {request.model.id} has none"
     hiding = [use.id for use in row.chain if defense_of(use).labels_only]
-    if access in ("white-box", "probabilities") and hiding:
+    if access == "probabilities" and hiding:
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
 
 

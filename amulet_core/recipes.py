@@ -1,23 +1,27 @@
 """From a recipe to trained models: data defenses, training with its defenses, model defenses, the deployed model."""
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from amulet_core.data import Data, checked
+from amulet_core.errors import RequestError
 from amulet_core.jobs import Recipe
 from amulet_core.request import Use, defense_of
 from amulet_core.streams import isolated
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Fitted, Streams, Training, TrainingContext
-from amulet_core.victims import ModelOutputError
+from amulet_core.victims import ModelOutputError, logits_of
 
-_FLOOR = 1e-12
+_FLOOR = torch.finfo(torch.float32).tiny
+_SUM = 1e-3
 
 
 class ComponentError(RuntimeError):
@@ -46,8 +50,9 @@ def blamed(use_id: str, call: Callable[[], Any], key: Sequence[str | int]) -> An
 
 
 def maker_of(recipe: Recipe) -> str:
-    """Return who is to blame for a model's weights: the last defense of its chain, else the architecture."""
-    return recipe.chain[-1].id if recipe.chain else recipe.model.id
+    """Return who is to blame for a model's weights: the last defense that had a hand in them, else the architecture."""
+    makers = [use.id for use in recipe.chain if {"training", "model"} & set(defense_of(use).stages)]
+    return makers[-1] if makers else recipe.model.id
 
 
 def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]) -> list[Fitted]:
@@ -64,7 +69,7 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
     for size, group in by_size.items():
         kept, held, own = [cleaned[i] for i in group], [val[i] for i in group], [streams[i] for i in group]
         training = _training(recipe, kept[0], size, own[0])
-        models = blamed(maker_of(recipe), partial(training.fit, training, kept, held, own), (*own[0].key, "fit"))
+        models = blamed(maker_of(recipe), partial(_fitted, training, kept, held, own), (*own[0].key, "fit"))
         fitted |= dict(zip(group, models, strict=True))
     return [
         _through_model_stage(recipe, fitted[index], data, own)
@@ -72,18 +77,72 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
     ]
 
 
+def _fitted(training: Training, rows: list[Data], val: list[Data], streams: list[Streams]) -> list[Fitted]:
+    """Run a training's fit, and see that one plain model came out for each of the rows, with a logit for each class."""
+    models = list(training.fit(training, rows, val, streams))
+    if len(models) != len(rows) or not all(isinstance(one, Fitted) for one in models):
+        kinds = ", ".join(sorted({type(one).__name__ for one in models})) or "nothing"
+        raise TypeError(f"fit returned {len(models)} results ({kinds}), expected {len(rows)} of the type Fitted")
+    classes = len(rows[0].schema.classes)
+    for one, data in zip(models, rows, strict=True):
+        shape = tuple(logits_of(one.model, data.x[:2]).shape)
+        if shape != (min(2, len(data)), classes):
+            raise ValueError(
+                f"the model's logits for 2 rows are {list(shape)}, expected [2, {classes}]: one for each class"
+            )
+        evidence_json(one.evidence)
+    return models
+
+
+def evidence_json(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a defense left behind as JSON.
+
+    Raises:
+        ValueError: if a part of it is not JSON, or not finite.
+    """
+    found = {
+        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for name, value in evidence.items()
+    }
+    for name, value in found.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'the evidence "{name}" is not JSON, or not finite') from error
+    return found
+
+
 def deployed(recipe: Recipe, model: nn.Module) -> nn.Module:
     """Return the model as it is deployed: behind the inference-stage defenses of its chain, if there are any."""
-    wrappers = [
-        partial(_wrapped, use.entry.load(defense_of(use).stages["inference"]), use)
-        for use in recipe.chain
-        if "inference" in defense_of(use).stages
-    ]
+    wrappers = [_wrapper(use) for use in recipe.chain if "inference" in defense_of(use).stages]
     return Deployed(model, wrappers) if wrappers else model
 
 
-def _wrapped(wrap: Callable[[Tensor, Any], Tensor], use: Use, probabilities: Tensor) -> Tensor:
-    return wrap(probabilities, use.params)
+def _wrapper(use: Use) -> Callable[[Tensor], Tensor]:
+    """Return a defense's wrapper as a function of probabilities alone, which holds nothing else of the recipe."""
+    blame, params, stage = use.id, use.params, defense_of(use).stages["inference"]
+    try:
+        wrap = use.entry.load(stage)
+    except RequestError as error:
+        raise ComponentError(blame, error) from error
+
+    def released(probabilities: Tensor) -> Tensor:
+        try:
+            out: Tensor = wrap(probabilities, params)
+            _check_probabilities(out, probabilities)
+        except Exception as error:
+            raise ComponentError(blame, error) from error
+        return out
+
+    return released
+
+
+def _check_probabilities(out: Tensor, given: Tensor) -> None:
+    if out.shape != given.shape:
+        raise ValueError(f"its inference stage returned {list(out.shape)} for probabilities {list(given.shape)}")
+    wrong = ~torch.isfinite(out).all(1) | (out < 0).any(1) | ((out.sum(1) - 1).abs() > _SUM)
+    if wrong.any():
+        raise ValueError(f"its inference stage returned no probabilities for {int(wrong.sum())} of {len(out)} rows")
 
 
 class Deployed(nn.Module):
@@ -106,30 +165,29 @@ def _through_data_stage(recipe: Recipe, data: Data, streams: Streams) -> Data:
     for use in recipe.chain:
         stages = defense_of(use).stages
         if "data" in stages:
-            clean = use.entry.load(stages["data"])
             before = data
 
-            def call(clean: Any = clean, before: Data = before, use: Use = use) -> Data:
-                return checked(clean(before, use.params), whose="the rows it returned")
+            def call(before: Data = before, use: Use = use) -> Data:
+                cleaned = use.entry.load(defense_of(use).stages["data"])(before, use.params)
+                return checked(cleaned, whose="the rows it returned")
 
             data = blamed(use.id, call, streams.key)
     return data
 
 
 def _training(recipe: Recipe, data: Data, size: int, streams: Streams) -> Training:
-    build = recipe.model.entry.load()
     stackable = bool(getattr(recipe.model.entry.component, "stackable", False))
-    training = plain_training(lambda: build(recipe.model.params, data.schema), recipe.settings, stackable=stackable)
+    training = plain_training(partial(_built, recipe.model, data), recipe.settings, stackable=stackable)
     context = TrainingContext(
         rows=size, schema=data.schema, settings=recipe.settings, chain=tuple(use.id for use in recipe.chain)
     )
     for use in recipe.chain:
         stages = defense_of(use).stages
         if "training" in stages:
-            transform, before = use.entry.load(stages["training"]), training
+            before = training
 
-            def call(transform: Any = transform, before: Training = before, use: Use = use) -> Training:
-                after = transform(before, use.params, context)
+            def call(before: Training = before, use: Use = use) -> Training:
+                after = use.entry.load(defense_of(use).stages["training"])(before, use.params, context)
                 if not isinstance(after, Training):
                     raise TypeError(f"its training stage returned {type(after).__name__}, expected a Training")
                 return after
@@ -138,14 +196,25 @@ def _training(recipe: Recipe, data: Data, size: int, streams: Streams) -> Traini
     return training
 
 
+def _built(use: Use, data: Data) -> nn.Module:
+    """Build the architecture; whichever defense asks for it, the architecture is to blame if it cannot be built."""
+    try:
+        module = use.entry.load()(use.params, data.schema)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"it built {type(module).__name__}, expected a torch.nn.Module")  # noqa: TRY301
+    except Exception as error:
+        raise ComponentError(use.id, error) from error
+    return module
+
+
 def _through_model_stage(recipe: Recipe, fitted: Fitted, data: Data, streams: Streams) -> Fitted:
     for use in recipe.chain:
         stages = defense_of(use).stages
         if "model" in stages:
-            change, before = use.entry.load(stages["model"]), fitted
+            before = fitted
 
-            def call(change: Any = change, before: Fitted = before, use: Use = use) -> Fitted:
-                after: Fitted = change(before, data, use.params)
+            def call(before: Fitted = before, use: Use = use) -> Fitted:
+                after: Fitted = use.entry.load(defense_of(use).stages["model"])(before, data, use.params)
                 return replace(after, evidence={**before.evidence, **after.evidence})
 
             fitted = blamed(use.id, call, streams.key)

@@ -67,11 +67,12 @@ def defense_of(use: Use) -> Defense:
 
 @dataclass(frozen=True)
 class RowPlan:
-    """A row of the matrix: its defenses in stage order."""
+    """A row of the matrix: its defenses in stage order. ``path`` is where the configuration asks for it, if it does."""
 
     label: str
     kind: Literal["none", "placebo", "defense"]
     chain: tuple[Use, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True)

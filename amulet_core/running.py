@@ -13,7 +13,7 @@ from amulet_core.ground import Ground
 from amulet_core.jobs import Job
 from amulet_core.perform import PlayOutput, perform
 from amulet_core.plan import Plan, PlannedCell
-from amulet_core.recipes import ComponentError
+from amulet_core.recipes import ComponentError, evidence_json
 from amulet_core.results import Cell
 
 
@@ -152,7 +152,7 @@ def _cells_by_job(
     cells: dict[str, list[tuple[int, PlannedCell]]] = {}
     for index, cell in enumerate(plan.cells):
         if cell.skipped:
-            progress.cells[index] = _blank(cell, status="skipped", reason=cell.skipped)
+            progress.cells[index] = unfilled(cell, status="skipped", reason=cell.skipped)
             finished_cell(progress.cells[index])
         else:
             cells.setdefault(cell.job, []).append((index, cell))
@@ -165,22 +165,19 @@ def _note(plan: Plan, job: Job, outcome: Outcome, progress: Progress) -> None:
     progress.timings[job.label] = progress.timings.get(job.label, 0.0) + outcome.seconds
     for row, (key, place) in plan.victims.items():
         if key == job.key:
-            evidence = outcome.output.fitted[place].evidence
-            progress.evidence |= {row: {name: _json(value) for name, value in evidence.items()}} if evidence else {}
-
-
-def _json(value: Any) -> Any:
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else repr(value)
+            evidence = evidence_json(outcome.output.fitted[place].evidence)
+            progress.evidence |= {row: evidence} if evidence else {}
 
 
 def _cell(cell: PlannedCell, outcome: Outcome) -> Cell:
     if isinstance(outcome, Failed):
-        return _blank(cell, status="failed", reason=outcome.reason, blame=outcome.blame, traceback=outcome.traceback)
+        return unfilled(cell, status="failed", reason=outcome.reason, blame=outcome.blame, traceback=outcome.traceback)
     played: PlayOutput = outcome.output
-    return _blank(cell, status="ok", measured=played.measured, warnings=played.warnings)
+    return unfilled(cell, status="ok", measured=played.measured, warnings=played.warnings)
 
 
-def _blank(cell: PlannedCell, **outcome: Any) -> Cell:
+def unfilled(cell: PlannedCell, **outcome: Any) -> Cell:
+    """Return a planned cell with what came of it: its status, and what goes with that."""
     return Cell(
         row=cell.row,
         risk=cell.risk,

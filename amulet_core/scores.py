@@ -1,10 +1,13 @@
 """What a metric returns: named values with their intervals, and details for the report."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue
 
 from amulet_core.schema import Finite, Frozen
+
+if TYPE_CHECKING:
+    from amulet_core.statistics.interval import Interval
 
 
 class Value(Frozen):
@@ -21,6 +24,19 @@ class Value(Frozen):
     method: str
     n: int = Field(ge=0)
     null: str = ""
+
+    @classmethod
+    def of(cls, name: str, interval: "Interval", *, n: int, null: str = "") -> "Value":
+        """Return an interval of ``amulet_core.statistics`` as a value, from ``n`` rows."""
+        return cls(
+            name=name,
+            estimate=interval.estimate,
+            low=interval.low,
+            high=interval.high,
+            method=interval.method,
+            n=n,
+            null=null,
+        )
 
 
 class Withheld(Frozen):

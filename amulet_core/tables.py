@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from pydantic import ValidationError
 
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.report.words import LOOKS, UTILITY_LOOKS, effect_interval, look, number, printable, signed
+from amulet_core.report.words import (
+    LOOKS,
+    UTILITY_LOOKS,
+    effect_interval,
+    judged,
+    look,
+    number,
+    printable,
+    reasons,
+    signed,
+)
 from amulet_core.results import Cell, Column, Entry, Results
 from amulet_core.scores import Value, Withheld
 from amulet_core.writing import replace_text
@@ -193,7 +203,7 @@ def _block(
     headings = [
         [
             line
-            for part in (column.title, column.primary_label, better[column.better])
+            for part in (column.title, judged(column, results), better[column.better])
             for line in textwrap.wrap(printable(part), width)
         ]
         for column in columns
@@ -223,7 +233,7 @@ def _legend(results: Results) -> Iterator[str]:
     titles = {column.risk: column.title for column in results.columns}
     rows: dict[tuple[str, str], list[str]] = {}
     for entry in results.entries:
-        if reason := entry.missing or (entry.effect.verdict_reason if entry.effect else ""):
+        for reason in reasons(entry):
             rows.setdefault((titles.get(entry.risk, entry.risk), reason), []).append(entry.row)
     whom: dict[tuple[str, str], list[str]] = {}
     for (title, reason), labels in rows.items():

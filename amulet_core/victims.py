@@ -55,8 +55,13 @@ class LabelOracle:
         return self._ask(x).argmax(1)
 
     def _ask(self, x: Tensor) -> Tensor:
-        self._queries += len(x)
+        self._count(x)
         return logits_of(self._model, x)
+
+    def _count(self, x: Tensor) -> None:
+        if not torch.isfinite(x).all():
+            raise ValueError("the attack asked about inputs that are not finite")
+        self._queries += len(x)
 
 
 class ProbabilityOracle(LabelOracle):
@@ -81,7 +86,7 @@ class WhiteBox(ProbabilityOracle):
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits ``[n, classes]``, differentiable in ``x``."""
-        self._queries += len(x)
+        self._count(x)
         logits: Tensor = self._model(x)
         return logits
 

@@ -1,10 +1,12 @@
 """What all tests share: no plugin of the developer's machine is loaded, and packages can be installed for one test."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Literal, NoReturn
 
 import importlib_metadata
 import pytest
@@ -55,6 +57,18 @@ class Packages:
     def discover(self, **options: object) -> Registry:
         """Discover the plugins of these packages only; all of them unless ``select`` says otherwise."""
         return discover(entry_points=self.entry_points(), **options)
+
+
+@pytest.fixture(scope="session")
+def lacking() -> Callable[[Literal["browser", "data"], str], NoReturn]:
+    """Skip a test that lacks a browser or data, for a reason; fail it where AMULET_REQUIRE has that word (or is 1)."""
+
+    def lack(what: Literal["browser", "data"], reason: str) -> NoReturn:
+        if {what, "1"} & set(os.environ.get("AMULET_REQUIRE", "").split(",")):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return lack
 
 
 @pytest.fixture(autouse=True)

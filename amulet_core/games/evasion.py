@@ -21,6 +21,7 @@ from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox, logits
 from amulet_core.vocabulary import Access, Norm
 
 _TOLERANCE = 1e-4
+_ROUNDING = 1e-6
 
 
 class EvasionView(Artifact):
@@ -112,7 +113,7 @@ def _check_budgets(rows: Data, answer: EvasionAnswer, threat: EvasionThreat) -> 
     problems = []
     for epsilon, changed in zip(threat.epsilons, answer.x, strict=True):
         used = distance(changed, rows.x, rows.schema, norm=threat.norm)
-        over = int((used > epsilon + _TOLERANCE * max(1.0, epsilon)).sum())
+        over = int((used > epsilon * (1 + _TOLERANCE) + _ROUNDING).sum())
         if over:
             problems.append(
                 f"{over} rows lie up to {float(used.max()):.4g} away, the budget is {epsilon:g} ({threat.norm})"

@@ -64,10 +64,8 @@ class MembershipResult(Artifact):
 def view(contest: Contest, threat: MembershipThreat, access: Access) -> MembershipView:
     """Return the adversary's view; the order of the candidates is the seed's draw, the same for every defense."""
     order = _order(contest)
-    candidates, population = (
-        contest.pool.take(order),
-        contest.aux.take(torch.arange(min(threat.population, len(contest.aux)))),
-    )
+    own = torch.randperm(len(contest.aux), generator=generator(*contest.draws, "population"))[: threat.population]
+    candidates, population = contest.pool.take(order), contest.aux.take(own)
     sees = access in ("white-box", "probabilities")
     observed, observed_population = (
         log_softmax(logits_of(contest.model, rows.x), 1) if sees else torch.zeros(len(rows), 0)
@@ -84,7 +82,7 @@ def view(contest: Contest, threat: MembershipThreat, access: Access) -> Membersh
         lab=Lab(
             candidates=log_softmax(contest.bank.pool[:, order], 2),
             members=contest.bank.members[:, order],
-            population=log_softmax(contest.bank.population[:, : len(population)], 2),
+            population=log_softmax(contest.bank.population[:, own], 2),
         ),
         data_schema=candidates.schema,
     )

@@ -1,7 +1,7 @@
 """The threat model of each game (what a config may set) and the table of the games. Light: imports nothing heavy."""
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ class EvasionThreat(Params):
     epsilon: float = Field(
         0.05, gt=0, le=10, description="the budget of the verdict, as a fraction of each feature's range"
     )
-    curve: tuple[float, ...] = Field(
+    curve: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field(
         (0.01, 0.02, 0.1), max_length=20, description="further budgets that are measured, for the security curve"
     )
     rows: int = Field(1000, ge=10, description="how many test rows are attacked (all of them, where there are fewer)")
@@ -62,7 +62,7 @@ class Primary(Frozen):
 class Game(Frozen):
     """A risk's game: its threat model, its fixed list of built-in attacks and metrics, its primary value.
 
-    ``view(contest, threat, access)`` and ``judge(contest, threat)`` are functions of the module
+    ``view(contest, threat, access)`` and ``judge(contest, answer, threat)`` are functions of the module
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
     a game without attacks has only ``behave(contest, threat)``.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amulet_core.report.words import LOOKS, Look, effect_interval, look, number, signed
+from amulet_core.report.words import LOOKS, Look, effect_interval, look, number, reasons, signed
 from amulet_core.results import Column, Entry, Expected, Results
 
 
@@ -52,7 +52,7 @@ def grid(results: Results) -> Grid:
         [entries.get((row.label, column.risk), Entry(row=row.label, risk=column.risk)) for column in results.columns]
         for row in results.rows
     ]
-    notes = tuple(dict.fromkeys(reason for line in shown for entry in line for reason in _reasons(entry)))
+    notes = tuple(dict.fromkeys(reason for line in shown for entry in line for reason in reasons(entry)))
     lines = tuple(
         Line(row.label, row.kind, tuple(_square(entry, notes) for entry in line))
         for row, line in zip(results.rows, shown, strict=True)
@@ -80,12 +80,5 @@ def _square(entry: Entry, notes: Sequence[str]) -> Square:
         interval=effect_interval(effect) if effect else "",
         look=look(effect.verdict, entry.risk) if effect else None,
         claims=tuple(claim(each, named=len(entry.expected) > 1) for each in entry.expected),
-        notes=tuple(notes.index(reason) + 1 for reason in _reasons(entry)),
+        notes=tuple(notes.index(reason) + 1 for reason in reasons(entry)),
     )
-
-
-def _reasons(entry: Entry) -> tuple[str, ...]:
-    """Return why a square has no value or no verdict, and its warnings; each once."""
-    verdict_reason = entry.effect.verdict_reason if entry.effect else ""
-    reasons = (entry.missing, verdict_reason, entry.degenerate, *entry.warnings)
-    return tuple(dict.fromkeys(reason for reason in reasons if reason))

@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from amulet_core.errors import RequestError
 from amulet_core.published.tables import factors
 from amulet_core.report.matrix import claim, grid
 from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, warned
@@ -22,9 +23,16 @@ def write(results: Results, path: Path) -> Path:
     """Write the report to ``path`` and return it; a reader of the old file never sees half of the new one.
 
     Raises:
-        OSError: if the file cannot be written.
+        RequestError: if the file cannot be written.
     """
-    return replace_text(path, render(results))
+    page, folder = render(results), path.parent
+    try:
+        return replace_text(path, page)
+    except OSError as error:
+        raise RequestError(
+            f"the report {path} cannot be written: {error.strerror or error}. Its results are kept: see that "
+            f"{folder} can be written and holds no folder called {path.name}, then run: amulet report {folder}"
+        ) from error
 
 
 def render(results: Results) -> str:

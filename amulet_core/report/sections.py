@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from amulet_core.report.charts import Change, effects
 from amulet_core.report.details import Pictures, pictures
-from amulet_core.report.words import Look, effect_interval, look, number, signed
+from amulet_core.report.words import Look, effect_interval, judged, look, number, signed
 from amulet_core.results import Cell, Column, Entry, Results
 from amulet_core.scores import Value, Withheld
 
@@ -68,10 +68,11 @@ class RowDetails:
 
 @dataclass(frozen=True)
 class RiskSection:
-    """One risk: its primary values, the chart of its effects, and each row's details."""
+    """One risk: what its verdicts are about, its primary values, the chart of its effects, and each row's details."""
 
     anchor: str
     column: Column
+    judged: str
     primary: tuple[PrimaryLine, ...]
     chart: Markup | None
     values: tuple[str, ...]
@@ -97,6 +98,7 @@ def _section(results: Results, column: Column, anchor: str, by_row: dict[str, li
     return RiskSection(
         anchor=anchor,
         column=column,
+        judged=judged(column, results),
         primary=tuple(
             _primary(row.label, entries[row.label], results.seeds, column)
             for row in results.rows

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from amulet_core.results import Effect
+from amulet_core.results import Column, Effect, Entry, Results
 from amulet_core.vocabulary import UTILITY
 
 
@@ -41,6 +41,32 @@ DESIGNS: Final[Mapping[str, str]] = {
 def look(verdict: str, risk: str) -> Look:
     """Return how a verdict is shown in a risk's column; utility is a virtue, so its words turn round."""
     return UTILITY_LOOKS[verdict] if risk == UTILITY and verdict in UTILITY_LOOKS else LOOKS[verdict]
+
+
+def judged(column: Column, results: Results) -> str:
+    """Return what a column's verdicts are about, with the part of the threat model that the value depends on."""
+    label = column.primary_label
+    match column.risk, column.threat:
+        case "evasion", {"epsilon": float() | int() as epsilon, "norm": str(norm)}:
+            return f"{label} at ε {epsilon:g}, {norm}"
+        case "membership-inference", {"shadow": str(shadow)}:
+            return f"{label}, {shadow} shadow models"
+        case "discriminatory-behavior", threat if attribute := threat.get("attribute") or _first_attribute(results):
+            return f"{label} by {attribute}"
+    return label
+
+
+def _first_attribute(results: Results) -> str:
+    """Return the sensitive attribute that a threat model means by naming none: the data set's first, or nothing."""
+    sensitive = results.data.get("sensitive")
+    return next(iter(sensitive), "") if isinstance(sensitive, dict) else ""
+
+
+def reasons(entry: Entry) -> tuple[str, ...]:
+    """Return why a square has no value or no verdict, and its warnings; each once."""
+    verdict_reason = entry.effect.verdict_reason if entry.effect else ""
+    found = (entry.missing, verdict_reason, entry.degenerate, *entry.warnings)
+    return tuple(dict.fromkeys(reason for reason in found if reason))
 
 
 def number(value: float) -> str:

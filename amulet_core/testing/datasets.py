@@ -15,19 +15,21 @@ VALID = "its rows are valid"
 
 
 def dataset_checks(component: str, use: Use) -> tuple[ConformanceCheck, ...]:
-    """Return the checks of a data set; they pass with a note where its files are not there."""
+    """Return the checks of a data set; those that need its rows are not made where its files are not there."""
     one = trial("a call with default parameters", lambda: (partial(use.entry.load(), use.params), {}))
 
     def trials() -> list[Trial]:
         return [one]
 
-    def present(examine: Callable[[], str | None]) -> str:
+    def present(examine: Callable[[], str | None]) -> str | None:
         try:
             use.entry.load()
         except RequestError as error:
             raise NotCheckedError(f"not checked, because its code cannot be loaded: {cause_of(error)}") from error
         absence = _absence(one)
-        return f"not loaded: {absence}" if absence else examine() or ""
+        if absence:
+            raise NotCheckedError(f"not checked, because its rows are not there: {absence}")
+        return examine()
 
     def rows() -> Data:
         if one.first.error is not None:

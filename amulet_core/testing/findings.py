@@ -16,7 +16,7 @@ class ConformanceError(AssertionError):
 
 
 class NotCheckedError(AssertionError):
-    """A check could not be made, because another one fails; its text names that one."""
+    """A check could not be made, because another one fails or files are not there; its text says which."""
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,9 @@ class _Best:
 
     @classmethod
     def start(cls, params: Mapping[str, Tensor], models: int) -> "_Best":
-        return cls({name: value.detach().clone() for name, value in params.items()}, torch.full((models,), torch.inf))
+        # Not the initial weights: a model that is never any good must end as not finite, not as untrained.
+        nothing = {name: torch.full_like(value.detach(), torch.nan) for name, value in params.items()}
+        return cls(nothing, torch.full((models,), torch.inf))
 
     @property
     def all_done(self) -> bool:

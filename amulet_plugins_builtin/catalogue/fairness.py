@@ -38,11 +38,10 @@ def _attribute(params: ReweighingParams | AdversarialDebiasingParams, schema: Da
     return attribute_problems(params.attribute, schema)
 
 
-def _groups_and_class(params: GroupFairnessParams, schema: DataSchema) -> list[str]:
-    problems = attribute_problems("", schema)
+def _positive_class(params: GroupFairnessParams, schema: DataSchema) -> list[str]:
     if params.positive and params.positive not in schema.classes:
-        problems.append(f'the data set has no class "{params.positive}"; it has {", ".join(schema.classes)}')
-    return problems
+        return [f'the data set has no class "{params.positive}"; it has {", ".join(schema.classes)}']
+    return []
 
 
 _PACKAGE = "amulet_plugins_builtin.fairness"
@@ -91,8 +90,9 @@ COMPONENTS: tuple[Component, ...] = (
         summary="How differently a model treats groups: parity, equalized odds, equal opportunity, accuracy, p-rule.",
         target=f"{_PACKAGE}.metric:group_fairness",
         params=GroupFairnessParams,
+        uses_sensitive=True,
         risk="discriminatory-behavior",
-        applicable=_groups_and_class,
+        applicable=_positive_class,
         measures=(
             Measure(
                 name="demographic_parity_difference",

@@ -13,7 +13,7 @@ class DpSgdParams(Params):
     """The settings of DP-SGD: the noise follows from a target epsilon, or is given itself."""
 
     epsilon: float | None = Field(
-        default=8.0, gt=0, le=1000, description="the target epsilon; left out where noise_multiplier is given"
+        default=8.0, gt=0, le=100, description="the target epsilon; left out where noise_multiplier is given"
     )
     noise_multiplier: float | None = Field(
         default=None, gt=0, le=1000, description="the noise's deviation over max_grad_norm, in place of epsilon"

@@ -34,12 +34,4 @@ def measure(result: EvasionResult, params: NoParams) -> Scores:  # noqa: ARG001 
 
 
 def _share(name: str, holds: Tensor) -> Value:
-    interval = wilson(int(holds.sum()), len(holds))
-    return Value(
-        name=name,
-        estimate=interval.estimate,
-        low=interval.low,
-        high=interval.high,
-        method=interval.method,
-        n=len(holds),
-    )
+    return Value.of(name, wilson(int(holds.sum()), len(holds)), n=len(holds))

@@ -9,18 +9,21 @@ SMALLEST_GROUP: Final = 30
 
 
 def attribute_problems(name: str, schema: DataSchema) -> list[str]:
-    """Return why the sensitive attribute ``name`` (empty: the first) cannot be used on such data; empty if it can."""
+    """Return why the sensitive attribute ``name`` (empty: the first) is not among those that the data set declares.
+
+    Nothing where it declares none at all: of a component that ``uses_sensitive`` the core says that itself.
+    """
     names = [attribute.name for attribute in schema.sensitive]
-    if not names:
-        return ["the data set declares no sensitive attribute"]
-    if name and name not in names:
+    if names and name and name not in names:
         return [f'the data set has no sensitive attribute "{name}"; it has {", ".join(names)}']
     return []
 
 
 def attribute_column(name: str, schema: DataSchema) -> int:
     """Return the column of ``z`` that holds the sensitive attribute ``name`` (empty: the first), or raise."""
-    problems = attribute_problems(name, schema)
+    problems = (
+        attribute_problems(name, schema) if schema.sensitive else ["the data set declares no sensitive attribute"]
+    )
     if problems:
         raise ValueError("; ".join(problems))
     return [attribute.name for attribute in schema.sensitive].index(name) if name else 0

@@ -80,4 +80,4 @@ def _oracle(scores: Floats, members: Bools, *, permutations: int, draws: np.rand
 def _shown(name: str, found: interval.Interval | interval.Withheld, n: int) -> Value | Withheld:
     if isinstance(found, interval.Withheld):
         return Withheld(name=name, reason=found.reason)
-    return Value(name=name, estimate=found.estimate, low=found.low, high=found.high, method=found.method, n=n)
+    return Value.of(name, found, n=n)

@@ -4,7 +4,7 @@ import functools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 import numpy as np
 from opacus.accountants import PRVAccountant, RDPAccountant
@@ -13,6 +13,9 @@ from pydantic import Field
 
 from amulet_core.schema import Finite, Frozen
 from amulet_plugins_builtin.catalogue.privacy import Accountant
+
+LARGEST: Final = 1000.0
+"""The largest epsilon that is accounted for: beyond it nothing is promised, and PRV composition needs gigabytes."""
 
 
 class EpsilonSpent(TypedDict):
@@ -44,12 +47,22 @@ def epsilon_spent(noise_multiplier: float, sample_rate: float, *, steps: int, de
     """Return the epsilon at ``delta`` of ``steps`` Gaussian mechanisms on Poisson samples of rate ``sample_rate``.
 
     Sources: Mironov et al. 1908.10530 (RDP; converted as Canonne et al. 2004.00010); Gopi et al. 2106.02848 (PRV).
+
+    Raises:
+        ValueError: if the noise is so small that epsilon by Renyi DP exceeds ``LARGEST``.
     """
     rdp, prv = RDPAccountant(), PRVAccountant()
     rdp.history = [(noise_multiplier, sample_rate, steps)]
     prv.history = [(noise_multiplier, sample_rate, steps)]
     with _quiet():
-        return {"rdp": float(rdp.get_epsilon(delta=delta)), "prv": float(prv.get_epsilon(delta=delta))}
+        loose = float(rdp.get_epsilon(delta=delta))
+        if not loose <= LARGEST:
+            raise ValueError(
+                f"dp-sgd: the noise is too small for a meaningful epsilon: noise_multiplier "
+                f"{noise_multiplier:g} spends {loose:.3g} (Renyi DP) at delta {delta:g} in {steps} steps of sampling "
+                f"rate {sample_rate:.3g}, more than {LARGEST:g}; raise noise_multiplier, or give epsilon instead"
+            )
+        return {"rdp": loose, "prv": float(prv.get_epsilon(delta=delta))}
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,7 +9,6 @@ from torch import Tensor
 from amulet_core.components import NoParams
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.scores import Scores, Value, Withheld
-from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.proportions import wilson
 from amulet_plugins_builtin.fairness.attributes import SMALLEST_GROUP
 
@@ -24,7 +23,7 @@ def accuracy(result: BehaviorResult, params: NoParams) -> Scores:  # noqa: ARG00
     by_class = _by_part(right, result.y, classes)
     overall = wilson(int(right.sum()), len(right))
     values: tuple[Value | Withheld, ...] = (
-        _value("accuracy", overall, n=len(right)),
+        Value.of("accuracy", overall, n=len(right)),
         _balanced(by_class, result.data_schema.classes),
         Value(
             name="majority_accuracy",
@@ -41,12 +40,6 @@ def _by_part(right: Tensor, part: Tensor, parts: int) -> list[tuple[int, int]]:
     """Return, for each part of the rows, how many predictions are right and how many rows there are."""
     hits, trials = torch.bincount(part[right], minlength=parts), torch.bincount(part, minlength=parts)
     return list(zip(hits.tolist(), trials.tolist(), strict=True))
-
-
-def _value(name: str, interval: Interval, *, n: int) -> Value:
-    return Value(
-        name=name, estimate=interval.estimate, low=interval.low, high=interval.high, method=interval.method, n=n
-    )
 
 
 def _balanced(by_class: list[tuple[int, int]], classes: tuple[str, ...]) -> Value | Withheld:

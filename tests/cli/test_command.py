@@ -8,7 +8,9 @@ import pytest
 
 from amulet_core import __version__, cli
 from amulet_core.errors import RequestError
+from amulet_core.registry import Registry
 
+NOTHING = Registry((), (), ())
 PROBE = """
 import sys
 from amulet_core.cli import main
@@ -55,12 +57,12 @@ def test_the_installed_command_lists_the_builtin_components():
         (
             ["run", "a.yaml", "--out", "there", "--set", "seeds=[1]", "--set", "data.rows=9"],
             "run_config",
-            (("a.yaml",), {"out": "there", "overrides": ["seeds=[1]", "data.rows=9"]}),
+            (("a.yaml",), {"out": "there", "overrides": ["seeds=[1]", "data.rows=9"], "registry": NOTHING}),
         ),
-        (["run", "a.yaml"], "run_config", (("a.yaml",), {"out": None, "overrides": []})),
-        (["quickstart", "--out", "there"], "quickstart", ((), {"out": "there"})),
+        (["run", "a.yaml"], "run_config", (("a.yaml",), {"out": None, "overrides": [], "registry": NOTHING})),
+        (["quickstart", "--out", "there"], "quickstart", ((), {"out": "there", "registry": NOTHING})),
         (["report", "there"], "report", (("there",), {})),
-        (["check", "pgd"], "check", (("pgd",), {})),
+        (["check", "pgd"], "check", (("pgd", NOTHING), {})),
     ],
     ids=str,
 )
@@ -68,6 +70,7 @@ def test_a_command_passes_its_arguments_on_and_returns_the_exit_code(monkeypatch
     from amulet_core import api
 
     calls = []
+    monkeypatch.setattr(cli, "discover", lambda *, strict: NOTHING)
     monkeypatch.setattr(api, name, lambda *given, **named: calls.append((given, named)) or 1)
     assert cli.main(arguments) == 1
     assert calls == [expected]
@@ -76,12 +79,34 @@ def test_a_command_passes_its_arguments_on_and_returns_the_exit_code(monkeypatch
 def test_all_problems_of_a_request_are_printed_and_nothing_else(monkeypatch, capsys):
     from amulet_core import api
 
-    def refuse(path, *, out, overrides):
+    def refuse(path, *, out, overrides, registry):
         raise RequestError("first problem", "second problem")
 
     monkeypatch.setattr(api, "run_config", refuse)
     assert cli.main(["run", "a.yaml"]) == 2
     assert capsys.readouterr() == ("", "error: first problem\nerror: second problem\n")
+
+
+@pytest.mark.parametrize("arguments", [["run", "a.yaml"], ["quickstart"], ["report", "there"], ["check", "pgd"]])
+def test_what_plugins_print_and_what_is_wrong_with_them_goes_to_the_error_stream(
+    monkeypatch, capsys, packages, arguments
+):
+    from amulet_core import api
+
+    packages.add("loud", "print('hello')\n\n@hookimpl\ndef amulet_components(): return []")
+    packages.add("torn", "raise OSError('disk on fire')")
+    for name in ("run_config", "quickstart", "report", "check"):
+        monkeypatch.setattr(api, name, lambda *_, **__: sys.stdout.write("worked\n") and 0)
+    monkeypatch.setattr(cli, "discover", packages.discover)
+    assert cli.main(arguments) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "worked\n"
+    assert shown.err == (
+        "hello\nwarning: plugin torn (amulet-plugin-torn 1.0) is broken: OSError: disk on fire. "
+        "Update, repair or uninstall amulet-plugin-torn.\n"
+    )
+    assert cli.main(["--strict", *arguments]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_no_command_is_a_wrong_request(capsys):

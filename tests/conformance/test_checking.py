@@ -4,11 +4,11 @@ import pytest
 from descriptors import attack, metric
 from pluggy import PluginManager
 
-from amulet_core import api, cli
+from amulet_core import cli
 from amulet_core.checking import run_checks
 from amulet_core.errors import RequestError
 from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
-from amulet_core.registry import Registry
+from amulet_core.registry import Registry, discover
 
 HONEST = """\
 attack made/honest (amulet-plugin-made 1.0)
@@ -73,7 +73,7 @@ def registry(*entries):
 @pytest.fixture
 def installed(monkeypatch):
     def install(*entries):
-        monkeypatch.setattr(api, "discover", lambda: registry(*entries))
+        monkeypatch.setattr(cli, "discover", lambda *, strict: registry(*entries))
 
     return install
 
@@ -161,3 +161,19 @@ def test_the_exit_code_tells_what_came_of_it(installed, capsys, name, code):
     assert cli.main(["check", name]) == code
     errors = capsys.readouterr().err
     assert errors.startswith('error: unknown component "honset"') if code == 2 else errors == ""
+
+
+ABSENT = """\
+  not checked its rows are valid
+              because its rows are not there: FileNotFoundError: mnist: the variable AMULET_DATA is not set:
+              set it to the folder that holds mnist.npz, or install 'amulet-framework[images]' and set the
+              parameter download to true
+"""
+
+
+def test_what_needs_rows_that_are_not_there_is_not_checked_and_said_to_be_so(capsys, monkeypatch):
+    monkeypatch.delenv("AMULET_DATA", raising=False)
+    assert run_checks("mnist", discover(select="")) == 0
+    out = capsys.readouterr().out
+    assert ABSENT in out
+    assert out.endswith("\n12 checks: 6 ok, 6 not checked\n")

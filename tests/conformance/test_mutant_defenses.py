@@ -145,9 +145,10 @@ MUTANTS = {
     "trains to infinity": (
         defense("training", "not_finite"),
         "the trained model is finite and plain",
-        "on the toy table the model's head.bias is not finite",
-        "the architecture as it was built, in eval mode, without hooks, with finite weights",
-        "work on a copy, and hand back the plain module",
+        "on the toy table training raised ModelOutputError: the model's logits are not finite for 2 of 2 inputs: its "
+        "training diverged (lower the learning rate) or its architecture divides by zero",
+        "two trained models",
+        "train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
     ),
     "leaves train mode": (
         defense("training", "in_train_mode"),

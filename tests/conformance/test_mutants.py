@@ -261,10 +261,14 @@ def test_an_attack_whose_code_cannot_be_loaded_is_reported_by_its_target_alone(f
     )
 
 
-def test_an_attack_that_cannot_say_whether_it_applies_cannot_be_tried():
+def test_an_attack_that_cannot_say_whether_it_applies_works_on_no_toy():
     with pytest.raises(ConformanceError) as failure:
         run_of(attack("honest", applicable=mutants.applicable_raising)).run()
+    why = (
+        "made/honest: its applicable() failed: AttributeError: 'DataSchema' object has no attribute 'colour'. "
+        "Update or report amulet-plugin-made."
+    )
     assert str(failure.value) == (
-        "found: it could not be tried: AttributeError: 'DataSchema' object has no attribute 'colour'. "
-        "Expected: that needs() and applicable() work on the toy tasks. To fix it: mend what is raised."
+        f"found: it works on no toy task (the toy table: {why}; the toy images: {why}). Expected: that it works on one of "
+        "them at least. To fix it: widen modality and applicable() to all data that the algorithm can work on."
     )

@@ -3,22 +3,20 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 
 @pytest.fixture
-def original() -> Callable[[str], Path]:
-    """Find a file in the folder AMULET_DATA; without it skip, or fail where AMULET_REQUIRE=1 asks for it."""
+def original(lacking: Callable[[str, str], NoReturn]) -> Callable[[str], Path]:
+    """Find a file in the folder AMULET_DATA; without it skip, or fail where AMULET_REQUIRE asks for it."""
 
     def find(name: str) -> Path:
         folder = os.environ.get("AMULET_DATA")
         path = Path(folder or ".") / name
-        if folder and path.is_file():
-            return path
-        reason = f"AMULET_DATA names no folder with {name}"
-        if os.environ.get("AMULET_REQUIRE") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        if not (folder and path.is_file()):
+            lacking("data", f"AMULET_DATA names no folder with {name}")
+        return path
 
     return find

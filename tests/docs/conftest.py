@@ -73,6 +73,11 @@ def architecture():
     return Document(ROOT / "docs" / "architecture.md")
 
 
+@pytest.fixture(scope="session")
+def contributing():
+    return Document(ROOT / "CONTRIBUTING.md")
+
+
 @pytest.fixture(params=documents(), ids=lambda document: document.path.name)
 def document(request):
     return request.param

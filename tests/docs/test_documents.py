@@ -1,5 +1,6 @@
 """What the documents point to exists: files, modules, commands; and the games that they describe are those of the code."""
 
+import ast
 import re
 from importlib import import_module
 from importlib.util import find_spec
@@ -34,6 +35,25 @@ def _exists(name):
 
 def _is_package(name):
     return find_spec(name).submodule_search_locations is not None
+
+
+def _core_modules(source):
+    """Yield the modules of the core that a source text imports."""
+    for node in ast.walk(ast.parse(source)):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name for name in names if name.split(".")[0] == "amulet_core")
+
+
+def test_what_plugins_use_of_the_core_is_what_they_may_use(contributing, readme):
+    allowed = {name.strip("`") for name in contributing.table("module | what for")}
+    packages = sorted((contributing.path.parent / "plugins").glob("*/amulet_plugin_*/*.py"))
+    sources = [path.read_text(encoding="utf-8") for path in packages]
+    sources += [block.text for block in readme.blocks("python") if block.file]
+    used = {name for source in sources for name in _core_modules(source)}
+    assert packages
+    assert len(used) > 5
+    assert {name for name in used if not {name, re.sub(r"^(amulet_core\.games)\.\w+$", r"\1", name)} & allowed} == set()
 
 
 def test_every_make_target_named_is_in_the_makefile(document):

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 import amulet_core as amulet
+from amulet_core.api import QUICKSTART
 from amulet_core.cli import _parser
-from amulet_core.config import overridden, resolve
+from amulet_core.config import overridden, read, resolve
 from amulet_core.games.threats import GAMES
 from amulet_core.report.words import LOOKS
 from amulet_core.vocabulary import RISKS
@@ -28,11 +29,17 @@ def test_the_config_resolves_against_the_built_in_components(readme):
     ]
 
 
-def test_the_matrix_shown_has_the_rows_of_the_config_above_it(readme):
-    (config,) = readme.blocks("yaml")
-    labels = [row.label for row in resolve(yaml.safe_load(config.text), amulet.discover()).rows]
-    shown = readme.blocks("text")[1].text
-    assert [line.split("  ")[0] for line in shown.splitlines() if re.match(r"\S.*\d", line)] == labels
+@pytest.mark.parametrize(("place", "name"), [(0, "quickstart"), (1, "fairness")])
+def test_a_matrix_shown_has_the_rows_and_the_threat_models_of_its_config(readme, place, name):
+    (own,) = readme.blocks("yaml")
+    config = read(QUICKSTART) if name == "quickstart" else yaml.safe_load(own.text)
+    request = resolve(config, amulet.discover())
+    shown = readme.blocks("text")[place].text
+    assert [line.split("  ")[0] for line in shown.splitlines() if re.match(r"\S.*\d", line)] == [
+        row.label for row in request.rows
+    ]
+    threat = next(risk.threat for risk in request.risks if risk.game.risk == "evasion")
+    assert f" at ε {threat.epsilon:g}, {threat.norm} " in shown
 
 
 def test_every_amulet_command_shown_is_one_that_the_parser_takes(readme):

@@ -97,6 +97,28 @@ def test_an_answer_beyond_the_bounds_is_refused():
         evasion.judge(game, EvasionAnswer(x=x), threat)
 
 
+def test_a_success_at_a_small_budget_is_carried_to_the_larger_ones():
+    """The answer fools at .05 and takes it back at .1: what can be done within .05 can be done within .1."""
+    game = contest()
+    threat = EvasionThreat(epsilon=0.05, curve=(0.1,))
+    view = evasion.view(game, threat, "white-box")
+    fooling = pgd.attack(view, PgdParams()).x[0]
+    result = evasion.judge(game, EvasionAnswer(x=torch.stack([fooling, view.x])), threat)
+    assert result.robust[0].sum() < result.clean.sum()
+    assert torch.equal(result.robust[0], result.robust[1])
+
+
+@pytest.mark.parametrize("budget", [0.001, 0.01, 0.1])
+def test_a_budget_may_be_exceeded_by_no_more_than_rounding(budget):
+    game = contest()
+    threat = EvasionThreat(epsilon=budget, curve=())
+    view = evasion.view(game, threat, "white-box")
+    x = view.x[None].clone()
+    x[0, 0, 1] += 1.01 * budget * (1 if x[0, 0, 1] < 0.5 else -1)
+    with pytest.raises(ValueError, match=r"1 rows lie up to"):
+        evasion.judge(game, EvasionAnswer(x=x), threat)
+
+
 def test_an_answer_of_another_shape_is_refused():
     game = contest()
     view = evasion.view(game, THREAT, "white-box")

@@ -63,6 +63,17 @@ def test_an_unreachable_target_says_what_to_do():
     )
 
 
+@pytest.mark.parametrize(("sigma", "epsilon"), [(0.01, "8.76e+05"), (0.1, "5.35e+03")])
+def test_noise_that_is_too_small_says_whose_it_is_and_what_to_do(sigma, epsilon):
+    with pytest.raises(ValueError, match="too small") as error:
+        epsilon_spent(sigma, 0.128, steps=160, delta=1e-5)
+    assert str(error.value) == (
+        f"dp-sgd: the noise is too small for a meaningful epsilon: noise_multiplier {sigma:g} spends {epsilon} (Renyi DP) "
+        "at delta 1e-05 in 160 steps of sampling rate 0.128, more than 1000; "
+        "raise noise_multiplier, or give epsilon instead"
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

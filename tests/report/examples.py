@@ -66,6 +66,11 @@ ATTACKS = {
     "discriminatory-behavior": ("",),
     "utility": ("",),
 }
+THREATS = {
+    "evasion": {"epsilon": 0.05, "norm": "linf"},
+    "membership-inference": {"shadow": "adaptive", "population": 1000},
+    "discriminatory-behavior": {"attribute": "sex"},
+}
 CONTROLS = {"evasion": "builtin/random-noise", "membership-inference": "builtin/random-score"}
 
 
@@ -134,7 +139,7 @@ def _column(risk: Risk) -> Column:
     return Column(
         risk=risk.id,
         title=risk.id.replace("-", " ").capitalize(),
-        threat={"epsilon": 0.05, "norm": "linf"} if risk.id == "evasion" else {},
+        threat=THREATS.get(risk.id, {}),
         attacks=tuple(member(attack) for attack in (*attacks, *controls)),
         controls=controls,
         metrics=(member(risk.metric),),

@@ -1,6 +1,5 @@
 """The page in a real browser, offline and from the disk: no request, no error, and readable without JavaScript."""
 
-import os
 import shutil
 
 import pytest
@@ -18,13 +17,10 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Give a headless Chromium; without one the tests are skipped, or fail where AMULET_REQUIRE=1 demands it."""
+def browser(lacking):
+    """Give a headless Chromium; without one the tests are skipped, or fail where AMULET_REQUIRE demands it."""
     if BROWSER is None:
-        reason = "Chromium is not installed (no `chromium` on the PATH): the page was not tried in a browser"
-        if os.environ.get("AMULET_REQUIRE") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("browser", "Chromium is not installed (no `chromium` on the PATH): the page was not tried in a browser")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

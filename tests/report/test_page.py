@@ -160,6 +160,14 @@ def test_cells_that_the_sok_left_unexplored_are_marked_as_first_time(examples):
     assert "unexplored in the SoK of 2024, measured since by arXiv:2509.12386" in html
 
 
+def test_the_matrix_and_the_sections_name_the_threat_model(html):
+    matrix = html[html.index('<table class="matrix">') : html.index("</table>")]
+    for text in ("robust accuracy at ε 0.05, linf", "AUC, adaptive shadow models", "parity gap by sex"):
+        assert f'<span class="sub">{text},<br>' in matrix
+        assert f"Verdicts are about <strong>{text}</strong>" in html
+        assert f">{text}, by row and seed</caption>" in html
+
+
 def test_gaps_say_why_and_who_is_to_blame(page, examples):
     for text in (
         "20 cells failed and 20 were skipped",
@@ -187,6 +195,7 @@ def test_an_incomplete_run_says_so_at_the_top_and_a_complete_one_does_not(exampl
     complete, incomplete = (render(examples.example_results(complete=complete)) for complete in (True, False))
     assert "This run is not complete." not in complete
     assert incomplete.index("This run is not complete.") < incomplete.index("<h2")
+    assert "Running the same configuration again starts from the beginning." in incomplete
 
 
 def test_with_fewer_than_five_seeds_the_page_says_that_there_are_no_verdicts(examples):

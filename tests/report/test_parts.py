@@ -3,9 +3,10 @@
 import pytest
 
 from amulet_core.report.details import pictures
+from amulet_core.report.matrix import grid
 from amulet_core.report.methods import address, flat, problems, slowest, used, warned
 from amulet_core.report.sections import sections
-from amulet_core.report.words import count, interval, listing, look, number, printable, signed
+from amulet_core.report.words import count, interval, judged, listing, look, number, printable, signed
 from amulet_core.results import Cell, Measured
 from amulet_core.scores import Scores
 
@@ -36,6 +37,41 @@ def test_words_of_lists_counts_and_intervals():
 def test_only_in_the_utility_column_the_words_turn_round():
     assert (look("risk up", "evasion").word, look("risk up", "utility").word) == ("risk up", "utility down")
     assert look("inconclusive", "utility") == look("inconclusive", "evasion")
+
+
+@pytest.mark.parametrize(
+    ("risk", "threat", "text"),
+    [
+        ("evasion", {"epsilon": 8 / 255, "norm": "l2"}, "robust accuracy at ε 0.0313725, l2"),
+        ("evasion", {}, "robust accuracy"),
+        ("membership-inference", {"shadow": "undefended"}, "AUC, undefended shadow models"),
+        ("discriminatory-behavior", {"attribute": "race"}, "parity gap by race"),
+        ("discriminatory-behavior", {"attribute": ""}, "parity gap by sex"),
+        ("utility", {}, "accuracy"),
+    ],
+)
+def test_a_primary_value_is_named_with_its_threat_model(results, risk, threat, text):
+    data = {**results.data, "sensitive": {"sex": ["Male", "Female"], "race": ["a", "b"]}}
+    column = next(each for each in results.columns if each.risk == risk).model_copy(update={"threat": threat})
+    assert judged(column, results.model_copy(update={"data": data})) == text
+
+
+def test_where_no_attribute_is_known_none_is_named(results):
+    (column,) = [each for each in results.columns if each.risk == "discriminatory-behavior"]
+    assert judged(column.model_copy(update={"threat": {"attribute": ""}}), results) == "parity gap"
+
+
+def test_a_square_refers_to_notes_that_say_its_reasons_and_warnings_each_once(results):
+    some = "2 of 5 seeds are near chance"
+    entries = tuple(
+        entry.model_copy(update={"warnings": (some, some)}) if entry.row == "placebo" else entry
+        for entry in results.entries
+    )
+    found = grid(results.model_copy(update={"entries": entries}))
+    placebo = next(line for line in found.lines if line.kind == "placebo")
+    assert [[found.notes[note - 1] for note in square.notes] for square in placebo.squares] == [[some]] * 4
+    chained = found.lines[-1].squares[0]
+    assert [found.notes[note - 1] for note in chained.notes] == ["balanced accuracy .51, near chance"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +151,16 @@ def test_every_attack_stands_beside_its_control_and_the_mean_is_over_seeds(resul
     assert row.averaged[0].figures[0].text == f"{sum(values) / 5:.3f}"
     assert row.averaged[0].figures[0].span == f"{min(values):.3f} to {max(values):.3f}"
     assert [line.figures[0].text for line in row.by_seed[:5]] == [f"{value:.3f}" for value in values]
+
+
+def test_controls_stand_below_the_attacks_whatever_the_order_of_the_cells(results):
+    turned = results.model_copy(update={"cells": results.cells[::-1]})
+    for section in sections(turned):
+        for row in section.rows:
+            marks = [line.control for line in row.averaged]
+            assert marks == sorted(marks)
+            seeds = [line.seed for line in row.by_seed if line.attack == row.averaged[0].attack]
+            assert seeds == sorted(seeds)
 
 
 def test_a_biased_value_stands_beside_its_null(results):

@@ -1,6 +1,7 @@
 """Results as tables and files: every value once, bits that survive the way to the disk and back, and clear errors."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ COLUMNS += ["metric", "value", "estimate", "low", "high", "n", "method"]
 PLANTED = """\
                                Evasion
                                robust accuracy
+                               at ε 0.05, linf
                                higher is better
 -----------------------------------------------
 none                             0.500
@@ -131,6 +133,29 @@ def test_reasons_stand_below_the_text_matrix_without_control_characters(results)
     text = text_matrix(results.model_copy(update={"entries": (*results.entries[:-1], entry)}))
     assert "(Utility): all�[31m failed" in text
     assert "\x1b" not in text
+
+
+def test_warnings_and_degenerate_models_stand_below_the_text_matrix_each_once(results):
+    some, near = "2 of 5 seeds are near chance", "balanced accuracy .50, near chance"
+    warned = results.entries[-1].model_copy(update={"warnings": (some, some), "degenerate": near})
+    text = " ".join(text_matrix(results.model_copy(update={"entries": (*results.entries[:-1], warned)})).split())
+    assert text.count(f"(Utility): {some}") == text.count(f"(Utility): {near}") == 1
+    assert "dp-sgd (Evasion): the input gradient was zero for 37 of 1000 rows" in text
+
+
+def test_the_headings_of_the_text_matrix_name_the_threat_model(results):
+    heads = text_matrix(results).partition("\n---")[0].splitlines()
+    texts = [" ".join(" ".join(line[start : start + 18] for line in heads).split()) for start in _starts(heads[0])]
+    assert texts == [
+        "Evasion robust accuracy at ε 0.05, linf higher is better",
+        "Membership inference AUC, adaptive shadow models lower is better",
+        "Discriminatory behavior parity gap by sex lower is better",
+        "Utility accuracy higher is better",
+    ]
+
+
+def _starts(line):
+    return [match.start() for match in re.finditer(r"(?<=  )\S", line)]
 
 
 def test_what_is_written_is_read_again_bit_by_bit(results, tmp_path):

@@ -43,6 +43,9 @@ def blobs(params):
         x[3, 1] = float("nan")
     if params.fault == "one class":
         y = torch.zeros_like(y)
+    if params.fault == "nothing to learn":
+        x = torch.randn(params.rows, 4, generator=generator).clamp(-4, 4)
+        y = torch.randint(2, (params.rows,), generator=generator)
     sensitive = () if params.fault == "no groups" else (Sensitive(name="sex", categories=("f", "m", "x")),)
     schema = DataSchema(
         modality="tabular", shape=(4,), classes=("no", "yes"), sensitive=sensitive, feasible=Feasible(low=-4.0, high=4.0)
@@ -57,6 +60,9 @@ def linear(params, schema):
     if params.fault == "raises":
         raise RuntimeError("the architecture is out of order")
 
+    if params.fault == "three logits":
+        return nn.Linear(schema.width, 3)
+
     class Linear(nn.Linear):
         def forward(self, x):
             out = super().forward(x)
@@ -70,6 +76,16 @@ def keep(training, params, context):
         raise RuntimeError("the defense is out of order")
     if params.fault == "exits":
         raise SystemExit(3)
+    if params.fault in ("no models", "half the models", "nan evidence"):
+        from dataclasses import replace
+
+        fit = training.fit
+        change = {
+            "no models": lambda models: [None for _ in models],
+            "half the models": lambda models: models[: len(models) // 2],
+            "nan evidence": lambda models: [replace(model, evidence={"spent": float("nan")}) for model in models],
+        }[params.fault]
+        return replace(training, fit=lambda *given: change(fit(*given)))
     return None if params.fault == "nothing" else training
 
 
@@ -80,8 +96,26 @@ def flip(data, params):
     return replace(data, y=data.y ^ (data.id % 2))
 
 
+def thin(data, params):
+    return data.take(data.id % 2 == 0)
+
+
+def broken(params):
+    raise RuntimeError("no workers")
+
+
 def halve(probabilities, params):
     """Say everything half as surely."""
+    if params.fault == "raises":
+        raise RuntimeError("the wrapper is out of order")
+    if params.fault == "no probabilities":
+        return probabilities * 2
+    if params.fault == "noisy":
+        import torch
+
+        return torch.softmax(torch.randn_like(probabilities), 1)
+    if params.fault == "certain":
+        return (probabilities > 0.5).float()
     return probabilities / 2 + 0.5 / probabilities.shape[1]
 
 
@@ -94,6 +128,9 @@ def nudge(view, params):
         raise RuntimeError("the attack is out of order")
     if params.fault == "interrupted":
         raise KeyboardInterrupt
+    if params.fault == "asks about nan":
+        view.model.logits(view.x * float("nan"))
+    SEEN.append(("logits", view.model.logits(view.x[:5]).detach()))
     changed = torch.stack([view.x] * len(view.epsilons))
     return EvasionAnswer(x=changed + (9.0 if params.fault == "cheats" else 0.0))
 
@@ -104,6 +141,8 @@ def curious(view, params):
     from amulet_core.games.membership import MembershipAnswer
 
     SEEN.append(tuple(view.lab.candidates.shape))
+    SEEN.append(("lab", view.lab.candidates.clone()))
+    SEEN.append(("population", view.population_y.clone()))
     return MembershipAnswer(score=torch.zeros(len(view.y) - (params.fault == "short"), dtype=torch.float64))
 
 
@@ -143,6 +182,23 @@ def amulet_components():
         stages={"inference": f"{HERE}:halve"}, risk="membership-inference", **PARAMS,
     )
     yield Defense(
+        name="dice", summary="Answers at random each time", target=f"{HERE}:halve",
+        stages={"inference": f"{HERE}:halve"}, risk="membership-inference", randomised=True, **PARAMS,
+    )
+    yield Defense(
+        name="thin", summary="Drops every second of the rows", target=f"{HERE}:thin", stages={"data": f"{HERE}:thin"},
+        risk="poisoning", **PARAMS,
+    )
+    yield Defense(
+        name="lost", summary="Has a target that is not there", target=f"{HERE}:gone", stages={"training": f"{HERE}:gone"},
+        risk="evasion", **PARAMS,
+    )
+    yield Attack(name="fussy", summary="Cannot say whether it applies", target=f"{HERE}:nudge", risk="evasion",
+                 access="white-box", applicable=lambda params, schema: 1 / 0, **PARAMS)
+    yield Attack(name="needless", summary="Cannot say what it needs", target=f"{HERE}:nudge", risk="evasion",
+                 access="white-box", needs=lambda params, schema: 1 / 0, **PARAMS)
+    yield Executor(name="broken", summary="An executor that cannot start", target=f"{HERE}:broken", **PARAMS)
+    yield Defense(
         name="mute", summary="Releases labels and nothing else", target=f"{HERE}:halve", labels_only=True,
         stages={"inference": f"{HERE}:halve"}, risk="membership-inference", **PARAMS,
     )
@@ -159,6 +215,21 @@ def amulet_components():
     yield Reporter(name="note", summary="Writes the name of the run into a file", target=f"{HERE}:note", **PARAMS)
     yield Metric(name="count", summary="Counts the rows", target=f"{HERE}:count", risk="evasion",
                  measures=(Measure(name="rows", summary="how many rows", better="higher"),), **PARAMS)
+
+
+@hookimpl
+def amulet_run_started(run):
+    SEEN.append(("run started", run["seeds"]))
+
+
+@hookimpl
+def amulet_progress(done, total, label):
+    SEEN.append(("progress", done, total))
+
+
+@hookimpl
+def amulet_run_finished(results):
+    SEEN.append(("run finished", len(results["cells"])))
 
 
 @hookimpl

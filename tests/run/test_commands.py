@@ -16,7 +16,7 @@ from amulet_core.registry import Registry
 @pytest.fixture
 def command(registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Return a function that writes a configuration and runs ``amulet run`` on it, in a folder of its own."""
-    monkeypatch.setattr(api, "discover", lambda: registry)
+    monkeypatch.setattr(cli, "discover", lambda *, strict: registry)
     monkeypatch.chdir(tmp_path)
 
     def run(config: dict[str, Any], *arguments: str) -> int:
@@ -32,7 +32,7 @@ def test_a_run_prints_the_matrix_and_where_the_report_is(command: Any, config: A
     assert "robust accuracy" in shown.out
     assert "placebo" in shown.out
     assert shown.out.rstrip().endswith("Report: amulet-mine/report.html")
-    assert "cells in" in shown.out
+    assert "12 cells (12 ok) in " in shown.out
     for file in ("results.csv", "results.json", "provenance.json", "report.html"):
         assert (Path("amulet-mine") / file).stat().st_size > 100
 
@@ -75,6 +75,19 @@ def test_report_writes_the_page_again_from_the_results_alone(command: Any, confi
 def test_report_on_a_folder_without_results_says_what_is_missing(tmp_path: Path, capsys: Any) -> None:
     assert cli.main(["report", str(tmp_path)]) == 2
     assert f"error: {tmp_path / 'results.json'} does not exist" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_a_wrong_request(command: Any, config: Any, capsys: Any) -> None:
+    command(config(), "--out", "there")
+    Path("there/report.html").unlink()
+    Path("there/report.html").mkdir()
+    capsys.readouterr()
+    assert cli.main(["report", "there"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "error: the report there/report.html cannot be written: Is a directory. Its results are kept: see that there can "
+        "be written and holds no folder called report.html, then run: amulet report there\n",
+    )
 
 
 def test_the_json_schema_accepts_the_quickstart_and_its_resolved_form_and_refuses_a_mistake() -> None:

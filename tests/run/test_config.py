@@ -1,15 +1,17 @@
 """Reading a configuration: every mistake is reported, all at once, with its path."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import importlib_metadata
 import pytest
 
 from amulet_core.config import overridden, read, resolve
 from amulet_core.config_schema import json_schema
 from amulet_core.errors import RequestError
-from amulet_core.registry import Registry
+from amulet_core.registry import Registry, discover
 
 
 def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
@@ -21,12 +23,12 @@ def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
 MISTAKES = {
     "an unknown key": (
         {"trainng": {}},
-        'trainng: there is no such key; did you mean "training"? There are: name, dataset, model, training, data, '
+        'trainng: there is no such key, got {}; did you mean "training"? There are: name, dataset, model, training, data, '
         "defenses, risks, seeds, root_seed, threads_per_job, stack, executor, reporters.",
     ),
     "an unknown key of a section": (
         {"training": {"epoch": 3}},
-        'training.epoch: there is no such key; did you mean "epochs"? There are: epochs, batch_size, optimizer, '
+        'training.epoch: there is no such key, got 3; did you mean "epochs"? There are: epochs, batch_size, optimizer, '
         "learning_rate, momentum, weight_decay, schedule, patience.",
     ),
     "a value out of its limits": (
@@ -43,7 +45,7 @@ MISTAKES = {
     ),
     "an unknown parameter": (
         {"defenses": [{"name": "dp-sgd", "params": {"epsilonn": 1}}]},
-        'defenses.0.params.epsilonn: there is no such key; did you mean "epsilon"? There are: epsilon, '
+        'defenses.0.params.epsilonn: there is no such key, got 1; did you mean "epsilon"? There are: epsilon, '
         "noise_multiplier, delta, max_grad_norm, accountant, learning_rate, batch_size, conditional_on.",
     ),
     "a parameter out of its limits": (
@@ -63,29 +65,40 @@ MISTAKES = {
     "no risk": ({"risks": []}, "risks: expected a list of risks or a mapping from risk to settings, got []"),
     "an attack on another risk": (
         {"risks": {"evasion": {"attacks": ["lira"]}}},
-        "risks.evasion: builtin/lira is for membership-inference, not for evasion",
+        "risks.evasion.attacks.0: builtin/lira is for membership-inference, not for evasion",
     ),
     "an attack twice": (
         {"risks": {"evasion": {"attacks": ["pgd", "builtin/pgd"]}}},
-        "risks.evasion.attacks: a component stands there twice",
+        "risks.evasion.attacks.1: builtin/pgd stands there twice, first as risks.evasion.attacks.0: leave one out",
+    ),
+    "a metric of another risk": (
+        {"risks": {"evasion": {"metrics": ["robustness", "accuracy"]}}},
+        "risks.evasion.metrics.1: builtin/accuracy is for utility, not for evasion",
+    ),
+    "a reporter twice": (
+        {"reporters": ["note", {"name": "toy/note"}]},
+        "reporters.1: toy/note stands there twice, first as reporters.0: leave one out",
     ),
     "two rows of one label": (
         {"defenses": ["keep", "keep"]},
-        'defenses: the label "keep" is taken: give each row a label of its own',
+        'defenses.1: the label "keep" is taken by defenses.0: give each row one of its own',
     ),
     "a row called none": (
         {"defenses": [{"label": "none", "chain": "keep"}]},
-        'defenses: the label "none" is taken: give each row a label of its own',
+        'defenses.0: the label "none" is taken by the undefended row: give each row one of its own',
     ),
     "an empty chain": ({"defenses": [[]]}, "defenses.0: a chain needs at least one defense"),
-    "a defense twice in a chain": ({"defenses": [["keep", "keep"]]}, "keep + keep: toy/keep stands in the chain twice"),
+    "a defense twice in a chain": (
+        {"defenses": [["keep", "keep"]]},
+        "defenses.0 (keep + keep): toy/keep stands in the chain twice",
+    ),
     "a chain whose needs nobody meets": (
         {"defenses": [["keep", "needy"]]},
-        "keep + needy: toy/needy needs trigger-set, which no defense before it in the chain makes (made so far: nothing)",
+        "defenses.0 (keep + needy): toy/needy needs trigger-set, which no defense before it in the chain makes (made so far: nothing)",
     ),
     "rows read outside the privacy account": (
-        {"defenses": [["reweighing", "dp-sgd"]]},
-        "reweighing + dp-sgd: builtin/dp-sgd accounts for privacy, but reweighing sees private rows outside its "
+        {"defenses": ["keep", ["reweighing", "dp-sgd"]]},
+        "defenses.1 (reweighing + dp-sgd): builtin/dp-sgd accounts for privacy, but reweighing sees private rows outside its "
         "account: leave them out, or declare that epsilon holds only on condition of them: "
         "params.conditional_on: [reweighing]",
     ),
@@ -192,6 +205,14 @@ def test_set_replaces_one_value_and_leaves_the_original(override: str, path: tup
     [
         ("epochs", '--set epochs: write path=value, for example "training.epochs=10"'),
         ("defenses.4.name=x", "--set defenses.4.name=x: there is no such place in the configuration"),
+        (
+            "data={a: 1, a: 2}",
+            '--set data={a: 1, a: 2}: the key "a" stands there more than once, in lines 1, 1: keep one',
+        ),
+        (
+            "seeds=*b",
+            "--set seeds=*b is not valid YAML: found undefined alias 'b' in \"<unicode string>\", line 1, column 1: *b ^",
+        ),
         ("seeds.x=1", "--set seeds.x=1: there is no such place in the configuration"),
     ],
 )
@@ -199,6 +220,40 @@ def test_an_override_that_fits_nowhere_is_an_error(override: str, message: str) 
     with pytest.raises(RequestError) as error:
         overridden({"defenses": [], "seeds": 1}, override)
     assert str(error.value) == message
+
+
+def test_an_override_leaves_values_that_json_does_not_know() -> None:
+    raw = {"name": date(2026, 1, 5), "seeds": 1}
+    assert overridden(raw, "seeds=2") == {"name": date(2026, 1, 5), "seeds": 2}
+
+
+TWICE = """\
+dataset: adult
+training:
+  epochs: 3
+  batch_size: 64
+  "epochs": 4
+seeds: 1
+seeds: 2
+seeds: 3
+"""
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_lines_all_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(TWICE)
+    with pytest.raises(RequestError) as error:
+        read(path)
+    assert error.value.problems == (
+        f'the configuration {path}: the key "epochs" stands there more than once, in lines 3, 5: keep one',
+        f'the configuration {path}: the key "seeds" stands there more than once, in lines 6, 7, 8: keep one',
+    )
+
+
+def test_a_key_that_replaces_a_merged_one_does_not_stand_twice(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: {b: &one {<<: &two {k: 1}, k: 2}}\nc: {<<: *one, k: 3}\n")
+    assert read(path) == {"a": {"b": {"k": 2}}, "c": {"k": 3}}
 
 
 def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
@@ -236,3 +291,13 @@ def test_the_json_schema_names_every_component_and_its_parameters(registry: Regi
     for name in ("toy/blobs", "builtin/pgd", "dp-sgd", "noise_multiplier", "membership-inference", "learning_rate"):
         assert f'"{name}"' in text
     assert schema["required"] == ["dataset", "risks"]
+
+
+def test_the_json_schema_offers_a_bare_name_only_where_it_means_one_component(packages: Any) -> None:
+    packages.add("one", "@hookimpl\ndef amulet_components(): return [attack('twice'), attack('once')]")
+    packages.add("two", "@hookimpl\ndef amulet_components(): return [attack('twice')]")
+    own = importlib_metadata.entry_points(group="amulet.v1", name="builtin")
+    found = discover(entry_points=[*packages.entry_points(), *own])
+    names = {name for form in json_schema(found)["$defs"]["attack"]["anyOf"] for name in form.get("enum", ())}
+    assert {"one/twice", "two/twice", "one/once", "once", "pgd", "builtin/pgd"} <= names
+    assert "twice" not in names

@@ -105,6 +105,69 @@ def test_the_worst_attack_counts_on_every_seed(request_of: Any) -> None:
     assert [value for _, value in found.values] == [0.6, 0.51, 0.6, 0.49, 0.6]
 
 
+def test_the_worst_attack_leaves_the_lowest_robust_accuracy(request_of: Any) -> None:
+    other = [0.6, 0.4, 0.6, 0.4, 0.6]
+    cells = [*robust("none", HIGH), *robust("dp-sgd", LOW), *robust("dp-sgd", other, attack="fgsm"), *utility("none")]
+    found = entry(request_of("evasion"), [*cells, *utility("dp-sgd")], "dp-sgd")
+    assert [value for _, value in found.values] == [0.5, 0.4, 0.5, 0.4, 0.5]
+
+
+@pytest.mark.parametrize("status", ["failed", "skipped"])
+def test_a_row_is_compared_only_where_it_met_every_attack_that_the_undefended_row_met(
+    request_of: Any, status: str
+) -> None:
+    """The defended row met rmia on two seeds only; without rmia its worst looks better than it is."""
+    rmia = auc("dp-sgd", HIGH, attack="rmia")
+    spared = [cell.model_copy(update={"status": status, "reason": "so", "measured": ()}) for cell in rmia[:3]]
+    cells = [*baseline(LOW), *auc("none", HIGH, attack="rmia"), *auc("dp-sgd", LOW), *spared, *rmia[3:]]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert [seed for seed, _ in found.values] == [3, 4]
+    assert found.effect is not None
+    assert found.effect.verdict == "too few seeds"
+
+
+def test_a_constant_model_on_some_seeds_blocks_the_verdict_that_risk_went_down(request_of: Any) -> None:
+    mixed = [*utility("dp-sgd")[:3], *utility("dp-sgd", balanced=0.5)[3:]]
+    cells = [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none"), *mixed]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert found.warnings == ("balanced accuracy is near chance (0.500) on 2 of 5 seeds",)
+    assert found.effect is not None
+    assert found.effect.verdict == "blocked"
+
+
+def test_without_utility_nothing_is_concluded(request_of: Any) -> None:
+    found = entry(
+        request_of("membership-inference"), [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none")], "dp-sgd"
+    )
+    assert found.effect is not None
+    assert found.effect.verdict == "degenerate"
+    assert found.degenerate == "balanced accuracy was not measured: whether the models know anything is unknown"
+
+
+def test_chance_depends_on_the_number_of_classes(request_of: Any) -> None:
+    cells = [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none"), *utility("dp-sgd", balanced=0.3)]
+    assert not entry(request_of("membership-inference"), cells, "dp-sgd", classes=10).degenerate
+    assert entry(request_of("membership-inference"), cells, "dp-sgd", classes=2).degenerate
+
+
+def test_a_control_on_membership_blocks_nothing(request_of: Any) -> None:
+    """Random scores beat an attack at chance every second time."""
+    scores = auc("dp-sgd", [0.6] * 5, attack="random-score", control=True)
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *auc("dp-sgd", LOW), *scores], "dp-sgd")
+    assert found.effect is not None
+    assert (found.effect.verdict, found.warnings) == ("risk down", ())
+
+
+@pytest.mark.parametrize(("seeds", "blocked"), [(2, False), (3, True)])
+def test_a_control_must_win_on_most_seeds_to_block(request_of: Any, seeds: int, blocked: bool) -> None:
+    values = [value - 0.1 if seed < seeds else value + 0.1 for seed, value in enumerate(HIGH)]
+    noise = robust("dp-sgd", values, attack="random-noise", control=True)
+    cells = [*robust("none", LOW), *robust("dp-sgd", HIGH), *noise, *utility("none"), *utility("dp-sgd")]
+    found = entry(request_of("evasion"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert (found.effect.verdict == "blocked") == blocked
+
+
 def test_a_control_never_counts(request_of: Any) -> None:
     cells = [*baseline(HIGH), *auc("dp-sgd", LOW), *auc("dp-sgd", [0.99] * 5, attack="random-score", control=True)]
     found = entry(request_of("membership-inference"), cells, "dp-sgd")
@@ -150,7 +213,7 @@ def test_a_model_near_chance_is_degenerate_and_gets_no_verdict_but_for_utility(r
     assert found.effect is not None
     assert found.effect.verdict == "degenerate"
     assert found.degenerate == (
-        "balanced accuracy 0.520 is near chance (0.500): a model that knows nothing has nothing to lose"
+        "balanced accuracy is near chance (0.500) on 5 of 5 seeds: a model that knows nothing has nothing to lose"
     )
     everywhere = entries(request, cells, overlap=0.0, classes=2)
     (own,) = [one for one in everywhere if (one.row, one.risk) == ("dp-sgd", "utility")]
@@ -190,7 +253,9 @@ def test_what_could_not_be_measured_says_why(request_of: Any) -> None:
     request = request_of("membership-inference")
     assert entry(request, [*baseline(HIGH), *skipped], "dp-sgd").missing == "skipped: labels only"
     assert entry(request, baseline(HIGH), "dp-sgd").missing == "not measured: the run ended before"
-    assert entry(request, auc("dp-sgd", LOW), "dp-sgd").missing == (
+    control = auc("dp-sgd", LOW, attack="random-score", control=True)
+    assert entry(request, [*baseline(HIGH), *control], "dp-sgd").missing == "no attack was asked for, only the control"
+    assert entry(request, [*auc("dp-sgd", LOW), *utility("dp-sgd")], "dp-sgd").missing == (
         'nothing to compare with: the row "none" has no value for the same seeds'
     )
 
@@ -211,6 +276,6 @@ def test_nothing_is_concluded_from_an_undefended_model_that_knows_nothing(reques
     assert found.effect is not None
     assert found.effect.verdict == "degenerate"
     assert found.degenerate == (
-        "the undefended model to compare with: balanced accuracy 0.500 is near chance (0.500): "
+        "the undefended model to compare with: balanced accuracy is near chance (0.500) on 5 of 5 seeds: "
         "a model that knows nothing has nothing to lose"
     )

@@ -33,6 +33,11 @@ def test_crossed_seeds_train_ten_models_where_disjoint_ones_train_forty_five() -
     assert len(Layout("disjoint", 5, 8).places()) == 45
 
 
+def test_only_shared_rows_widen_the_intervals() -> None:
+    """Half of a shared pool trains each model and the other half is held out: Nadeau and Bengio's n2 / n1 is 1."""
+    assert (Layout("crossed", 5, 8).overlap, Layout("disjoint", 5, 8).overlap) == (1.0, 0.0)
+
+
 def test_without_shadow_models_only_victims_are_trained() -> None:
     assert Layout("crossed", 3, 0).places() == (Place(0, 0), Place(0, 2), Place(0, 4))
 

@@ -60,7 +60,7 @@ def test_every_defense_is_attacked_on_the_same_rows_in_the_same_order(
     registry: Registry, config: Any, seen: list[Any]
 ) -> None:
     run(config(defenses=["flip"], seeds=3), registry=registry)
-    first_rows = [one for one in seen if isinstance(one, tuple) and len(one) == 4]
+    first_rows = [one for one in seen if isinstance(one, tuple) and len(one) == 4 and isinstance(one[0], float)]
     assert len(first_rows) == 9
     assert len(set(first_rows)) == 3
 
@@ -77,16 +77,73 @@ def test_one_victim_serves_every_attack_and_shadow_models_serve_every_seed(
     assert (4, 100, 2) in seen
 
 
-@pytest.mark.parametrize(("shadow", "models"), [("adaptive", 6 * 3), ("undefended", 6 * 3)])
-def test_shadow_models_follow_the_threat_model(
-    registry: Registry, config: Any, seen: list[Any], shadow: str, models: int
-) -> None:
+@pytest.mark.parametrize("shadow", ["adaptive", "undefended"])
+def test_shadow_models_follow_the_threat_model(registry: Registry, config: Any, seen: list[Any], shadow: str) -> None:
+    """Undefended shadow models are the very ones of the row none; adaptive ones are trained on flipped labels too."""
     risks = {"membership-inference": {"threat": {"shadow": shadow}, "attacks": ["curious"]}}
-    results = run(config(defenses=["flip"], risks=risks), registry=registry)
-    (cell, _) = select(results, row="flip", attack="toy/curious")
+    results = run(config(defenses=["flip"], risks=risks, seeds=1), registry=registry)
     expected = {"adaptive": "adaptive", "undefended": "not adaptive: undefended shadow models"}
-    assert cell.adversary == expected[shadow]
-    assert seen.count("built") == models
+    assert {cell.adversary for cell in select(results, row="flip", attack="toy/curious")} == {expected[shadow]}
+    none, placebo, flip = (one[1] for one in seen if one[0] == "lab")
+    assert torch.equal(none, flip) == torch.equal(none, placebo) == (shadow == "undefended")
+
+
+def test_a_memorising_victim_is_found_out_and_its_shadow_models_help(registry: Registry, config: Any) -> None:
+    """Labels are noise, so that a model can only memorise: joined with the wrong truth, every AUC would be below .5."""
+    raw = config(
+        dataset={"name": "blobs", "params": {"fault": "nothing to learn"}},
+        model="mlp",
+        training={"epochs": 60, "batch_size": 20, "learning_rate": 0.01},
+        data={"train": 60, "val": 20, "test": 100, "aux": 50},
+        risks={"membership-inference": {"attacks": ["loss-threshold", {"name": "lira", "params": {"mode": "online"}}]}},
+        seeds=2,
+    )
+    found = {
+        (cell.attack, cell.seed): cell.measured[0].scores["auc"].estimate
+        for cell in run(raw, registry=registry).cells
+        if cell.row == "none" and cell.risk == "membership-inference"
+    }
+    assert all(found["builtin/loss-threshold", seed] > 0.55 for seed in (0, 1))
+    assert all(found["builtin/lira", seed] > 0.6 for seed in (0, 1))
+
+
+def test_the_adversarys_own_rows_hold_every_class_however_few_it_has(
+    registry: Registry, config: Any, seen: list[Any]
+) -> None:
+    risks = {"membership-inference": {"threat": {"population": 20}, "attacks": ["curious"]}}
+    run(config(risks=risks, data={"train": 50, "val": 20, "test": 200, "aux": 200}), registry=registry)
+    for population in (one[1] for one in seen if one[0] == "population"):
+        assert 3 <= int(population.sum()) <= 17
+        assert len(population) == 20
+
+
+def test_a_white_box_attack_sees_the_model_beneath_the_wrapper(
+    registry: Registry, config: Any, seen: list[Any]
+) -> None:
+    run(config(defenses=["halve"], seeds=1), registry=registry)
+    none, _, halve = (one[1] for one in seen if one[0] == "logits")
+    assert torch.equal(none, halve)
+
+
+def test_a_wrapper_that_is_certain_leaves_finite_logits(registry: Registry, config: Any) -> None:
+    results = run(config(defenses=[faulty("halve", "certain")], risks=["membership-inference"]), registry=registry)
+    assert statuses(results) == {"ok"}
+
+
+def test_a_wrapper_that_draws_gives_the_same_bits_again(registry: Registry, config: Any) -> None:
+    raw = config(defenses=[faulty("halve", "noisy")], risks=["membership-inference"])
+    before = torch.get_rng_state()
+    one, other = (run(raw, registry=registry) for _ in range(2))
+    assert one.cells == other.cells
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_privacy_is_accounted_for_the_rows_that_a_chain_keeps(registry: Registry, config: Any) -> None:
+    raw = config(defenses=[["thin", {"name": "dp-sgd", "params": {"batch_size": 5, "noise_multiplier": 2.0}}]], seeds=1)
+    results = run(raw, registry=registry)
+    rate = results.provenance.evidence["thin + dp-sgd"]["privacy"]["sample_rate"]
+    assert 5 / rate == pytest.approx(round(5 / rate))
+    assert 10 < 5 / rate < 40
 
 
 def test_a_defense_that_changes_nothing_changes_nothing(registry: Registry, config: Any) -> None:
@@ -113,6 +170,36 @@ def test_the_placebo_row_trains_on_the_same_rows_with_other_draws(registry: Regi
             "toy/keep",
             "TypeError: its training stage returned NoneType, expected a Training",
         ),
+        (
+            {"defenses": [faulty("keep", "no models"), "flip"]},
+            "keep",
+            "toy/keep",
+            "TypeError: fit returned 2 results (NoneType), expected 2 of the type Fitted",
+        ),
+        (
+            {"defenses": [faulty("keep", "half the models"), "flip"]},
+            "keep",
+            "toy/keep",
+            "TypeError: fit returned 1 results (Fitted), expected 2 of the type Fitted",
+        ),
+        (
+            {"defenses": [faulty("keep", "nan evidence"), "flip"]},
+            "keep",
+            "toy/keep",
+            'ValueError: the evidence "spent" is not JSON, or not finite',
+        ),
+        (
+            {"defenses": [["keep", faulty("halve")], "flip"]},
+            "keep + halve",
+            "toy/halve",
+            "RuntimeError: the wrapper is out of order",
+        ),
+        (
+            {"defenses": [["keep", faulty("halve", "no probabilities")], "flip"], "risks": ["utility"]},
+            "keep + halve",
+            "toy/halve",
+            "ValueError: its inference stage returned no probabilities for 200 of 200 rows",
+        ),
     ],
 )
 def test_a_failing_defense_fails_its_own_row_and_nothing_else(
@@ -124,7 +211,7 @@ def test_a_failing_defense_fails_its_own_row_and_nothing_else(
     assert {(cell.blame, cell.reason) for cell in failed} == {(blame, reason)}
     assert "Traceback" in failed[0].traceback
     assert statuses(results, row="flip") == statuses(results, row="none") == {"ok"}
-    (entry,) = [entry for entry in results.entries if entry.row == row and entry.risk == "evasion"]
+    (entry,) = [entry for entry in results.entries if entry.row == row and entry.risk == "utility"]
     assert entry.missing == f"failed: {reason}"
 
 
@@ -137,6 +224,7 @@ def test_a_failing_defense_fails_its_own_row_and_nothing_else(
             "ValueError: the answer breaks the rules of the game: 200 rows lie up to 1.125 away, the budget is 0.01 (linf); "
             "200 rows leave the data's bounds at budget 0.01",
         ),
+        (faulty("nudge", "asks about nan"), "ValueError: the attack asked about inputs that are not finite"),
     ],
 )
 def test_a_failing_attack_fails_its_own_cells_and_nothing_else(
@@ -167,10 +255,21 @@ def test_a_metric_must_give_what_it_declares(registry: Registry, config: Any) ->
     assert cell.reason == "ValueError: it gave the values ['other'], but its descriptor declares ['rows']"
 
 
-def test_a_model_that_cannot_be_built_is_blamed(registry: Registry, config: Any) -> None:
-    results = run(config(model=faulty("toy/linear")), registry=registry)
+def test_a_model_that_cannot_be_built_is_blamed_in_every_row(registry: Registry, config: Any) -> None:
+    results = run(config(model=faulty("toy/linear"), defenses=["keep"]), registry=registry)
     assert {(cell.status, cell.blame, cell.reason) for cell in results.cells} == {
         ("failed", "toy/linear", "RuntimeError: the architecture is out of order")
+    }
+
+
+def test_a_model_without_a_logit_for_each_class_fails_by_name(registry: Registry, config: Any) -> None:
+    results = run(config(model=faulty("toy/linear", "three logits")), registry=registry)
+    assert {(cell.status, cell.blame, cell.reason) for cell in results.cells} == {
+        (
+            "failed",
+            "toy/linear",
+            "ValueError: the model's logits for 2 rows are [2, 3], expected [2, 2]: one for each class",
+        )
     }
 
 
@@ -178,7 +277,7 @@ def test_a_model_that_returns_nan_fails_by_name(registry: Registry, config: Any)
     results = run(config(model=faulty("toy/linear", "nan")), registry=registry)
     assert {(cell.status, cell.blame) for cell in results.cells} == {("failed", "toy/linear")}
     assert select(results, risk="utility")[0].reason == (
-        "ModelOutputError: the model's logits are not finite for 200 of 200 inputs: its training diverged "
+        "ModelOutputError: the model's logits are not finite for 2 of 2 inputs: its training diverged "
         "(lower the learning rate) or its architecture divides by zero"
     )
 
@@ -187,7 +286,11 @@ def test_a_model_that_returns_nan_fails_by_name(registry: Registry, config: Any)
     ("changes", "attack", "reason"),
     [
         ({"model": "opaque"}, "toy/nudge", "toy/nudge needs gradients, and toy/opaque has none"),
-        ({"defenses": ["mute"]}, "toy/nudge", "toy/nudge needs probabilities, and toy/mute releases labels only"),
+        (
+            {"defenses": ["mute"], "risks": {"membership-inference": {"attacks": ["curious"]}}},
+            "toy/curious",
+            "toy/curious needs probabilities, and toy/mute releases labels only",
+        ),
         (
             {"risks": {"evasion": {"attacks": ["nudge", "pixels"]}}},
             "toy/pixels",
@@ -227,8 +330,8 @@ def test_a_cell_that_cannot_apply_is_skipped_with_the_reason(
         ),
         (
             {"dataset": faulty("blobs", "no groups"), "risks": ["discriminatory-behavior"]},
-            "risks.discriminatory-behavior.threat: the data set declares no sensitive attribute: discriminatory behavior "
-            "cannot be measured on it",
+            "risks.discriminatory-behavior.metrics: builtin/group-fairness needs a sensitive attribute, and the data set "
+            "declares none",
         ),
         (
             {"risks": {"discriminatory-behavior": {"threat": {"attribute": "race"}}}},
@@ -236,11 +339,11 @@ def test_a_cell_that_cannot_apply_is_skipped_with_the_reason(
         ),
         (
             {"dataset": faulty("blobs", "no groups"), "defenses": ["reweighing"]},
-            "reweighing: builtin/reweighing needs a sensitive attribute, and the data set declares none",
+            "defenses.0 (reweighing): builtin/reweighing needs a sensitive attribute, and the data set declares none",
         ),
         (
             {"dataset": "digits", "model": "cnn", "defenses": ["reweighing"]},
-            "reweighing: builtin/reweighing needs a sensitive attribute, and the data set declares none",
+            "defenses.0 (reweighing): builtin/reweighing needs a sensitive attribute, and the data set declares none",
         ),
     ],
 )
@@ -253,13 +356,64 @@ def test_bad_data_end_the_request_before_anything_is_trained(
     assert "built" not in seen
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"defenses": ["lost"]},
+            "defense toy/lost: toy_components:gone cannot be loaded: AttributeError: module 'toy_components' has no "
+            "attribute 'gone'. Install what it needs, or update or uninstall amulet-plugin-toy 1.0.",
+        ),
+        (
+            {"risks": {"evasion": {"attacks": ["needless"]}}},
+            "toy/needless: its needs() failed: ZeroDivisionError: division by zero. Update or report amulet-plugin-toy.",
+        ),
+        ({"executor": "toy/broken"}, "executor: toy/broken cannot be started: RuntimeError: no workers"),
+        (
+            {"defenses": ["dice"]},
+            "defenses.0 (dice): toy/dice answers at random, and AMULET does not measure randomised defenses yet: leave it out",
+        ),
+    ],
+)
+def test_a_plugin_that_fails_before_the_run_is_a_wrong_request_that_names_it(
+    registry: Registry, config: Any, seen: list[Any], changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(RequestError) as error:
+        run(config(**changes), registry=registry)
+    assert any(problem in text for text in error.value.problems), error.value.problems
+    assert "built" not in seen
+
+
+def test_an_attack_that_cannot_say_whether_it_applies_is_skipped_by_name(registry: Registry, config: Any) -> None:
+    results = run(config(risks={"evasion": {"attacks": ["nudge", "fussy"]}}), registry=registry)
+    assert {cell.reason for cell in select(results, attack="toy/fussy")} == {
+        "not applicable: toy/fussy: its applicable() failed: ZeroDivisionError: division by zero. "
+        "Update or report amulet-plugin-toy."
+    }
+
+
+def test_overrides_are_obeyed_for_a_mapping_too(registry: Registry, config: Any) -> None:
+    assert run(config(), overrides=["seeds=1"], registry=registry).seeds == (0,)
+
+
+def test_a_folder_in_the_place_of_the_report_is_known_beforehand(
+    registry: Registry, config: Any, seen: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(RequestError) as error:
+        run(config(), out=tmp_path, registry=registry)
+    assert str(error.value) == (
+        f"the output folder {tmp_path} has folders called report.html: choose another with --out."
+    )
+    assert seen == []
+
+
 def test_an_empty_group_is_reported_and_not_filled_in(registry: Registry, config: Any) -> None:
     """Nobody in the data has the third value of sex: it is left out by name, and the other two are compared."""
     results = run(config(risks=["discriminatory-behavior"]), registry=registry)
     cell = select(results, row="none", risk="discriminatory-behavior")[0]
     assert cell.status == "ok"
-    groups = cell.measured[0].scores.details
-    assert "x" in json.dumps(groups)
+    assert cell.measured[0].scores.details["too_small"] == ["x"]
     estimates = [value for value in cell.measured[0].scores.values if value.name == "demographic_parity_difference"]
     assert estimates[0].n == 200
 
@@ -304,8 +458,12 @@ def test_a_folder_with_the_results_of_another_configuration_is_left_alone(
 
 def test_observers_are_told_of_every_cell(registry: Registry, config: Any, seen: list[Any]) -> None:
     results = run(config(), registry=registry)
-    told = [one for one in seen if isinstance(one, tuple) and len(one) == 3 and one[2] == "ok"]
+    told = [one for one in seen if isinstance(one, tuple) and len(one) == 3 and isinstance(one[2], str)]
     assert sorted(told) == sorted((cell.row, cell.risk, cell.status) for cell in results.cells)
+    assert ("run started", 2) in seen
+    assert ("run finished", len(results.cells)) in seen
+    steps = [one[1:] for one in seen if isinstance(one, tuple) and one[0] == "progress"]
+    assert steps == [(step, len(steps)) for step in range(1, len(steps) + 1)]
     started = [one[1:] for one in seen if isinstance(one, tuple) and one[0] == "started"]
     assert sorted(started) == sorted((cell.row, cell.risk, cell.attack, cell.seed) for cell in results.cells)
 

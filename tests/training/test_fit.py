@@ -89,6 +89,18 @@ def test_the_single_run_equals_plain_torch() -> None:
     torch.testing.assert_close(weights(ours.model), weights(theirs), rtol=1e-4, atol=1e-6)
 
 
+def test_the_cosine_schedule_starts_at_the_full_step_and_falls_to_nothing() -> None:
+    """One epoch of the cosine is the constant schedule; of two epochs, the second takes half a step."""
+    settings = {"batch_size": 50, "optimizer": "sgd", "momentum": 0.0, "stackable": False}
+    (one,) = fitted(training(epochs=1, **settings), models=1)
+    (same,) = fitted(training(epochs=1, schedule="cosine", **settings), models=1)
+    assert torch.equal(weights(one.model), weights(same.model))
+    (two,) = fitted(training(epochs=2, **settings), models=1)
+    (slower,) = fitted(training(epochs=2, schedule="cosine", **settings), models=1)
+    first, full, half = (weights(model.model) for model in (one, two, slower))
+    torch.testing.assert_close(half - first, (full - first) / 2, rtol=1e-3, atol=1e-6)
+
+
 def test_early_stopping_keeps_the_weights_that_were_best_on_val() -> None:
     """Labels of the training rows are noise, so that training longer only harms: val is best near the start."""
     data, val = blobs(1), blobs(2, n=200)
@@ -159,9 +171,10 @@ def test_the_result_is_a_plain_model_that_wants_no_gradients() -> None:
     assert not any(parameter.requires_grad for parameter in model.model.parameters())
 
 
-def test_training_that_diverges_says_so() -> None:
+@pytest.mark.parametrize("patience", [0, 2])
+def test_training_that_diverges_says_so(patience: int) -> None:
     with pytest.raises(DivergedError) as error:
-        fitted(training(learning_rate=10.0, optimizer="sgd", weight_decay=1e30), models=1)
+        fitted(training(learning_rate=10.0, optimizer="sgd", weight_decay=1e30, patience=patience), models=1)
     assert str(error.value) == (
         "training diverged: 4 of 4 weight tensors are not finite (first: parts.model.0.weight); lower the learning rate"
     )

@@ -16,6 +16,7 @@ from amulet_plugin_torchattacks.use import Settings
 
 PACKAGE = Path(amulet_plugin_torchattacks.__file__).parent
 README = (Path(__file__).parents[1] / "README.md").read_text()
+CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
 
 # What differs from torchattacks' defaults, and why it does, stands in the docstrings of the settings.
 OTHER_DEFAULTS = {("SPSA", "lr"), ("SPSA", "nb_iter"), ("Square", "n_queries")}
@@ -133,6 +134,15 @@ def test_the_plugin_uses_what_the_readme_names_of_the_core_and_nothing_private()
     modules = {name.rpartition(".")[0] for name in used}
     assert not [module for module in modules if not module.startswith("amulet_core")]
     assert modules == set(first_column(section("What it uses of AMULET")))
+
+
+@pytest.mark.skipif(not CONTRIBUTING.exists(), reason="the list is in the repository of the framework")
+def test_the_plugin_uses_only_the_modules_that_plugins_may_use():
+    text = CONTRIBUTING.read_text().partition("\n## Plugin API\n")[2].partition("\n## ")[0]
+    allowed = set(first_column(text))
+    used = {name.rpartition(".")[0] for _, name in imports() if name.startswith("amulet_core")}
+    assert "amulet_core.components" in allowed & used
+    assert {module for module in used if not {module, module.rpartition(".games.")[0] + ".games"} & allowed} == set()
 
 
 def test_the_plugin_reaches_into_no_private_part_of_a_value():
