@@ -52,7 +52,11 @@ class Presented(nn.Module):
     def forward(self, units: Tensor) -> Tensor:
         """Return logits ``[n, classes or more]`` (log-probabilities, in their place, differ by a constant)."""
         unit = self.rows(units)
-        logits = self._ask(self.low + torch.where(self.free, unit, unit.detach()) * self.span)
+        finite = torch.isfinite(unit).flatten(1).all(1)
+        # Some attacks divide by a gradient of zero and go on with what that gives: a victim cannot be asked about it.
+        asked = torch.where(finite.reshape(-1, *[1] * len(self.shape)), unit, torch.zeros_like(unit))
+        logits = self._ask(self.low + torch.where(self.free, asked, asked.detach()) * self.span)
+        logits = torch.where(finite[:, None], logits, torch.full_like(logits, torch.nan))
         if self._use.positive:
             # Not 0 but 1 above: a tie with the 0 that takes the true class's place would have its gradient.
             logits = logits - logits.detach().amin(1, keepdim=True) + 1
