@@ -1,12 +1,16 @@
 """A small plugin, quick to train, whose components can be told to fail; installed beside the built-in one."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import importlib_metadata
 import pytest
 
 from amulet_core.registry import Registry, discover
+
+sys.path.append(str(Path(__file__).parent))
 
 TOY = '''
 from pydantic import Field

@@ -1,0 +1,309 @@
+"""What goes wrong in a run: whom it blames, what survives, and what is known before anything runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cells_of import faulty, select, statuses
+
+from amulet_core.api import run
+from amulet_core.errors import RequestError
+from amulet_core.registry import Registry
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "blame", "reason"),
+    [
+        ({"defenses": [faulty("keep"), "flip"]}, "keep", "toy/keep", "RuntimeError: the defense is out of order"),
+        ({"defenses": [faulty("keep", "exits"), "flip"]}, "keep", "toy/keep", "SystemExit: 3"),
+        (
+            {"defenses": [faulty("keep", "nothing"), "flip"]},
+            "keep",
+            "toy/keep",
+            "TypeError: its training stage returned NoneType, expected a Training",
+        ),
+        (
+            {"defenses": [faulty("keep", "no models"), "flip"]},
+            "keep",
+            "toy/keep",
+            "TypeError: fit returned 2 results (NoneType), expected 2 of the type Fitted",
+        ),
+        (
+            {"defenses": [faulty("keep", "half the models"), "flip"]},
+            "keep",
+            "toy/keep",
+            "TypeError: fit returned 1 results (Fitted), expected 2 of the type Fitted",
+        ),
+        (
+            {"defenses": [faulty("keep", "nan evidence"), "flip"]},
+            "keep",
+            "toy/keep",
+            'ValueError: the evidence "spent" is not JSON, or not finite',
+        ),
+        (
+            {"defenses": [["keep", faulty("halve")], "flip"]},
+            "keep + halve",
+            "toy/halve",
+            "RuntimeError: the wrapper is out of order",
+        ),
+        (
+            {"defenses": [["keep", faulty("halve", "no probabilities")], "flip"], "risks": ["utility"]},
+            "keep + halve",
+            "toy/halve",
+            "ValueError: its inference stage returned no probabilities for 200 of 200 rows",
+        ),
+    ],
+)
+def test_a_failing_defense_fails_its_own_row_and_nothing_else(
+    registry: Registry, config: Any, changes: dict[str, Any], row: str, blame: str, reason: str
+) -> None:
+    results = run(config(**changes), registry=registry)
+    failed = select(results, status="failed")
+    assert {cell.row for cell in failed} == {row}
+    assert {(cell.blame, cell.reason) for cell in failed} == {(blame, reason)}
+    assert "Traceback" in failed[0].traceback
+    assert statuses(results, row="flip") == statuses(results, row="none") == {"ok"}
+    (entry,) = [entry for entry in results.entries if entry.row == row and entry.risk == "utility"]
+    assert entry.missing == f"failed: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("attack", "reason"),
+    [
+        (faulty("nudge"), "RuntimeError: the attack is out of order"),
+        (
+            faulty("nudge", "cheats"),
+            "ValueError: the answer breaks the rules of the game: 200 rows lie up to 1.125 away, the budget is 0.01 (linf); "
+            "200 rows leave the data's bounds at budget 0.01",
+        ),
+        (faulty("nudge", "asks about nan"), "ValueError: the attack asked about inputs that are not finite"),
+    ],
+)
+def test_a_failing_attack_fails_its_own_cells_and_nothing_else(
+    registry: Registry, config: Any, attack: dict[str, Any], reason: str
+) -> None:
+    results = run(config(risks={"evasion": {"attacks": [attack, "pgd"]}}), registry=registry)
+    assert statuses(results, attack="toy/nudge") == {"failed"}
+    assert statuses(results, attack="builtin/pgd") == statuses(results, risk="utility") == {"ok"}
+    for cell in select(results, attack="toy/nudge"):
+        assert cell.blame == "toy/nudge"
+        assert cell.reason.startswith(reason)
+    worst = [entry.mean for entry in results.entries if entry.risk == "evasion"]
+    assert worst == [None, None]
+
+
+def test_an_answer_of_the_wrong_length_is_the_attacks_fault(registry: Registry, config: Any) -> None:
+    results = run(config(risks={"membership-inference": {"attacks": [faulty("curious", "short")]}}), registry=registry)
+    cell = select(results, attack="toy/curious")[0]
+    assert (cell.blame, cell.reason) == ("toy/curious", "ValueError: the answer has 99 scores for 100 candidates")
+
+
+def test_a_metric_must_give_what_it_declares(registry: Registry, config: Any) -> None:
+    results = run(
+        config(risks={"evasion": {"attacks": ["nudge"], "metrics": [faulty("count", "undeclared")]}}), registry=registry
+    )
+    cell = select(results, attack="toy/nudge")[0]
+    assert (cell.status, cell.blame) == ("failed", "toy/count")
+    assert cell.reason == "ValueError: it gave the values ['other'], but its descriptor declares ['rows']"
+
+
+def test_a_model_that_cannot_be_built_is_blamed_in_every_row(registry: Registry, config: Any) -> None:
+    results = run(config(model=faulty("toy/linear"), defenses=["keep"]), registry=registry)
+    assert {(cell.status, cell.blame, cell.reason) for cell in results.cells} == {
+        ("failed", "toy/linear", "RuntimeError: the architecture is out of order")
+    }
+
+
+def test_a_model_without_a_logit_for_each_class_fails_by_name(registry: Registry, config: Any) -> None:
+    results = run(config(model=faulty("toy/linear", "three logits")), registry=registry)
+    assert {(cell.status, cell.blame, cell.reason) for cell in results.cells} == {
+        (
+            "failed",
+            "toy/linear",
+            "ValueError: the model's logits for 2 rows are [2, 3], expected [2, 2]: one for each class",
+        )
+    }
+
+
+def test_a_model_that_returns_nan_fails_by_name(registry: Registry, config: Any) -> None:
+    results = run(config(model=faulty("toy/linear", "nan")), registry=registry)
+    assert {(cell.status, cell.blame) for cell in results.cells} == {("failed", "toy/linear")}
+    assert select(results, risk="utility")[0].reason == (
+        "ModelOutputError: the model's logits are not finite for 2 of 2 inputs: its training diverged "
+        "(lower the learning rate) or its architecture divides by zero"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "attack", "reason"),
+    [
+        ({"model": "opaque"}, "toy/nudge", "toy/nudge needs gradients, and toy/opaque has none"),
+        (
+            {"defenses": ["mute"], "risks": {"membership-inference": {"attacks": ["curious"]}}},
+            "toy/curious",
+            "toy/curious needs probabilities, and toy/mute releases labels only",
+        ),
+        (
+            {"risks": {"evasion": {"attacks": ["nudge", "pixels"]}}},
+            "toy/pixels",
+            "not applicable: toy/pixels works on image data, this is tabular",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_apply_is_skipped_with_the_reason(
+    registry: Registry, config: Any, changes: dict[str, Any], attack: str, reason: str
+) -> None:
+    results = run(config(**changes), registry=registry)
+    skipped = select(results, status="skipped")
+    assert {(cell.attack, cell.reason) for cell in skipped} == {(attack, reason)}
+    assert statuses(results, risk="utility") == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"dataset": faulty("blobs", "missing")},
+            "dataset: toy/blobs cannot be loaded: FileNotFoundError: blobs.npz is not in the folder AMULET_DATA",
+        ),
+        (
+            {"dataset": faulty("blobs", "nan")},
+            "dataset: toy/blobs cannot be loaded: ValueError: data: x is not finite in 1 rows (ids [3]): "
+            "fill or drop unknown values",
+        ),
+        (
+            {"dataset": faulty("blobs", "one class")},
+            'split: all 1,500 rows are of one class, "no"; a classifier needs two',
+        ),
+        (
+            {"dataset": {"name": "blobs", "params": {"rows": 300}}},
+            "split: 1 disjoint blocks of 370 rows (2 x 50 train, 20 val, 200 test, 50 aux) are 370 rows, but the data have "
+            "300; the largest train that fits is 15",
+        ),
+        (
+            {"dataset": faulty("blobs", "no groups"), "risks": ["discriminatory-behavior"]},
+            "risks.discriminatory-behavior.metrics: builtin/group-fairness needs a sensitive attribute, and the data set "
+            "declares none",
+        ),
+        (
+            {"risks": {"discriminatory-behavior": {"threat": {"attribute": "race"}}}},
+            'risks.discriminatory-behavior.threat: the data set has no sensitive attribute "race"; it has sex',
+        ),
+        (
+            {"dataset": faulty("blobs", "no groups"), "defenses": ["reweighing"]},
+            "defenses.0 (reweighing): builtin/reweighing needs a sensitive attribute, and the data set declares none",
+        ),
+        (
+            {"dataset": "digits", "model": "cnn", "defenses": ["reweighing"]},
+            "defenses.0 (reweighing): builtin/reweighing needs a sensitive attribute, and the data set declares none",
+        ),
+    ],
+)
+def test_bad_data_end_the_request_before_anything_is_trained(
+    registry: Registry, config: Any, seen: list[Any], changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(RequestError) as error:
+        run(config(**changes), registry=registry)
+    assert problem in error.value.problems
+    assert "built" not in seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"defenses": ["lost"]},
+            "defense toy/lost: toy_components:gone cannot be loaded: AttributeError: module 'toy_components' has no "
+            "attribute 'gone'. Install what it needs, or update or uninstall amulet-plugin-toy 1.0.",
+        ),
+        (
+            {"risks": {"evasion": {"attacks": ["needless"]}}},
+            "toy/needless: its needs() failed: ZeroDivisionError: division by zero. Update or report amulet-plugin-toy.",
+        ),
+        ({"executor": "toy/broken"}, "executor: toy/broken cannot be started: RuntimeError: no workers"),
+        (
+            {"defenses": ["dice"]},
+            "defenses.0 (dice): toy/dice answers at random, and AMULET does not measure randomised defenses yet: leave it out",
+        ),
+    ],
+)
+def test_a_plugin_that_fails_before_the_run_is_a_wrong_request_that_names_it(
+    registry: Registry, config: Any, seen: list[Any], changes: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(RequestError) as error:
+        run(config(**changes), registry=registry)
+    assert any(problem in text for text in error.value.problems), error.value.problems
+    assert "built" not in seen
+
+
+def test_an_attack_that_cannot_say_whether_it_applies_is_skipped_by_name(registry: Registry, config: Any) -> None:
+    results = run(config(risks={"evasion": {"attacks": ["nudge", "fussy"]}}), registry=registry)
+    assert {cell.reason for cell in select(results, attack="toy/fussy")} == {
+        "not applicable: toy/fussy: its applicable() failed: ZeroDivisionError: division by zero. "
+        "Update or report amulet-plugin-toy."
+    }
+
+
+def test_overrides_are_obeyed_for_a_mapping_too(registry: Registry, config: Any) -> None:
+    assert run(config(), overrides=["seeds=1"], registry=registry).seeds == (0,)
+
+
+def test_a_folder_in_the_place_of_the_report_is_known_beforehand(
+    registry: Registry, config: Any, seen: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(RequestError) as error:
+        run(config(), out=tmp_path, registry=registry)
+    assert str(error.value) == (
+        f"the output folder {tmp_path} has folders called report.html: choose another with --out."
+    )
+    assert seen == []
+
+
+def test_an_empty_group_is_reported_and_not_filled_in(registry: Registry, config: Any) -> None:
+    """Nobody in the data has the third value of sex: it is left out by name, and the other two are compared."""
+    results = run(config(risks=["discriminatory-behavior"]), registry=registry)
+    cell = select(results, row="none", risk="discriminatory-behavior")[0]
+    assert cell.status == "ok"
+    assert cell.measured[0].scores.details["too_small"] == ["x"]
+    estimates = [value for value in cell.measured[0].scores.values if value.name == "demographic_parity_difference"]
+    assert estimates[0].n == 200
+
+
+def test_an_interrupted_run_keeps_what_was_done(registry: Registry, config: Any, tmp_path: Path) -> None:
+    attacks = [faulty("nudge", "interrupted")]
+    results = run(
+        config(risks={"utility": {}, "evasion": {"attacks": attacks}}, seeds=1), out=tmp_path, registry=registry
+    )
+    assert not results.provenance.complete
+    assert statuses(results, risk="utility", row="none") == {"ok"}
+    assert {cell.reason for cell in select(results, attack="toy/nudge")} == {"the run was interrupted before"}
+    assert (tmp_path / "report.html").exists()
+    assert json.loads((tmp_path / "provenance.json").read_text())["complete"] is False
+
+
+def test_a_folder_that_cannot_be_written_ends_the_request_before_anything_runs(
+    registry: Registry, config: Any, seen: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError) as error:
+        run(config(), out=tmp_path / "file" / "out", registry=registry)
+    assert str(error.value) == (
+        f"the output folder {tmp_path / 'file' / 'out'} cannot be written: Not a directory. Choose another with --out."
+    )
+    assert seen == []
+
+
+def test_a_folder_with_the_results_of_another_configuration_is_left_alone(
+    registry: Registry, config: Any, tmp_path: Path
+) -> None:
+    run(config(seeds=1), out=tmp_path, registry=registry)
+    before = (tmp_path / "results.json").read_bytes()
+    with pytest.raises(RequestError) as error:
+        run(config(seeds=2), out=tmp_path, registry=registry)
+    assert str(error.value) == (
+        f"the output folder {tmp_path} holds the results of another configuration: choose another with --out, or remove it."
+    )
+    assert (tmp_path / "results.json").read_bytes() == before
+    run(config(seeds=1), out=tmp_path, registry=registry)
