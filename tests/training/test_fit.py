@@ -196,3 +196,17 @@ def test_data_of_different_sizes_train_one_after_the_other() -> None:
     models = fit_by_steps(training(), rows, rows, [Streams((0,)), Streams((1,))])
     (alone,) = fit_by_steps(training(), rows[1:], rows[1:], [Streams((1,))])
     assert torch.equal(weights(models[1].model), weights(alone.model))
+
+
+def test_no_gradient_flows_through_the_frozen_networks() -> None:
+    """A loss of the frozen model alone moves nothing, stacked or not."""
+
+    def frozen_only(call: Call, frozen: Call, batch: Batch) -> torch.Tensor:
+        return nn.functional.cross_entropy(frozen(batch.x), batch.y, reduction="none") + 0 * call(batch.x).sum(1)
+
+    for stackable in (True, False):
+        recipe = training(epochs=2, optimizer="sgd", momentum=0.0, stackable=stackable)
+        still = fitted(replace(recipe, objective=frozen_only), models=2)
+        start = fitted(replace(recipe, settings=recipe.settings.model_copy(update={"learning_rate": 1e-12})), models=2)
+        for one, other in zip(still, start, strict=True):
+            torch.testing.assert_close(weights(one.model), weights(other.model), rtol=0, atol=1e-9)
