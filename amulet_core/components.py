@@ -107,7 +107,6 @@ class Defense(Component):
     accounts_privacy: bool = False
     """Whether the defense keeps a privacy account that other stages could spoil."""
     uses_sensitive: bool = False
-    needs_sensitive_input: bool = False
     randomised: bool = False
     labels_only: bool = False
     verify: Target | None = None

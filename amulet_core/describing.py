@@ -33,7 +33,6 @@ OF_KIND: Final[dict[str, tuple[str, ...]]] = {
         "reads_private_rows",
         "accounts_privacy",
         "uses_sensitive",
-        "needs_sensitive_input",
         "randomised",
         "labels_only",
     ),
