@@ -1,33 +1,30 @@
 """What a user calls: run a configuration, write a report again, run a component's checks."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from amulet_core.conduct import Prepared, conduct, prepared
 from amulet_core.config import overridden, read, resolve
-from amulet_core.errors import RequestError, cause_of
-from amulet_core.ground import lay_ground, load_data
+from amulet_core.errors import ComponentError, RequestError
 from amulet_core.interactions import entries
-from amulet_core.layout import layout_of
-from amulet_core.plan import PlannedCell, plan
-from amulet_core.progress import shown_progress
+from amulet_core.observers import Observers, observed
 from amulet_core.provenance import provenance
-from amulet_core.recipes import ComponentError, blamed
+from amulet_core.recipes import blamed
 from amulet_core.registry import Registry, discover
 from amulet_core.request import Request, defense_of
-from amulet_core.results import Cell, Column, Results, Row
-from amulet_core.running import Progress, Session, run_plan, unfilled
+from amulet_core.results import Column, Results, Row
+from amulet_core.run_folder import located, run_folder
+from amulet_core.running import Progress, unfilled
 from amulet_core.schema import DataSchema
+from amulet_core.store import Store, cache_folder
 from amulet_core.tables import text_matrix, write_results
 
-RESULT_FILES = ("results.csv", "results.json", "provenance.json")
 QUICKSTART = Path(__file__).parent / "quickstart.yaml"
 
 
@@ -37,11 +34,13 @@ def run(
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
+    cache: str | Path | None = None,
 ) -> Results:
     """Run a configuration (a mapping, or the path of a YAML or TOML file) and return its results.
 
     With ``out``, results.csv, results.json, provenance.json and report.html are written into that folder. An
-    interrupted run (Ctrl-C) ends with the results of what was done until then.
+    interrupted run (Ctrl-C) ends with the results of what was done until then; run again, it goes on there. ``cache``
+    is the folder of what was computed before, by default the one of AMULET_CACHE or of the platform.
 
     Raises:
         RequestError: with all problems of the request, before anything is run.
@@ -52,21 +51,28 @@ def run(
         raw = overridden(raw, override)
     request = resolve(raw, registry)
     _load_all(request)
-    folder = _writable(Path(out), request) if out is not None else None
-    results = _run(request, registry)
-    if folder is not None:
-        write_results(results, folder)
-        results.report(folder / "report.html")
-        _report_further(request, results, folder)
-    for warning in registry.notify("amulet_run_finished", {"results": results.model_dump(mode="json")}):
-        print(f"warning: {warning}", file=sys.stderr)
+    store = Store(cache_folder() if cache is None else cache)
+    with ExitStack() as stack:
+        folder = stack.enter_context(run_folder(Path(out), request)) if out is not None else None
+        ready = prepared(request, store)
+        observers = stack.enter_context(observed(registry))
+        results = _run(ready, registry, folder, observers)
+        if folder is not None:
+            _write(results, folder)
+            _report_further(request, results, folder)
+        observers.tell(
+            "amulet_run_finished", {"results": results.model_dump(mode="json"), "folder": str(folder) if folder else ""}
+        )
+    for warning in dict.fromkeys((*results.provenance.warnings, *observers.warnings())):
+        if warning not in registry.warnings:  # they were shown when the plugins were found
+            print(f"warning: {warning}", file=sys.stderr)
     return results
 
 
 def run_config(path: str, *, out: str | None, overrides: Sequence[str], registry: Registry) -> int:
-    """Run a configuration file, print the matrix and where the report is; return the exit code."""
-    folder = Path(out) if out else Path(f"amulet-{Path(path).stem}")
-    return _told(run(path, out=folder, overrides=overrides, registry=registry), folder)
+    """Run a configuration file, or go on with a run's folder; print the matrix; return the exit code."""
+    file, folder = located(path, out)
+    return _told(run(file, out=folder, overrides=overrides, registry=registry), folder)
 
 
 def quickstart(*, out: str | None, registry: Registry) -> int:
@@ -96,11 +102,14 @@ def _told(results: Results, folder: Path) -> int:
     done, seconds = results.provenance, results.provenance.seconds
     counts = Counter(cell.status for cell in results.cells)
     told = ", ".join(f"{counts[status]} {status}" for status in ("ok", "failed", "skipped") if counts[status])
-    print(f"{len(results.cells)} cells ({told}) in {seconds:.0f} s, peak memory {done.peak_memory_mb / 1024:.1f} GB.")
+    known = f", {done.reused} of them known before" if done.reused else ""
+    memory = f"peak memory {done.peak_memory_mb / 1024:.1f} GB"
+    print(f"{len(results.cells)} cells ({told}{known}) in {seconds:.0f} s, {memory}.")
     for reason in dict.fromkeys(f"{cell.blame}: {cell.reason}" for cell in failed):
         print(f"failed: {reason}", file=sys.stderr)
     if not done.complete:
-        print("The run was interrupted: the report holds what was done until then.", file=sys.stderr)
+        again = f"Run it again, or: amulet run {folder}"
+        print(f"The run was interrupted: the report holds what was done until then. {again}", file=sys.stderr)
     print(f"Report: {folder / 'report.html'}")
     return 1 if failed or not done.complete else 0
 
@@ -128,106 +137,53 @@ def _report_further(request: Request, results: Results, folder: Path) -> None:
             print(f"warning: reporter {error}", file=sys.stderr)
 
 
-def _writable(folder: Path, request: Request) -> Path:
-    """Make the output folder, and see that it can be written and holds no other run's results."""
-    probe = folder / ".amulet-probe"
+def _write(results: Results, folder: Path) -> None:
+    """Write the results and the report.
+
+    Raises:
+        RequestError: if the folder cannot be written any more; the cache has what was computed.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_text("", encoding="utf-8")
-        probe.unlink()
+        write_results(results, folder)
     except OSError as error:
         raise RequestError(
-            f"the output folder {folder} cannot be written: {error.strerror or error}. Choose another with --out."
+            f"the output folder {folder} cannot be written: {error.strerror or error}. What was computed is kept: "
+            "free some space, or choose another folder with --out, and run again."
         ) from error
-    folders = [name for name in (*RESULT_FILES, "report.html") if (folder / name).is_dir()]
-    if folders:
-        raise RequestError(
-            f"the output folder {folder} has folders called {', '.join(folders)}: choose another with --out."
-        )
-    earlier = folder / "results.json"
-    if earlier.exists():
-        try:
-            same = json.loads(earlier.read_text(encoding="utf-8")).get("config") == request.canonical()
-        except (OSError, ValueError, AttributeError):
-            same = False
-        if not same:
-            raise RequestError(
-                f"the output folder {folder} holds the results of another configuration: "
-                "choose another with --out, or remove it."
-            )
-    return folder
+    results.report(folder / "report.html")
 
 
-def _run(request: Request, registry: Registry) -> Results:
-    started = datetime.now(UTC)
-    data = load_data(request)
-    todo = plan(request, data.schema)
-    layout = layout_of(request, data.schema)
-    ground = lay_ground(data, request, layout)
-    executor = _executor(request)
-    progress = Progress()
-    warnings = [*registry.warnings, *registry.notify("amulet_run_started", {"run": request.canonical()})]
-    complete = True
-    try:
-        with shown_progress(len(todo.jobs)) as show:
-
-            def advanced(done: int, total: int, label: str) -> None:
-                show(done, total, label)
-                warnings.extend(registry.notify("amulet_progress", {"done": done, "total": total, "label": label}))
-
-            def started_cell(cell: PlannedCell) -> None:
-                warnings.extend(registry.notify("amulet_cell_started", {"cell": asdict(cell)}))
-
-            def finished_cell(cell: Cell) -> None:
-                warnings.extend(registry.notify("amulet_cell_finished", {"cell": cell.model_dump(mode="json")}))
-
-            run_plan(
-                todo,
-                ground,
-                executor,
-                progress,
-                threads=request.threads_per_job,
-                started_cell=started_cell,
-                finished_cell=finished_cell,
-                advanced=advanced,
-            )
-    except KeyboardInterrupt:
-        complete = False
+def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Observers) -> Results:
+    started, request, progress = datetime.now(UTC), ready.request, Progress()
+    complete = conduct(ready, folder, observers, progress)
     cells = tuple(
         progress.cells.get(index) or unfilled(planned, status="skipped", reason="the run was interrupted before")
-        for index, planned in enumerate(todo.cells)
+        for index, planned in enumerate(ready.plan.cells)
     )
+    schema = ready.facts.data_schema
     return Results(
         name=request.name,
         config=request.canonical(),
-        data=_described(request, data.schema, rows=len(data)),
+        data=_described(request, schema, rows=ready.facts.rows),
         seeds=tuple(range(request.seeds)),
         design=request.data.design,
-        overlap=layout.overlap,
+        overlap=ready.layout.overlap,
         rows=tuple(
             Row(label=row.label, kind=row.kind, chain=tuple(use.member() for use in row.chain)) for row in request.rows
         ),
         columns=_columns(request),
         cells=cells,
-        entries=entries(request, cells, overlap=layout.overlap, classes=len(data.schema.classes)),
+        entries=entries(request, cells, overlap=ready.layout.overlap, classes=len(schema.classes)),
         provenance=provenance(
             request,
             started=started,
             complete=complete,
+            reused=progress.reused,
             timings=progress.timings,
-            evidence=progress.evidence,
-            warnings=tuple(dict.fromkeys(warnings)),
+            evidence={row: dict(found) for row, (_, found) in sorted(progress.evidence.items())},
+            warnings=tuple(dict.fromkeys((*registry.warnings, *progress.warnings, *observers.warnings()))),
         ),
     )
-
-
-def _executor(request: Request) -> AbstractContextManager[Session]:
-    use = request.executor
-    try:
-        executor: AbstractContextManager[Session] = use.entry.load()(use.params)
-    except Exception as error:  # whatever a plugin raises, the request names it
-        raise RequestError(f"executor: {use.id} cannot be started: {cause_of(error)}") from error
-    return executor
 
 
 def _described(request: Request, schema: DataSchema, *, rows: int) -> dict[str, Any]:

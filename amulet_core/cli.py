@@ -39,6 +39,10 @@ def _command(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.command is None:
         raise RequestError("no command given; see: amulet --help")
+    if arguments.command == "cache":
+        from amulet_core.caching import run_cache
+
+        return run_cache(arguments)
     registry = _registry(strict=arguments.strict)
     if arguments.command in ("list", "show", "plugins", "schema"):
         return _answer(arguments, registry)
@@ -86,6 +90,10 @@ def _print_json(value: object) -> int:
 
 def _work(arguments: argparse.Namespace, registry: Registry) -> int:
     """Run a command that needs the heavy libraries; they are imported only now."""
+    if arguments.command == "run" and arguments.dry_run:
+        from amulet_core.forecast import dry_run
+
+        return dry_run(arguments.config, out=arguments.out, overrides=arguments.overrides, registry=registry)
     from amulet_core import api
 
     match arguments.command:
@@ -136,8 +144,9 @@ def _add_questions(command: Callable[[str, str], argparse.ArgumentParser]) -> No
 
 
 def _add_work(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    run = command("run", "Run a config; an interrupted run ends with the results of what was done.")
-    run.add_argument("config", metavar="CONFIG", help="a YAML or TOML file")
+    run = command("run", "Run a config; a run that was interrupted goes on where it stopped.")
+    run.add_argument("config", metavar="CONFIG", help="a YAML or TOML file, or the folder of an earlier run")
+    run.add_argument("--dry-run", action="store_true", help="say what would be done and how long it may take")
     run.add_argument(
         "--set",
         action="append",

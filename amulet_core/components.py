@@ -39,6 +39,18 @@ class LabRequest(Frozen):
     models: int = Field(ge=2, multiple_of=2)
 
 
+class Resources(Frozen):
+    """What a job needs of a machine while it runs; the largest need of the components it uses counts.
+
+    ``cpus`` is at least the run's ``threads_per_job``; ``memory_gb`` 0 says nothing. Executors that place jobs on
+    machines go by it; it changes no result.
+    """
+
+    cpus: int = Field(1, ge=1)
+    gpus: float = Field(0.0, ge=0)
+    memory_gb: float = Field(0.0, ge=0)
+
+
 def _nothing_against(_params: Any, _schema: DataSchema) -> list[str]:
     return []
 
@@ -68,6 +80,7 @@ class Component(Frozen):
     produces: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     checks: Target | None = None
+    resources: Resources = Resources()
     applicable: Callable[[Any, DataSchema], list[str]] = _nothing_against
 
 
@@ -154,6 +167,11 @@ class Reporter(Component):
 
 
 class Executor(Component):
-    """An executor: ``target(params)`` is a context manager whose value is an ``amulet_core.running.Session``."""
+    """An executor: ``target(params, setting)`` is a context manager whose value is an ``amulet_core.sessions.Session``.
+
+    ``in_process`` ones call ``task.work()``; others send ``task.letter`` to workers, which exchange outputs through the
+    cache folder.
+    """
 
     kind: Literal["executor"] = "executor"
+    in_process: bool = True

@@ -1,6 +1,7 @@
 """Reading a configuration: YAML or TOML to a resolved request, with every mistake reported at once. Light."""
 
 import copy
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ class RiskForm(Params):
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a YAML or TOML file and apply ``path=value`` overrides.
+    """Read a YAML, TOML or JSON file and apply ``path=value`` overrides.
 
     Raises:
         RequestError: if the file is missing, is not valid YAML or TOML, says a key twice, or an override does not fit.
@@ -79,11 +80,15 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     toml = path.suffix == ".toml"
     try:
         text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text) if toml else parse_yaml(text, whose=f"the configuration {path}")
+        raw: Any
+        if path.suffix == ".json":
+            raw = json.loads(text)
+        else:
+            raw = tomllib.loads(text) if toml else parse_yaml(text, whose=f"the configuration {path}")
     except OSError as error:
         raise RequestError(f"the configuration {path} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        kind = "TOML" if toml else "YAML"
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        kind = "TOML" if toml else "JSON" if path.suffix == ".json" else "YAML"
         raise RequestError(f"the configuration {path} is not valid {kind}: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise RequestError(f"the configuration {path} must be a mapping with the keys {', '.join(Shell.model_fields)}")

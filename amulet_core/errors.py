@@ -1,4 +1,4 @@
-"""The one error of a wrong request: it carries every problem found, so that all of them can be mended at once."""
+"""The error of a wrong request, which carries every problem found, and the error of a component that is at fault."""
 
 from collections.abc import Iterable
 
@@ -18,6 +18,15 @@ class RequestError(ValueError):
     def __str__(self) -> str:
         """Return all problems, one per line."""
         return "\n".join(self.problems)
+
+
+class ComponentError(RuntimeError):
+    """A component raised, or handed back what it must not; ``blame`` is its id."""
+
+    def __init__(self, blame: str, cause: BaseException) -> None:
+        """Blame a component for ``cause``."""
+        super().__init__(f"{blame}: {type(cause).__name__}: {cause}")
+        self.blame, self.cause = blame, cause
 
 
 def cause_of(error: BaseException) -> str:

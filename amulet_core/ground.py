@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from amulet_core.data import Data, checked
-from amulet_core.errors import RequestError, cause_of
+from amulet_core.errors import ComponentError, RequestError, cause_of
 from amulet_core.layout import Layout, Place
-from amulet_core.recipes import ComponentError, blamed
+from amulet_core.recipes import blamed
 from amulet_core.request import Request
 from amulet_core.splits import Block, SplitSizes, blocks, deduplicated, halves, positions
 from amulet_core.streams import seed_of

@@ -1,4 +1,7 @@
-"""The hooks that a plugin may implement: one contributes components, the others observe a run and return nothing."""
+"""The hooks that a plugin may implement: one contributes components, the others observe a run and return nothing.
+
+Those that observe are called one after the other in a process of the plugin's own, some time after what they are about.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +31,7 @@ def amulet_components() -> Iterable["Component"]:  # type: ignore[empty-body]
 
 @hookspec
 def amulet_run_started(run: Mapping[str, Any]) -> None:
-    """Observe that a run has been planned and now starts; ``run`` describes it."""
+    """Observe that a run has been planned and now starts; ``run`` is its configuration with every name resolved."""
 
 
 @hookspec
@@ -47,5 +50,5 @@ def amulet_cell_finished(cell: Mapping[str, Any]) -> None:
 
 
 @hookspec
-def amulet_run_finished(results: Mapping[str, Any]) -> None:
-    """Observe that a run has ended; ``results`` is what it wrote."""
+def amulet_run_finished(results: Mapping[str, Any], folder: str) -> None:
+    """Observe that a run has ended; ``results`` is what it found, ``folder`` where it wrote that ("": nowhere)."""

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from amulet_core.components import Resources
 from amulet_core.layout import Place
 from amulet_core.request import RiskPlan, Use
 from amulet_core.settings import TrainingSettings
@@ -72,6 +73,14 @@ class Job:
     label: str
     spec: Mapping[str, Any]
     needs: tuple[str, ...] = ()
+    like: tuple[Mapping[str, Any], ...] = ()
+    """What jobs of about the same duration have in common, from most to least alike."""
+    resources: Resources = field(default_factory=Resources)
+
+    @property
+    def joined(self) -> bool:
+        """Say whether a later job needs this one's result whole."""
+        return isinstance(self.work, AttackWork) and self.work.risk.game.joins
 
     @cached_property
     def key(self) -> str:

@@ -1,7 +1,7 @@
 """Performing jobs: training, asking models, playing games, measuring."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -11,11 +11,12 @@ from torch import Tensor
 
 from amulet_core.components import Metric
 from amulet_core.data import Data
+from amulet_core.errors import ComponentError
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, WorstWork
 from amulet_core.layout import Place
-from amulet_core.recipes import ComponentError, blamed, deployed, fit_recipe, maker_of
+from amulet_core.recipes import blamed, deployed, fit_recipe, maker_of
 from amulet_core.request import RiskPlan, Use, attack_of
 from amulet_core.results import Measured
 from amulet_core.scores import Scores
@@ -40,11 +41,12 @@ class BankOutput:
 
 @dataclass(frozen=True)
 class PlayOutput:
-    """A game's result, and what its metrics say of it."""
+    """A game's result, what its metrics say of it, and the evidence that the victim's defenses left."""
 
     result: Any
     measured: tuple[Measured, ...]
     warnings: tuple[str, ...]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) -> Any:
@@ -104,7 +106,14 @@ def _attack(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> PlayOutp
             view = game.view(contest, work.risk.threat, attack_of(use).access)
         answer = blamed(use.id, lambda: use.entry.load()(view, use.params), draws)
         result = blamed(use.id, partial(game.judge, contest, answer, work.risk.threat), draws)
-    return _measured(work.risk, result, draws)
+    played = _measured(work.risk, result, draws)
+    return replace(played, evidence=_evidence(work, inputs))
+
+
+def _evidence(work: AttackWork, inputs: Sequence[Any]) -> Mapping[str, Any]:
+    """Return the evidence of the victim, which stands beside its results."""
+    fits = (output.fitted for output in inputs if isinstance(output, FitOutput))
+    return next(fitted[work.victim].evidence for fitted in fits if work.victim in fitted)
 
 
 def _worst(work: WorstWork, inputs: Sequence[Any]) -> PlayOutput:

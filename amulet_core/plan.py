@@ -1,11 +1,15 @@
 """Planning: which fits, banks and plays a request needs, equal ones merged, and which cell each play fills."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from amulet_core.chains import data_problems
+from amulet_core.components import Resources
 from amulet_core.errors import RequestError
+from amulet_core.facts import DataFacts
+from amulet_core.fingerprint import code_of, environment, packages_of
 from amulet_core.games.threats import MembershipThreat
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, Recipe, WorstWork
 from amulet_core.layout import Place, layout_of, wanted
@@ -35,25 +39,23 @@ class Plan:
 
     jobs: dict[str, Job]
     cells: tuple[PlannedCell, ...]
-    victims: dict[str, tuple[str, Place]]
-    """For every row: the fit and the place of the first seed's victim (its evidence is shown)."""
 
 
-def plan(request: Request, schema: DataSchema) -> Plan:
-    """Plan a request on data of this schema.
+def plan(request: Request, facts: DataFacts) -> Plan:
+    """Plan a request on data of which these facts are known.
 
     Raises:
         RequestError: if a data set, model, defense, metric or threat model cannot be used on such data.
     """
-    problems = request_problems(request, schema)
+    problems = request_problems(request, facts.data_schema)
     if problems:
         raise RequestError(*problems)
-    planner = _Planner(request, schema)
+    planner = _Planner(request, facts)
     for row in request.rows:
         for risk in request.risks:
             for seed in range(request.seeds):
                 planner.add(row, risk, seed)
-    return Plan(planner.jobs, tuple(planner.cells), planner.victims)
+    return Plan(planner.jobs, tuple(planner.cells))
 
 
 def request_problems(request: Request, schema: DataSchema) -> list[str]:
@@ -81,19 +83,17 @@ def threat_problems(risk: RiskPlan, schema: DataSchema) -> list[str]:
     return []
 
 
-def versioned(use: Use) -> dict[str, Any]:
-    """Return all that a used component is a function of: its id, its parameters and its version."""
-    return {**use.canonical(), "version": use.entry.component.version}
-
-
 class _Planner:
-    def __init__(self, request: Request, schema: DataSchema) -> None:
+    def __init__(self, request: Request, facts: DataFacts) -> None:
+        schema = facts.data_schema
         self._request, self._schema, self._layout = request, schema, layout_of(request, schema)
         self.jobs: dict[str, Job] = {}
         self.cells: list[PlannedCell] = []
-        self.victims: dict[str, tuple[str, Place]] = {}
+        self._code = lru_cache(maxsize=None)(code_of)
         self._common = {
-            "dataset": versioned(request.dataset),
+            "environment": environment(),
+            "dataset": self._versioned(request.dataset),
+            "content": facts.content,
             "data": request.data.model_dump(mode="json"),
             "blocks": self._layout.blocks,
             "pairs": self._layout.pairs,
@@ -127,6 +127,11 @@ class _Planner:
         if len(played) > 1 and risk.game.joins:
             self._worst(row, risk, seed, played)
 
+    def _versioned(self, use: Use) -> dict[str, Any]:
+        """Return all that a used component is a function of: its id, its parameters, its version and its code."""
+        code = [self._code(package) for package in packages_of(use.entry)]
+        return {**use.canonical(), "version": use.entry.component.version, "code": code}
+
     def _add(self, job: Job) -> str:
         self.jobs.setdefault(job.key, job)
         return job.key
@@ -137,34 +142,43 @@ class _Planner:
     def _recipe_spec(self, row: RowPlan) -> dict[str, Any]:
         return {
             **self._common,
-            "model": versioned(self._request.model),
-            "chain": [versioned(use) for use in row.chain],
+            "model": self._versioned(self._request.model),
+            "chain": [self._versioned(use) for use in row.chain],
             "training": self._request.training.model_dump(mode="json"),
             "placebo": row.kind == "placebo",
         }
 
+    def _released(self, row: RowPlan) -> dict[str, Any]:
+        """Describe what stands between a trained model and who asks it."""
+        return {"released": [self._versioned(use) for use in row.chain if "inference" in defense_of(use).stages]}
+
     def _fit(self, row: RowPlan, place: Place) -> str:
+        row = replace(row, chain=_trained(row.chain))
         places = next(stack for stack in self._stacks if place in stack)
         spec = {**self._recipe_spec(row), "places": [[place.block, place.index] for place in places]}
         work = FitWork(self._recipe(row), places, row.kind == "placebo", self._request.root_seed)
-        return self._add(Job(work, f"train {row.label} ({len(places)} models)", spec))
+        label = f"train {row.label} ({len(places)} models)"
+        like = self._like("train", row, (), models=len(places), training=spec["training"])
+        return self._add(Job(work, label, spec, like=like, resources=self._resources(row)))
 
     def _bank(self, row: RowPlan, place: Place) -> str:
         fit = self._fit(row, place)
-        return self._add(Job(BankWork(self._recipe(row)), f"ask {row.label}'s models", {}, (fit,)))
+        like, resources = self._like("ask", row, ()), self._resources(row)
+        work, label = BankWork(self._recipe(row)), f"ask {row.label}'s models"
+        return self._add(Job(work, label, self._released(row), (fit,), like, resources))
 
     def _play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
         victim = self._layout.victim(seed)
         fit = self._fit(row, victim)
-        self.victims.setdefault(row.label, (fit, victim))
         shadows = self._layout.shadows(seed)[: wanted(attack, self._schema)]
         trained = self._shadow_row(row, risk)
         banks = dict.fromkeys(self._bank(trained, place) for place in shadows)
         spec = {
+            **self._released(row),
             "risk": risk.game.risk,
             "threat": risk.threat.model_dump(mode="json"),
-            "attack": versioned(attack) if attack else None,
-            "metrics": [versioned(use) for use in risk.metrics],
+            "attack": self._versioned(attack) if attack else None,
+            "metrics": [self._versioned(use) for use in risk.metrics],
             "seed": seed,
             "victim": [victim.block, victim.index],
             "shadows": [[place.block, place.index] for place in shadows],
@@ -180,13 +194,33 @@ class _Planner:
             adaptive=trained.chain == row.chain,
         )
         name = attack.entry.component.name if attack else risk.game.risk
-        return self._add(Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks)))
+        used = (attack, *risk.metrics) if attack else risk.metrics
+        like = self._like("attack", row, used, threat=spec["threat"])
+        resources = self._resources(row, *used)
+        return self._add(Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks), like, resources))
 
     def _worst(self, row: RowPlan, risk: RiskPlan, seed: int, played: Sequence[str]) -> None:
-        spec = {"risk": risk.game.risk, "metrics": [versioned(use) for use in risk.metrics]}
+        spec = {"risk": risk.game.risk, "metrics": [self._versioned(use) for use in risk.metrics]}
         label = f"worst case of {risk.game.risk} on {row.label}, seed {seed}"
-        key = self._add(Job(WorstWork(risk, self._request.root_seed, seed), label, spec, tuple(played)))
+        work, like = WorstWork(risk, self._request.root_seed, seed), self._like("join", row, risk.metrics)
+        key = self._add(Job(work, label, spec, tuple(played), like))
         self.cells.append(PlannedCell(row.label, risk.game.risk, WORST, False, seed, "", key))
+
+    def _like(self, kind: str, row: RowPlan, uses: Sequence[Use], **more: Any) -> tuple[dict[str, Any], ...]:
+        """Describe jobs that take about as long: first those with all settings alike, then those of the same parts."""
+        request, chain = self._request, [use for use in row.chain if kind != "join"]
+        every = (request.dataset, request.model, *chain, *uses)
+        settings = {"uses": [use.canonical() for use in every], "data": request.data.model_dump(mode="json"), **more}
+        return {"kind": kind, **settings}, {"kind": kind, "names": [use.id for use in every]}
+
+    def _resources(self, row: RowPlan, *uses: Use) -> Resources:
+        """Return the largest need of the components that a job uses."""
+        needs = [use.entry.component.resources for use in (self._request.model, *row.chain, *uses)]
+        return Resources(
+            cpus=max(self._request.threads_per_job, *(need.cpus for need in needs)),
+            gpus=max(need.gpus for need in needs),
+            memory_gb=max(need.memory_gb for need in needs),
+        )
 
     def _shadow_row(self, row: RowPlan, risk: RiskPlan) -> RowPlan:
         threat = risk.threat
@@ -214,6 +248,11 @@ class _Planner:
             if access == "white-box"
             else "sees the defended model's outputs"
         )
+
+
+def _trained(chain: tuple[Use, ...]) -> tuple[Use, ...]:
+    """Leave out the defenses that act on predictions alone: no training depends on them."""
+    return tuple(use for use in chain if set(defense_of(use).stages) != {"inference"})
 
 
 def _reasons(request: Request, schema: DataSchema, row: RowPlan, attack: Use) -> Iterator[str]:

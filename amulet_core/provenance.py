@@ -21,6 +21,7 @@ def provenance(
     *,
     started: datetime,
     complete: bool,
+    reused: int,
     timings: Mapping[str, float],
     evidence: Mapping[str, Any],
     warnings: tuple[str, ...],
@@ -33,11 +34,12 @@ def provenance(
         finished=now.isoformat(timespec="seconds"),
         seconds=round((now - started).total_seconds(), 3),
         complete=complete,
+        reused=reused,
         platform=platform.platform(),
         python=platform.python_version(),
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
-        peak_memory_mb=round(_peak_memory_mb(), 1),
+        peak_memory_mb=round(peak_memory_mb(), 1),
         threads_per_job=request.threads_per_job,
         libraries={name: version(name) for name in _LIBRARIES},
         plugins=dict(
@@ -56,7 +58,8 @@ def _cpu() -> str:
     return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _peak_memory_mb() -> float:
+def peak_memory_mb() -> float:
+    """Return the largest resident memory of this process so far, or of any child that has ended, in MB."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return max(own, children) / (1024 * 1024 if sys.platform == "darwin" else 1024)

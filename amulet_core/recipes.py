@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from amulet_core.data import Data, checked
-from amulet_core.errors import RequestError
+from amulet_core.errors import ComponentError, RequestError
 from amulet_core.jobs import Recipe
 from amulet_core.request import Use, defense_of
+from amulet_core.schema import DataSchema
 from amulet_core.streams import isolated
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Fitted, Streams, Training, TrainingContext
@@ -22,15 +23,6 @@ from amulet_core.victims import ModelOutputError, logits_of
 
 _FLOOR = torch.finfo(torch.float32).tiny
 _SUM = 1e-3
-
-
-class ComponentError(RuntimeError):
-    """A component raised, or handed back what it must not; ``blame`` is its id."""
-
-    def __init__(self, blame: str, cause: BaseException) -> None:
-        """Blame a component for ``cause``."""
-        super().__init__(f"{blame}: {type(cause).__name__}: {cause}")
-        self.blame, self.cause = blame, cause
 
 
 def blamed(use_id: str, call: Callable[[], Any], key: Sequence[str | int]) -> Any:
@@ -177,7 +169,7 @@ def _through_data_stage(recipe: Recipe, data: Data, streams: Streams) -> Data:
 
 def _training(recipe: Recipe, data: Data, size: int, streams: Streams) -> Training:
     stackable = bool(getattr(recipe.model.entry.component, "stackable", False))
-    training = plain_training(partial(_built, recipe.model, data), recipe.settings, stackable=stackable)
+    training = plain_training(partial(built, recipe.model, data.schema), recipe.settings, stackable=stackable)
     context = TrainingContext(
         rows=size, schema=data.schema, settings=recipe.settings, chain=tuple(use.id for use in recipe.chain)
     )
@@ -196,10 +188,10 @@ def _training(recipe: Recipe, data: Data, size: int, streams: Streams) -> Traini
     return training
 
 
-def _built(use: Use, data: Data) -> nn.Module:
+def built(use: Use, schema: DataSchema) -> nn.Module:
     """Build the architecture; whichever defense asks for it, the architecture is to blame if it cannot be built."""
     try:
-        module = use.entry.load()(use.params, data.schema)
+        module = use.entry.load()(use.params, schema)
         if not isinstance(module, nn.Module):
             raise TypeError(f"it built {type(module).__name__}, expected a torch.nn.Module")  # noqa: TRY301
     except Exception as error:

@@ -1,15 +1,14 @@
 """What is installed: plugins in their states, and their components by kind, risk and name."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from importlib_metadata import EntryPoint
 
 from amulet_core.admission import admit
 from amulet_core.entries import Entry
-from amulet_core.errors import RequestError, cause_of, did_you_mean
-from amulet_core.hooks import OBSERVERS
+from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.plugins import BUILTIN, SELECTION, BrokenPlugin, LoadedPlugin, Plugin, find_plugins, trouble
 from amulet_core.resolution import resolve
 from amulet_core.vocabulary import KINDS, RISKS, UTILITY
@@ -42,19 +41,6 @@ class Registry:
         """
         _check(self.entries, kind=kind)
         return resolve(kind, name, self.entries, self.plugins)
-
-    def notify(self, hook: str, arguments: Mapping[str, object]) -> tuple[str, ...]:
-        """Call an observer hook of every loaded plugin, and return a warning for each plugin in which it raised.
-
-        Observers are isolated: the failure of one reaches neither the others nor the caller.
-
-        Raises:
-            ValueError: when ``hook`` is not one of ``amulet_core.hooks.OBSERVERS``.
-        """
-        if hook not in OBSERVERS:
-            raise ValueError(f"{hook} is not an observer hook; the observer hooks are {', '.join(OBSERVERS)}")
-        loaded = (plugin for plugin in self.plugins if isinstance(plugin, LoadedPlugin))
-        return tuple(warning for plugin in loaded for warning in _observed(plugin, hook, arguments))
 
 
 def discover(
@@ -125,12 +111,3 @@ def _order(entry: Entry) -> tuple[int, tuple[int, str], bool, str, str]:
     known = (*RISKS, UTILITY)
     place = (known.index(risk), "") if risk in known else (len(known), risk)
     return KINDS.index(entry.component.kind), place, entry.plugin != BUILTIN, entry.plugin, entry.component.name
-
-
-def _observed(plugin: LoadedPlugin, hook: str, arguments: Mapping[str, object]) -> Iterator[str]:
-    try:
-        getattr(plugin.hooks.hook, hook)(**arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # an observer only looks on: nothing it does may stop a run
-        yield f"plugin {plugin.found.whose}: its {hook} failed and was ignored: {cause_of(error).rstrip('.')}."

@@ -137,6 +137,8 @@ class Provenance(Frozen):
     finished: str
     seconds: float
     complete: bool
+    reused: int = 0
+    """How many cells were known before the run started, from an earlier one."""
     platform: str
     python: str
     cpu: str

@@ -1,54 +1,16 @@
-"""Running a plan: jobs on an executor, each outcome kept; a failing component ends its own cells and nothing else."""
+"""Running a plan: jobs on an executor, each outcome kept; a failing component ends its own cells, no more. Light."""
 
-import time
-import traceback
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from amulet_core.errors import cause_of
-from amulet_core.ground import Ground
 from amulet_core.jobs import Job
-from amulet_core.perform import PlayOutput, perform
 from amulet_core.plan import Plan, PlannedCell
-from amulet_core.recipes import ComponentError, evidence_json
-from amulet_core.results import Cell
-
-
-@dataclass(frozen=True)
-class Done:
-    """A job that ended well: its output, and how long it took."""
-
-    output: Any
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A job that did not: who is to blame, why, and where."""
-
-    blame: str
-    reason: str
-    traceback: str
-
-
-Outcome = Done | Failed
-
-
-class Session(Protocol):
-    """A started executor: takes tasks as long as it has room, and hands back finished ones in any order."""
-
-    @property
-    def room(self) -> int:
-        """Count the tasks it would take now."""
-
-    def submit(self, key: str, task: Callable[[], Outcome]) -> None:
-        """Take a task."""
-
-    def next(self) -> tuple[str, Outcome]:
-        """Wait for a task to finish; return its key and outcome."""
+from amulet_core.results import Cell, Measured
+from amulet_core.schedule import Schedule
+from amulet_core.sessions import Done, Failed, Lost, Outcome, Session, Task
+from amulet_core.workbench import damage_warning
 
 
 @dataclass
@@ -57,123 +19,138 @@ class Progress:
 
     cells: dict[int, Cell] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    done: int = 0
+    reused: int = 0
+    """How many cells were known before."""
 
 
-class Schedule:
-    """Which jobs are ready, and which outputs are still waited for. An output nobody waits for is dropped at once."""
+@dataclass(frozen=True)
+class Told:
+    """Whom a run tells of what happens: a job that was done (with its record), cells, and how far it is."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Start with the jobs that need nothing."""
-        self._waiting = {key: set(job.needs) for key, job in plan.jobs.items()}
-        self._users = Counter(need for job in plan.jobs.values() for need in set(job.needs))
-        self._consumers: dict[str, list[str]] = {key: [] for key in plan.jobs}
-        for key, needs in self._waiting.items():
-            for need in needs:
-                self._consumers[need].append(key)
-        self.outcomes: dict[str, Outcome] = {}
-        self.ready = deque(key for key, needs in self._waiting.items() if not needs)
-
-    def settle(self, job: Job, outcome: Outcome) -> None:
-        """Take a job's outcome, and free what only it waited for."""
-        self.outcomes[job.key] = outcome
-        # Freshly unblocked jobs go first: what they use is in memory, and is dropped sooner.
-        for consumer in reversed(self._consumers[job.key]):
-            self._waiting[consumer].discard(job.key)
-            if not self._waiting[consumer]:
-                self.ready.appendleft(consumer)
-        for need in set(job.needs):
-            self._users[need] -= 1
-        for key in (job.key, *job.needs):
-            if not self._users[key]:
-                self.outcomes.pop(key, None)
+    started: Callable[[PlannedCell], None]
+    finished: Callable[[Cell], None]
+    advanced: Callable[[int, int, str], None]
+    done: Callable[[Job, Done], None]
 
 
-def run_plan(
-    plan: Plan,
-    ground: Ground,
-    executor: AbstractContextManager[Session],
-    progress: Progress,
-    *,
-    threads: int,
-    started_cell: Callable[[PlannedCell], None],
-    finished_cell: Callable[[Cell], None],
-    advanced: Callable[[int, int, str], None],
-) -> None:
-    """Perform all jobs of a plan, each after what it needs, and fill ``progress`` with the cells as they end."""
-    schedule = Schedule(plan)
-    cells = _cells_by_job(plan, progress, finished_cell)
-    running = done = 0
-    with executor as session:
-        while schedule.ready or running:
-            while schedule.ready and session.room > 0:
-                key = schedule.ready.popleft()
-                for _, cell in cells.get(key, ()):
-                    started_cell(cell)
-                session.submit(key, _task(plan.jobs[key], schedule.outcomes, ground, threads))
-                running += 1
-            key, outcome = session.next()
-            running, done = running - 1, done + 1
-            job = plan.jobs[key]
-            schedule.settle(job, outcome)
-            _note(plan, job, outcome, progress)
-            for index, cell in cells.get(key, ()):
-                progress.cells[index] = _cell(cell, outcome)
-                finished_cell(progress.cells[index])
-            advanced(done, len(plan.jobs), job.label)
+class Bench(Protocol):
+    """What the run asks of whoever keeps the outputs; ``task`` makes a job something that an executor can take."""
+
+    def task(self, job: Job) -> Task:
+        """Return a job as a task."""
+
+    def holds(self, key: str) -> bool:
+        """Say whether an output can be had without doing its job."""
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Forget outputs that nobody waits for."""
 
 
-def _task(job: Job, outcomes: Mapping[str, Outcome], ground: Ground, threads: int) -> Callable[[], Outcome]:
-    inputs = [outcomes[need] for need in job.needs]
-    broken = next((given for given in inputs if isinstance(given, Failed)), None)
-    if broken is not None:
-        failure = broken
-        return lambda: failure
-    outputs = [given.output for given in inputs if isinstance(given, Done)]
-    return lambda: attempt(job, outputs, ground, threads=threads)
+@dataclass(frozen=True)
+class Todo:
+    """What of a plan is still to be done: the schedule of its jobs, and the cells that each fills."""
+
+    jobs: Mapping[str, Job]
+    schedule: Schedule
+    cells: Mapping[str, Sequence[tuple[int, PlannedCell]]]
 
 
-def attempt(job: Job, outputs: list[Any], ground: Ground, *, threads: int) -> Outcome:
-    """Perform a job; whatever goes wrong becomes a failure that names who is to blame."""
-    start = time.monotonic()
-    try:
-        return Done(perform(job, outputs, ground, threads=threads), time.monotonic() - start)
-    except ComponentError as failure:
-        text = "".join(traceback.format_exception(failure.cause))
-        return Failed(failure.blame, cause_of(failure.cause), text)
-    except Exception as error:  # noqa: BLE001  # a fault of the core ends the cell, not the run, and says so
-        return Failed("amulet", cause_of(error), traceback.format_exc())
-
-
-def _cells_by_job(
-    plan: Plan, progress: Progress, finished_cell: Callable[[Cell], None]
-) -> dict[str, list[tuple[int, PlannedCell]]]:
-    """Settle the skipped cells at once; return the others by the job that fills them."""
+def todo_of(plan: Plan, records: Container[str], *, kept: Callable[[str], bool]) -> Todo:
+    """Return what has to be done of a plan, where these ``records`` are known and these outputs are ``kept``."""
     cells: dict[str, list[tuple[int, PlannedCell]]] = {}
+    for index, cell in enumerate(plan.cells):
+        if not cell.skipped and cell.job not in records:
+            cells.setdefault(cell.job, []).append((index, cell))
+    return Todo(plan.jobs, Schedule(plan.jobs, cells, kept=kept), cells)
+
+
+def settle_known(plan: Plan, progress: Progress, records: Mapping[str, Mapping[str, Any]], told: Told) -> None:
+    """Fill the cells that are skipped, and those whose record is known."""
     for index, cell in enumerate(plan.cells):
         if cell.skipped:
             progress.cells[index] = unfilled(cell, status="skipped", reason=cell.skipped)
-            finished_cell(progress.cells[index])
-        else:
-            cells.setdefault(cell.job, []).append((index, cell))
-    return cells
+        elif cell.job in records:
+            _fill(progress, index, cell, Done(records[cell.job]))
+            progress.reused += 1
+        if index in progress.cells:
+            told.finished(progress.cells[index])
 
 
-def _note(plan: Plan, job: Job, outcome: Outcome, progress: Progress) -> None:
-    if not isinstance(outcome, Done):
-        return
-    progress.timings[job.label] = progress.timings.get(job.label, 0.0) + outcome.seconds
-    for row, (key, place) in plan.victims.items():
-        if key == job.key:
-            evidence = evidence_json(outcome.output.fitted[place].evidence)
-            progress.evidence |= {row: evidence} if evidence else {}
+def run_plan(todo: Todo, bench: Bench, session: Session, progress: Progress, told: Told) -> None:
+    """Do what is to be done, and fill ``progress`` with its cells.
+
+    Raises:
+        ExecutorError: if the executor breaks down; ``progress`` holds what was done until then.
+    """
+    schedule = todo.schedule
+    running: set[str] = set()
+    while schedule.ready or running:
+        while schedule.ready and (session.room > 0 or schedule.failure(schedule.ready[0])):
+            key = schedule.ready.popleft()
+            broken = schedule.failure(key)
+            if key not in progress.begun:
+                progress.begun.add(key)
+                for _, cell in todo.cells.get(key, ()):
+                    told.started(cell)
+            if broken:
+                _take(todo, key, broken, bench, progress, told)
+            else:
+                session.submit(bench.task(todo.jobs[key]))
+                running.add(key)
+        if running:
+            key, outcome = _next(session)
+            running.discard(key)
+            _take(todo, key, outcome, bench, progress, told)
 
 
-def _cell(cell: PlannedCell, outcome: Outcome) -> Cell:
+class ExecutorError(RuntimeError):
+    """An executor broke down while it ran jobs."""
+
+
+def _next(session: Session) -> tuple[str, Outcome]:
+    try:
+        return session.next()
+    except Exception as error:
+        raise ExecutorError(cause_of(error)) from error
+
+
+def _take(todo: Todo, key: str, outcome: Outcome, bench: Bench, progress: Progress, told: Told) -> None:
+    """Take note of an outcome: what can be done next, and which cells it fills."""
+    job, schedule = todo.jobs[key], todo.schedule
+    if isinstance(outcome, Lost):
+        progress.warnings.append(damage_warning(outcome))
+        failed = schedule.lost(key, outcome)
+        if failed is None:
+            return
+        outcome = failed
+    bench.drop(schedule.settle(key, outcome if isinstance(outcome, Failed) else None))
+    progress.done += 1
+    if isinstance(outcome, Done):
+        told.done(job, outcome)
+        progress.warnings.extend(outcome.warnings)
+        progress.timings[job.label] = progress.timings.get(job.label, 0.0) + outcome.seconds
+    for index, cell in todo.cells.get(key, ()):
+        _fill(progress, index, cell, outcome)
+        told.finished(progress.cells[index])
+    told.advanced(progress.done, schedule.total, job.label)
+
+
+def _fill(progress: Progress, index: int, cell: PlannedCell, outcome: Done | Failed) -> None:
     if isinstance(outcome, Failed):
-        return unfilled(cell, status="failed", reason=outcome.reason, blame=outcome.blame, traceback=outcome.traceback)
-    played: PlayOutput = outcome.output
-    return unfilled(cell, status="ok", measured=played.measured, warnings=played.warnings)
+        progress.cells[index] = unfilled(
+            cell, status="failed", reason=outcome.reason, blame=outcome.blame, traceback=outcome.traceback
+        )
+        return
+    record = outcome.record
+    measured = tuple(Measured.model_validate(one) for one in record["measured"])
+    progress.cells[index] = unfilled(cell, status="ok", measured=measured, warnings=tuple(record["warnings"]))
+    first = progress.evidence.get(cell.row)
+    if record["evidence"] and (first is None or cell.seed < first[0]):
+        progress.evidence[cell.row] = (cell.seed, record["evidence"])
 
 
 def unfilled(cell: PlannedCell, **outcome: Any) -> Cell:

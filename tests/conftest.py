@@ -77,6 +77,14 @@ def only_builtin_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMULET_PLUGINS", "")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a cache of its own, empty at first; return its folder."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("AMULET_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packages]:
     """Give an empty folder of packages on the import path, with AMULET_PLUGINS unset."""

@@ -1,11 +1,11 @@
 """The plain executor: one job after the other, in this process."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from amulet_core.components import NoParams
+from amulet_core.sessions import Outcome, Setting, Task
 
 
 class InlineSession:
@@ -13,24 +13,24 @@ class InlineSession:
 
     def __init__(self) -> None:
         """Start with nothing to do."""
-        self._tasks: deque[tuple[str, Callable[[], Any]]] = deque()
+        self._tasks: deque[Task] = deque()
 
     @property
     def room(self) -> int:
         """Count the tasks it would take now."""
         return 1 - len(self._tasks)
 
-    def submit(self, key: str, task: Callable[[], Any]) -> None:
+    def submit(self, task: Task) -> None:
         """Take a task."""
-        self._tasks.append((key, task))
+        self._tasks.append(task)
 
-    def next(self) -> tuple[str, Any]:
+    def next(self) -> tuple[str, Outcome]:
         """Do the task that was taken; return its key and outcome."""
-        key, task = self._tasks.popleft()
-        return key, task()
+        task = self._tasks.popleft()
+        return task.key, task.work()
 
 
 @contextmanager
-def inline(_params: NoParams) -> Iterator[InlineSession]:
+def inline(_params: NoParams, _setting: Setting) -> Iterator[InlineSession]:
     """Yield a session that does one job after the other."""
     yield InlineSession()

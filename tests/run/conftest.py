@@ -104,7 +104,7 @@ def thin(data, params):
     return data.take(data.id % 2 == 0)
 
 
-def broken(params):
+def broken(params, setting):
     raise RuntimeError("no workers")
 
 
@@ -219,31 +219,6 @@ def amulet_components():
     yield Reporter(name="note", summary="Writes the name of the run into a file", target=f"{HERE}:note", **PARAMS)
     yield Metric(name="count", summary="Counts the rows", target=f"{HERE}:count", risk="evasion",
                  measures=(Measure(name="rows", summary="how many rows", better="higher"),), **PARAMS)
-
-
-@hookimpl
-def amulet_run_started(run):
-    SEEN.append(("run started", run["seeds"]))
-
-
-@hookimpl
-def amulet_progress(done, total, label):
-    SEEN.append(("progress", done, total))
-
-
-@hookimpl
-def amulet_run_finished(results):
-    SEEN.append(("run finished", len(results["cells"])))
-
-
-@hookimpl
-def amulet_cell_started(cell):
-    SEEN.append(("started", cell["row"], cell["risk"], cell["attack"], cell["seed"]))
-
-
-@hookimpl
-def amulet_cell_finished(cell):
-    SEEN.append((cell["row"], cell["risk"], cell["status"]))
 '''
 
 Make = Callable[..., dict[str, Any]]

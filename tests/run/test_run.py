@@ -1,14 +1,47 @@
 """A run from end to end: what it hands out, what it shares, and that equal requests give equal bits."""
 
+import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import importlib_metadata
 import pytest
 import torch
 from cells_of import faulty, select, statuses
 
 from amulet_core.api import run
-from amulet_core.registry import Registry
+from amulet_core.hooks import OBSERVERS
+from amulet_core.registry import Registry, discover
+
+WATCH = """
+import json
+from pathlib import Path
+
+def note(*what):
+    with Path("FILE").open("a") as file:
+        file.write(json.dumps(what) + "\\n")
+
+@hookimpl
+def amulet_run_started(run):
+    note("amulet_run_started", run["seeds"])
+
+@hookimpl
+def amulet_progress(done, total):
+    note("amulet_progress", done, total)
+
+@hookimpl
+def amulet_cell_started(cell):
+    note("amulet_cell_started", cell["row"], cell["risk"], cell["attack"], cell["seed"])
+
+@hookimpl
+def amulet_cell_finished(cell):
+    note("amulet_cell_finished", cell["row"], cell["risk"], cell["status"])
+
+@hookimpl
+def amulet_run_finished(results, folder):
+    note("amulet_run_finished", len(results["cells"]), folder)
+"""
 
 
 def test_every_row_risk_attack_and_seed_has_a_cell(registry: Registry, config: Any) -> None:
@@ -55,11 +88,12 @@ def test_one_victim_serves_every_attack_and_shadow_models_serve_every_seed(
     registry: Registry, config: Any, seen: list[Any]
 ) -> None:
     """Crossed: 2 seeds and 4 shadow models take 3 pairs, hence 6 models (the partners of victims are shadow models)."""
-    run(
+    results = run(
         config(risks={"evasion": {"attacks": ["nudge"]}, "membership-inference": {"attacks": ["curious"]}}),
         registry=registry,
     )
-    assert seen.count("built") == 6 * 2
+    trained = [label for label in results.provenance.timings if label.startswith("train")]
+    assert trained == ["train none (6 models)", "train placebo (6 models)"]
     assert (4, 100, 2) in seen
 
 
@@ -107,8 +141,8 @@ def test_a_white_box_attack_sees_the_model_beneath_the_wrapper(
     registry: Registry, config: Any, seen: list[Any]
 ) -> None:
     run(config(defenses=["halve"], seeds=1), registry=registry)
-    none, _, halve = (one[1] for one in seen if one[0] == "logits")
-    assert torch.equal(none, halve)
+    asked = [one[1] for one in seen if one[0] == "logits"]
+    assert sorted(torch.equal(one, other) for one, other in combinations(asked, 2)) == [False, False, True]
 
 
 def test_a_wrapper_that_is_certain_leaves_finite_logits(registry: Registry, config: Any) -> None:
@@ -145,16 +179,24 @@ def test_the_placebo_row_trains_on_the_same_rows_with_other_draws(registry: Regi
     assert values["none"] != values["placebo"]
 
 
-def test_observers_are_told_of_every_cell(registry: Registry, config: Any, seen: list[Any]) -> None:
-    results = run(config(), registry=registry)
-    told = [one for one in seen if isinstance(one, tuple) and len(one) == 3 and isinstance(one[2], str)]
-    assert sorted(told) == sorted((cell.row, cell.risk, cell.status) for cell in results.cells)
-    assert ("run started", 2) in seen
-    assert ("run finished", len(results.cells)) in seen
-    steps = [one[1:] for one in seen if isinstance(one, tuple) and one[0] == "progress"]
-    assert steps == [(step, len(steps)) for step in range(1, len(steps) + 1)]
-    started = [one[1:] for one in seen if isinstance(one, tuple) and one[0] == "started"]
-    assert sorted(started) == sorted((cell.row, cell.risk, cell.attack, cell.seed) for cell in results.cells)
+def test_observers_are_told_of_every_cell(registry: Registry, packages: Any, config: Any, tmp_path: Path) -> None:
+    """An observer works in a process of its own, hence writes what it is told into a file."""
+    packages.add("watch", WATCH.replace("FILE", str(tmp_path / "told")))
+    observing = discover(entry_points=[*packages.entry_points(), *importlib_metadata.entry_points(name="builtin")])
+    results = run(config(), registry=observing, out=tmp_path / "out")
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    by_hook = {hook: [rest for name, *rest in told if name == hook] for hook in OBSERVERS}
+    cells = results.cells
+    assert sorted(by_hook["amulet_cell_finished"]) == sorted([cell.row, cell.risk, cell.status] for cell in cells)
+    assert sorted(by_hook["amulet_cell_started"]) == sorted(
+        [cell.row, cell.risk, cell.attack, cell.seed] for cell in cells
+    )
+    steps = len(by_hook["amulet_progress"])
+    assert by_hook["amulet_progress"] == [[step, steps] for step in range(1, steps + 1)]
+    assert by_hook["amulet_run_started"] == [[2]]
+    assert by_hook["amulet_run_finished"] == [[len(cells), str(tmp_path / "out")]]
+    assert told[0][0] == "amulet_run_started"
+    assert told[-1][0] == "amulet_run_finished"
 
 
 def test_a_reporter_writes_into_the_folder_of_the_run(registry: Registry, config: Any, tmp_path: Path) -> None:

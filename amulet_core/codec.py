@@ -1,0 +1,137 @@
+"""Outputs of jobs as bytes, and back: a model is its architecture, its parameters and its tensors, never a pickle."""
+
+import copy
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from amulet_core.artifacts import Artifact
+from amulet_core.ground import Ground
+from amulet_core.jobs import AttackWork, BankWork, FitWork, Job
+from amulet_core.layout import Place
+from amulet_core.perform import BankOutput, FitOutput, PlayOutput
+from amulet_core.recipes import built, evidence_json, maker_of
+from amulet_core.results import Measured
+from amulet_core.store import Stored
+from amulet_core.streams import isolated
+from amulet_core.training.values import Fitted
+from amulet_core.victims import logits_of
+from amulet_core.workbench import Packed
+
+_ROWS = 64
+
+
+def pack(job: Job, output: Any, ground: Ground) -> Packed:
+    """Return a job's output as bytes and a record.
+
+    A model is kept only if a twin, built from the architecture and given the same tensors, answers alike bit by bit.
+    """
+    match output:
+        case FitOutput():
+            return _pack_fit(job, output, ground)
+        case BankOutput():
+            tensors = {
+                f"{_name(place)}/{part}": tensor
+                for place, pair in output.logits.items()
+                for part, tensor in zip(("pool", "aux"), pair, strict=True)
+            }
+            return Packed(Stored({}, _saved(tensors)))
+        case PlayOutput():
+            return _pack_play(job, output)
+    raise TypeError(f"a job gave {type(output).__name__}")
+
+
+def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
+    """Return the output that ``pack`` made an entry of."""
+    tensors = load(entry.tensors) if entry.tensors else {}
+    if isinstance(job.work, FitWork):
+        return _unpack_fit(job.work, entry.record, tensors, ground)
+    if isinstance(job.work, BankWork):
+        names = dict.fromkeys(name.partition("/")[0] for name in tensors)
+        return BankOutput({_place(name): (tensors[f"{name}/pool"], tensors[f"{name}/aux"]) for name in names})
+    return _unpack_play(job, entry.record, tensors)
+
+
+def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
+    assert isinstance(job.work, FitWork)
+    record = {"evidence": {_name(place): evidence_json(one.evidence) for place, one in output.fitted.items()}}
+    twin = _twin(job.work, ground)
+    tensors: dict[str, Tensor] = {}
+    for place, fitted in output.fitted.items():
+        different = _difference(fitted.model, twin, ground.data.x[:_ROWS])
+        if different:
+            reason = f"its model cannot be kept in the cache: {different}"
+            return Packed(Stored(record, b""), unkept=reason, blame=maker_of(job.work.recipe))
+        tensors |= {f"{_name(place)}/{name}": tensor for name, tensor in fitted.model.state_dict().items()}
+    return Packed(Stored(record, _saved(tensors)))
+
+
+def _difference(model: nn.Module, twin: nn.Module, x: Tensor) -> str:
+    """Say why a model is not its architecture with other tensors; give the twin its tensors on the way."""
+    try:
+        twin.load_state_dict(model.state_dict())
+    except (RuntimeError, AttributeError) as error:
+        return f"it is not its architecture with other tensors ({' '.join(str(error).split())[:200]})"
+    with isolated("twin"):
+        own = logits_of(model, x)
+    with isolated("twin"):
+        same = torch.equal(own, logits_of(twin, x))
+    return "" if same else "its architecture with the same tensors answers otherwise"
+
+
+def _unpack_fit(work: FitWork, record: Mapping[str, Any], tensors: Mapping[str, Tensor], ground: Ground) -> FitOutput:
+    twin = _twin(work, ground)
+    fitted = {}
+    for place in work.places:
+        start, model = f"{_name(place)}/", copy.deepcopy(twin)
+        model.load_state_dict({name[len(start) :]: own for name, own in tensors.items() if name.startswith(start)})
+        fitted[place] = Fitted(model.eval(), record["evidence"][_name(place)])
+    return FitOutput(fitted)
+
+
+def _twin(work: FitWork, ground: Ground) -> nn.Module:
+    with isolated("twin"):
+        return built(work.recipe.model, ground.data.schema)
+
+
+def _pack_play(job: Job, output: PlayOutput) -> Packed:
+    record: dict[str, Any] = {
+        "measured": [one.model_dump(mode="json") for one in output.measured],
+        "warnings": list(output.warnings),
+        "evidence": evidence_json(output.evidence),
+    }
+    tensors: dict[str, Tensor] = {}
+    if job.joined:
+        fields = {name: getattr(output.result, name) for name in type(output.result).model_fields}
+        tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+        plain = output.result.model_dump(mode="json", exclude=set(tensors))
+        record["result"] = {"type": type(output.result).__name__, "fields": plain}
+    return Packed(Stored(record, _saved(tensors) if tensors else b""))
+
+
+def _unpack_play(job: Job, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> PlayOutput:
+    result = None
+    if "result" in record and isinstance(job.work, AttackWork):
+        kind = getattr(import_module(job.work.risk.game.module), record["result"]["type"])
+        if not (isinstance(kind, type) and issubclass(kind, Artifact)):
+            raise TypeError(f"{record['result']['type']} is no result")
+        result = kind(**record["result"]["fields"], **tensors)
+    measured = tuple(Measured.model_validate(one) for one in record["measured"])
+    return PlayOutput(result, measured, tuple(record["warnings"]), record["evidence"])
+
+
+def _saved(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return tensors as safetensors, each with storage of its own, as the format wants it."""
+    return bytes(save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))
+
+
+def _name(place: Place) -> str:
+    return f"{place.block}-{place.index}"
+
+
+def _place(name: str) -> Place:
+    return Place(*(int(part) for part in name.split("-")))

@@ -1,0 +1,59 @@
+"""What planning must know of a data set: its schema, and a hash of its content. Light once the cache has them."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from amulet_core.fingerprint import code_of, environment, packages_of
+from amulet_core.request import Request
+from amulet_core.schema import DataSchema, Frozen
+from amulet_core.store import Store, Stored
+
+if TYPE_CHECKING:
+    from amulet_core.data import Data
+
+
+class DataFacts(Frozen):
+    """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them."""
+
+    data_schema: DataSchema
+    rows: int
+    content: str
+
+
+def facts_of(data: "Data") -> DataFacts:
+    """Return the facts of loaded rows."""
+    digest = hashlib.sha256()
+    for tensor in (data.x, data.y, data.z, data.w, data.id):
+        digest.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return DataFacts(data_schema=data.schema, rows=len(data), content=digest.hexdigest())
+
+
+def remember_facts(store: Store, request: Request, facts: DataFacts) -> None:
+    """Keep the facts of a request's data set for later plans.
+
+    Raises:
+        OSError: if the store cannot be written.
+    """
+    store.put(_key(request), Stored(facts.model_dump(mode="json"), b""))
+
+
+def recalled_facts(store: Store, request: Request) -> DataFacts | None:
+    """Return the facts that an earlier run kept, if there was one on this data set with this code."""
+    found = store.get(_key(request))
+    if not isinstance(found, Stored):
+        return None
+    try:
+        return DataFacts.model_validate(found.record)
+    except ValidationError:  # kept by another version
+        return None
+
+
+def _key(request: Request) -> str:
+    use = request.dataset
+    spec = [use.canonical(), use.entry.component.version, [code_of(package) for package in packages_of(use.entry)]]
+    text = json.dumps(["facts", spec, request.root_seed, environment()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,111 @@
+"""The output folder of a run: one configuration, one writer, and what an interrupted run goes on with. Light."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from amulet_core.errors import RequestError
+from amulet_core.request import Request
+from amulet_core.writing import replace_text
+
+CONFIG: Final = "config.json"
+JOURNAL: Final = "journal.jsonl"
+RESULT_FILES: Final = ("results.csv", "results.json", "provenance.json", "report.html")
+_WITHOUT_RESULTS: Final = ("executor", "reporters")
+"""What a run may be gone on with differently: neither changes a result."""
+
+
+@contextmanager
+def run_folder(folder: Path, request: Request) -> Iterator[Path]:
+    """Make the output folder, hold it for this run alone, keep the resolved configuration there, and yield it.
+
+    Raises:
+        RequestError: if it cannot be written, if another run writes into it, or holds another configuration's results.
+    """
+    from filelock import FileLock, Timeout
+
+    holder = folder / ".running"
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise RequestError(_held(folder, holder)) from None
+    except (OSError, NotImplementedError) as error:
+        raise RequestError(_unwritable(folder, error)) from error
+    try:
+        _check(folder, request)
+        try:
+            replace_text(holder, f"process {os.getpid()} on {platform.node()}")
+            replace_text(folder / CONFIG, json.dumps(request.canonical(), indent=1, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise RequestError(_unwritable(folder, error)) from error
+        yield folder
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def located(config: str | Path, out: str | Path | None) -> tuple[Path, Path]:
+    """Return a configuration file and the folder for its results; a run's own folder stands for both.
+
+    Raises:
+        RequestError: if a folder is given that no run has written into.
+    """
+    path = Path(config)
+    if not path.is_dir():
+        return path, Path(out) if out is not None else Path(f"amulet-{path.stem}")
+    if not (path / CONFIG).is_file():
+        raise RequestError(
+            f"{path} is a folder without {CONFIG}, hence not of a run: name a YAML or TOML file, or a run's folder."
+        )
+    return path / CONFIG, Path(out) if out is not None else path
+
+
+def _held(folder: Path, holder: Path) -> str:
+    try:
+        who = f" ({holder.read_text(encoding='utf-8')})"
+    except OSError:
+        who = ""
+    return f"another run is writing into the output folder {folder}{who}: wait for it, or choose another with --out."
+
+
+def _unwritable(folder: Path, error: BaseException) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"the output folder {folder} cannot be written: {reason}. Choose another with --out."
+
+
+def _check(folder: Path, request: Request) -> None:
+    """See that the folder holds nothing but an earlier state of the same run."""
+    folders = [name for name in (*RESULT_FILES, CONFIG, JOURNAL) if (folder / name).is_dir()]
+    if folders:
+        raise RequestError(
+            f"the output folder {folder} has folders called {', '.join(folders)}: choose another with --out."
+        )
+    earlier = [one for one in (_config(folder / CONFIG, ()), _config(folder / "results.json", ("config",))) if one]
+    if any(_of_results(one) != _of_results(request.canonical()) for one in earlier):
+        raise RequestError(
+            f"the output folder {folder} holds the results of another configuration: "
+            "choose another with --out, or remove it."
+        )
+
+
+def _config(path: Path, at: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the configuration in a file; nothing if there is no file; what no configuration equals if it has none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for name in at:
+            found = found[name]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    return found if isinstance(found, dict) else {"unreadable": path.name}
+
+
+def _of_results(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in _WITHOUT_RESULTS}

@@ -1,0 +1,133 @@
+"""Runs on `processes` with the real worker: the same results as `inline`, also when components kill their process."""
+
+import importlib_metadata
+import pytest
+
+from amulet_core.api import run
+from amulet_core.registry import discover
+from amulet_core.results import Results
+from amulet_plugins_builtin.executors.workers import refusal, worker_command
+
+TOY = """
+    import os
+    import signal
+
+    from pydantic import Field
+
+    from amulet_core.components import Dataset, Defense, Model, Params
+
+    HERE = __name__
+
+    class DeadlyParams(Params):
+        number: int = Field(0, ge=0, description="the signal it sends to its own process")
+        seed: int = Field(0, ge=0, description="of the rows")
+
+    def blobs(params):
+        import torch
+        from amulet_core.data import make_data
+        from amulet_core.schema import DataSchema, Feasible
+
+        generator = torch.Generator().manual_seed(params.seed)
+        y = torch.randint(2, (800,), generator=generator)
+        x = (torch.randn(800, 4, generator=generator) * 0.2 + (y * 0.5)[:, None]).clamp(-4, 4)
+        feasible = Feasible(low=-4.0, high=4.0)
+        return make_data(x, y, DataSchema(modality="tabular", shape=(4,), classes=("no", "yes"), feasible=feasible))
+
+    def linear(params, schema):
+        from torch import nn
+
+        return nn.Linear(schema.width, 2)
+
+    def keep(training, params, context):
+        if params.number:
+            os.kill(os.getpid(), params.number)
+        return training
+
+    def nudge(view, params):
+        import torch
+        from amulet_core.games.evasion import EvasionAnswer
+
+        if params.number:
+            os.kill(os.getpid(), params.number)
+        noise = torch.rand_like(view.x) - 0.5
+        return EvasionAnswer(x=torch.stack([view.x + epsilon * noise for epsilon in view.epsilons]))
+
+    @hookimpl
+    def amulet_components():
+        fields = {"params": DeadlyParams}
+        yield Dataset(name="blobs", summary="Two clouds of points", target=f"{HERE}:blobs", licence="none", **fields)
+        yield Model(name="linear", summary="A linear classifier", target=f"{HERE}:linear", **fields)
+        for name in ("keep", "bomb"):
+            yield Defense(
+                name=name, summary="Leaves training as it is", target=f"{HERE}:keep", risk="evasion",
+                stages={"training": f"{HERE}:keep"}, **fields,
+            )
+        yield attack("nudge", target=f"{HERE}:nudge", access="white-box", **fields)
+        yield attack("shove", target=f"{HERE}:nudge", access="white-box", **fields)
+"""
+
+
+def _deadly(name, number):
+    return {"name": f"toy/{name}", "params": {"number": number}}
+
+
+def _outcome(results: Results) -> dict:
+    """Return all of the results that must be equal, whoever did the jobs."""
+    found = results.model_dump(mode="json", exclude={"provenance"})
+    del found["config"]["executor"]
+    return found
+
+
+@pytest.fixture
+def run_on(packages, tmp_path):
+    """Return a function that runs a small configuration on an executor, each time with a new cache."""
+    packages.add("toy", TOY)
+    builtin = importlib_metadata.entry_points(group="amulet.v1", name="builtin")
+    registry = discover(entry_points=[*packages.entry_points(), *builtin])
+    assert registry.warnings == ()
+
+    def started(executor, *, defenses=("toy/keep",), attacks=("toy/nudge",)):
+        config = {
+            "dataset": "toy/blobs",
+            "model": "toy/linear",
+            "training": {"epochs": 2, "batch_size": 50, "learning_rate": 0.05},
+            "data": {"train": 50, "val": 20, "test": 100, "aux": 50},
+            "defenses": list(defenses),
+            "risks": {"evasion": {"attacks": list(attacks)}, "membership-inference": {"attacks": ["lira"]}},
+            "seeds": 2,
+            "executor": executor,
+        }
+        return run(config, registry=registry, cache=tmp_path / f"cache of {executor}")
+
+    return started
+
+
+def test_results_are_equal_to_those_of_inline_bit_for_bit(run_on):
+    expected, found = run_on("inline"), run_on("processes")
+    assert {cell.status for cell in expected.cells} == {"ok"}
+    assert _outcome(found) == _outcome(expected)
+    assert found.provenance.warnings == ()
+
+
+def test_components_that_kill_their_process_fail_their_own_cells_and_nothing_else(run_on):
+    harmless = run_on("inline", defenses=["toy/keep"], attacks=["toy/nudge"])
+    deadly = {"defenses": ["toy/keep", _deadly("bomb", 9)], "attacks": ["toy/nudge", _deadly("shove", 11)]}
+    found = run_on({"name": "processes", "params": {"retries": 0}}, **deadly)
+    failed = [cell for cell in found.cells if cell.status == "failed"]
+    assert {cell.row for cell in failed if cell.attack != "toy/shove"} == {"bomb"}
+    assert {cell.row for cell in failed if cell.attack == "toy/shove"} == {"none", "keep", "bomb"}
+    assert {cell.blame for cell in failed} == {"builtin/processes"}
+    assert [cell for cell in found.cells if cell.status != "failed"] == list(harmless.cells)
+    (crashed,) = [cell for cell in failed if (cell.row, cell.attack, cell.seed) == ("none", "toy/shove", 0)]
+    assert crashed.reason.startswith("the worker that did it was killed by SIGSEGV; it held ")
+    assert "Fatal Python error: Segmentation fault" in crashed.traceback
+    assert " in keep" not in crashed.traceback
+    assert " in nudge" in crashed.traceback
+
+
+def test_workers_import_what_the_driver_would_and_nothing_of_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "pydantic.py").write_text("raise RuntimeError('imported from the current folder')")
+    monkeypatch.chdir(tmp_path)
+    assert refusal(worker_command()) is None
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "imported from the current folder" in refusal(worker_command())
