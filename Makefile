@@ -29,6 +29,8 @@ lint: $(VENV)/developed
 bench: $(VENV)/developed
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/quickstart.py
 
 clean:
@@ -51,5 +53,8 @@ ifneq ($(wildcard plugins/amulet-plugin-torchattacks),)
 	$(BIN)/python -m pip install --quiet torchvision requests tqdm
 	$(BIN)/python -m pip install --quiet --no-deps $(UNPINNED)
 endif
-	set -e; for plugin in $(PLUGINS); do $(BIN)/python -m pip install --quiet --no-deps --editable $$plugin; done
+	set -e; for plugin in $(filter %-$(UNPINNED),$(PLUGINS)); do \
+		$(BIN)/python -m pip install --quiet --no-deps --editable $$plugin; done
+	set -e; for plugin in $(filter-out %-$(UNPINNED),$(PLUGINS)); do \
+		$(BIN)/python -m pip install --quiet --editable "$$plugin[test]"; done
 	touch $@ $(VENV)/installed

@@ -1,6 +1,6 @@
 """The command ``amulet``: reading the request, and the exit code; what listing does not need is imported later.
 
-Exit codes: 0 fine, 1 some cell failed, 2 nothing was run because the request was wrong.
+Exit codes: 0 fine, 1 some cell or check failed or a damaged cache entry stays, 2 nothing was run because the request was wrong.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 
+from amulet_core.cache_arguments import add_cache
 from amulet_core.errors import RequestError
 from amulet_core.registry import Registry, discover
 from amulet_core.vocabulary import KINDS
@@ -123,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_questions(command)
     _add_work(command)
+    add_cache(command("cache", "Look after the cache: what runs computed, and can use again."))
     return parser
 
 

@@ -39,7 +39,7 @@ def pack(job: Job, output: Any, ground: Ground) -> Packed:
                 for place, pair in output.logits.items()
                 for part, tensor in zip(("pool", "aux"), pair, strict=True)
             }
-            return Packed(Stored({}, _saved(tensors)))
+            return Packed(Stored({"kind": "bank"}, _saved(tensors)))
         case PlayOutput():
             return _pack_play(job, output)
     raise TypeError(f"a job gave {type(output).__name__}")
@@ -58,7 +58,7 @@ def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
 
 def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
     assert isinstance(job.work, FitWork)
-    record = {"evidence": {_name(place): evidence_json(one.evidence) for place, one in output.fitted.items()}}
+    record = {"kind": "fit", "evidence": {_name(place): evidence_json(one.evidence) for place, one in output.fitted.items()}}
     twin = _twin(job.work, ground)
     tensors: dict[str, Tensor] = {}
     for place, fitted in output.fitted.items():
@@ -100,6 +100,7 @@ def _twin(work: FitWork, ground: Ground) -> nn.Module:
 
 def _pack_play(job: Job, output: PlayOutput) -> Packed:
     record: dict[str, Any] = {
+        "kind": "play",
         "measured": [one.model_dump(mode="json") for one in output.measured],
         "warnings": list(output.warnings),
         "evidence": evidence_json(output.evidence),

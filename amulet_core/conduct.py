@@ -132,15 +132,23 @@ def _journal(folder: Path | None, progress: Progress) -> Iterator[Append]:
     if folder is None:
         yield lambda _key, _record: None
         return
-    with appended(folder / JOURNAL) as append:
+    with ExitStack() as stack:
+
+        def unwritten(error: OSError) -> None:
+            progress.warnings.append(f"journal: {folder / JOURNAL} cannot be written: {error.strerror or error}")
 
         def tried(key: str, record: Mapping[str, Any]) -> None:
             try:
                 append(key, record)
             except OSError as error:
-                progress.warnings.append(f"journal: {folder / JOURNAL} cannot be written: {error.strerror or error}")
+                unwritten(error)
 
+        append = stack.enter_context(appended(folder / JOURNAL))
         yield tried
+        try:
+            stack.pop_all().close()
+        except OSError as error:
+            unwritten(error)
 
 
 @contextmanager

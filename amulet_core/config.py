@@ -92,9 +92,10 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise RequestError(f"the configuration {path} is not valid {kind}: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise RequestError(f"the configuration {path} must be a mapping with the keys {', '.join(Shell.model_fields)}")
+    config: dict[str, Any] = raw
     for override in overrides:
-        raw = overridden(raw, override)
-    return raw
+        config = overridden(config, override)
+    return config
 
 
 def overridden(raw: Mapping[str, Any], override: str) -> dict[str, Any]:

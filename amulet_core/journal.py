@@ -4,6 +4,7 @@ A line is the SHA-256 of the rest and JSON; a line that is not what was written 
 not used, and its job is done again. Light.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from amulet_core.writing import replace_bytes
 
 _FLUSH_SECONDS: Final = 1.0
 """The disk is told to keep what was written at least this often. A killed process loses nothing even so, and the store,
@@ -40,7 +43,9 @@ def read_journal(path: Path) -> Journal:
         content = path.read_bytes()
     except FileNotFoundError:
         return Journal({})
-    for line in content.splitlines():
+    *lines, rest = content.split(b"\n")
+    damaged += bool(rest)
+    for line in filter(None, lines):
         digest, _, text = line.partition(b" ")
         if digest != _digest(text):
             damaged += 1
@@ -54,26 +59,35 @@ def read_journal(path: Path) -> Journal:
 def appended(path: Path) -> Iterator[Append]:
     """Yield a function that appends a record to a journal; what it was given survives the death of this process.
 
+    Lines that cannot be used are removed first: they were reported when they were read.
+
     Raises:
         OSError: if the journal cannot be written.
     """
-    with path.open("ab") as stream:
-        if stream.tell() and not path.read_bytes().endswith(b"\n"):
-            stream.write(b"\n")  # the last line was torn: the next must not be glued to it
-        flushed = time.monotonic()
+    known = read_journal(path)
+    if known.damaged:
+        replace_bytes(path, b"".join(_line(key, record) for key, record in known.records.items()))
+    with path.open("ab", buffering=0) as stream:
+        flushed, torn = time.monotonic(), b""
 
         def append(key: str, record: Mapping[str, Any]) -> None:
-            nonlocal flushed
-            text = json.dumps({"key": key, "record": record}, separators=(",", ":"), allow_nan=False).encode()
-            stream.write(_digest(text) + b" " + text + b"\n")
-            stream.flush()
+            nonlocal flushed, torn
+            line = torn + _line(key, record)
+            torn = b"\n"  # should this line be cut short, the next one starts anew
+            if stream.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            torn = b""
             if time.monotonic() - flushed > _FLUSH_SECONDS:
                 os.fsync(stream.fileno())
                 flushed = time.monotonic()
 
         yield append
-        stream.flush()
         os.fsync(stream.fileno())
+
+
+def _line(key: str, record: Mapping[str, Any]) -> bytes:
+    text = json.dumps({"key": key, "record": record}, separators=(",", ":"), allow_nan=False).encode()
+    return _digest(text) + b" " + text + b"\n"
 
 
 def _digest(text: bytes) -> bytes:

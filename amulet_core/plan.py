@@ -1,6 +1,6 @@
 """Planning: which fits, banks and plays a request needs, equal ones merged, and which cell each play fills."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,8 @@ from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of, defe
 from amulet_core.schema import DataSchema
 
 WORST = "worst case"
+Stack = tuple[Place, ...]
+"""The models that one job trains."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class _Planner:
             "threads": request.threads_per_job,
         }
         places, size = self._layout.places(), request.stack
-        self._stacks = [places[i : i + size] for i in range(0, len(places), size)]
+        stacks = [places[i : i + size] for i in range(0, len(places), size)]
+        self._stacks = {place: stack for stack in stacks for place in stack}
+        self._made: dict[tuple[str, str, Stack], str] = {}
 
     def add(self, row: RowPlan, risk: RiskPlan, seed: int) -> None:
         """Plan every cell of one row, risk and seed."""
@@ -152,27 +156,34 @@ class _Planner:
         """Describe what stands between a trained model and who asks it."""
         return {"released": [self._versioned(use) for use in row.chain if "inference" in defense_of(use).stages]}
 
-    def _fit(self, row: RowPlan, place: Place) -> str:
+    def _once(self, kind: str, row: RowPlan, stack: Stack, job: Callable[[RowPlan, Stack], Job]) -> str:
+        """Return the key of a job that many plays share, which is described for the first of them alone."""
+        made = (kind, row.label, stack)
+        if made not in self._made:
+            self._made[made] = self._add(job(row, stack))
+        return self._made[made]
+
+    def _fit(self, row: RowPlan, places: Stack) -> Job:
         row = replace(row, chain=_trained(row.chain))
-        places = next(stack for stack in self._stacks if place in stack)
         spec = {**self._recipe_spec(row), "places": [[place.block, place.index] for place in places]}
         work = FitWork(self._recipe(row), places, row.kind == "placebo", self._request.root_seed)
         label = f"train {row.label} ({len(places)} models)"
         like = self._like("train", row, (), models=len(places), training=spec["training"])
-        return self._add(Job(work, label, spec, like=like, resources=self._resources(row)))
+        return Job(work, label, spec, like=like, resources=self._resources(row))
 
-    def _bank(self, row: RowPlan, place: Place) -> str:
-        fit = self._fit(row, place)
+    def _bank(self, row: RowPlan, stack: Stack) -> Job:
+        fit = self._once("fit", row, stack, self._fit)
         like, resources = self._like("ask", row, ()), self._resources(row)
         work, label = BankWork(self._recipe(row)), f"ask {row.label}'s models"
-        return self._add(Job(work, label, self._released(row), (fit,), like, resources))
+        return Job(work, label, self._released(row), (fit,), like, resources)
 
     def _play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
         victim = self._layout.victim(seed)
-        fit = self._fit(row, victim)
+        fit = self._once("fit", row, self._stacks[victim], self._fit)
         shadows = self._layout.shadows(seed)[: wanted(attack, self._schema)]
         trained = self._shadow_row(row, risk)
-        banks = dict.fromkeys(self._bank(trained, place) for place in shadows)
+        stacks = dict.fromkeys(self._stacks[place] for place in shadows)
+        banks = [self._once("bank", trained, stack, self._bank) for stack in stacks]
         spec = {
             **self._released(row),
             "risk": risk.game.risk,

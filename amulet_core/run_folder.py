@@ -86,7 +86,8 @@ def _check(folder: Path, request: Request) -> None:
         raise RequestError(
             f"the output folder {folder} has folders called {', '.join(folders)}: choose another with --out."
         )
-    earlier = [one for one in (_config(folder / CONFIG, ()), _config(folder / "results.json", ("config",))) if one]
+    begun = _config(folder / CONFIG, ()) if _size(folder / JOURNAL) else {}
+    earlier = [one for one in (begun, _config(folder / "results.json", ("config",))) if one]
     if any(_of_results(one) != _of_results(request.canonical()) for one in earlier):
         raise RequestError(
             f"the output folder {folder} holds the results of another configuration: "
@@ -105,6 +106,10 @@ def _config(path: Path, at: tuple[str, ...]) -> Mapping[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         found = None
     return found if isinstance(found, dict) else {"unreadable": path.name}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _of_results(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,9 @@ def read_note(folder: Path, name: str) -> RunNote:
     Raises:
         RequestError: if it is not there, or is of another version.
     """
+    path = folder / "runs" / f"{name}.json"
     try:
-        return RunNote.model_validate_json((folder / "runs" / f"{name}.json").read_text(encoding="utf-8"))
+        note = RunNote.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(
             f"it does not see the run in the cache folder {folder} ({error.strerror or error}): "
@@ -61,6 +64,9 @@ def read_note(folder: Path, name: str) -> RunNote:
         ) from error
     except ValidationError as error:
         raise RequestError(f"it cannot read the run in the cache folder {folder}: another version wrote it") from error
+    with suppress(OSError):  # it was used now: pruning must not take it from a run that goes on for weeks
+        os.utime(path)
+    return note
 
 
 def misfits(note: RunNote) -> list[str]:

@@ -24,6 +24,7 @@ from amulet_core.report.words import (
     signed,
 )
 from amulet_core.results import Cell, Column, Entry, Results
+from amulet_core.run_folder import CONFIG
 from amulet_core.scores import Value, Withheld
 from amulet_core.writing import replace_text
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 WIDTH: Final = 110
 LABEL: Final = 34
+_WHICH_FOLDER: Final = "give the folder that `amulet run` wrote its results into"
 
 
 Start = tuple[str, str, str, str, bool, int]
@@ -256,7 +258,9 @@ def _json(path: Path, problems: list[str]) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        problems.append(f"{path} does not exist: give the folder that `amulet run` wrote its results into")
+        begun = (path.parent / CONFIG).exists()
+        what = f"the run has not ended, go on with: amulet run {path.parent}" if begun else _WHICH_FOLDER
+        problems.append(f"{path} does not exist: {what}")
     except OSError as error:
         problems.append(f"{path} cannot be read: {cause_of(error)}")
     except ValueError as error:
