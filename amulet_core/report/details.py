@@ -167,7 +167,9 @@ def _tables(name: str, found: Found) -> Iterator[DetailTable]:
             lines = [line for line in detail if isinstance(line, dict)]
             heads = tuple(dict.fromkeys(head for line in lines for head in line))
             shown = tuple(tuple(_text(line.get(head)) for head in heads) for line in lines[:LONGEST_TABLE])
-            yield DetailTable(_title(name, attack, seed), heads, shown)
+            more = f", the first {LONGEST_TABLE} of {len(lines)} lines; results.json has all"
+            title = _title(name, attack, seed) + (more if len(lines) > LONGEST_TABLE else "")
+            yield DetailTable(title, heads, shown)
 
 
 def _facts(name: str, found: Found) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The matrix of the report: what each square shows, and the notes below it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amulet_core.report.words import LOOKS, Look, effect_interval, look, number, reasons, signed
@@ -29,10 +29,11 @@ class Square:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the matrix."""
+    """One row of the matrix; ``chain`` has its components' ids."""
 
     label: str
     kind: str
+    chain: tuple[str, ...]
     squares: tuple[Square, ...]
 
 
@@ -52,12 +53,13 @@ def grid(results: Results) -> Grid:
         [entries.get((row.label, column.risk), Entry(row=row.label, risk=column.risk)) for column in results.columns]
         for row in results.rows
     ]
-    notes = tuple(dict.fromkeys(reason for line in shown for entry in line for reason in reasons(entry)))
+    found = dict.fromkeys(reason for line in shown for entry in line for reason in reasons(entry))
+    notes = {reason: index for index, reason in enumerate(found, start=1)}
     lines = tuple(
-        Line(row.label, row.kind, tuple(_square(entry, notes) for entry in line))
+        Line(row.label, row.kind, tuple(used.id for used in row.chain), tuple(_square(entry, notes) for entry in line))
         for row, line in zip(results.rows, shown, strict=True)
     )
-    return Grid(results.columns, lines, notes)
+    return Grid(results.columns, lines, tuple(notes))
 
 
 def claim(expected: Expected, *, named: bool) -> Claim:
@@ -72,7 +74,7 @@ def claim(expected: Expected, *, named: bool) -> Claim:
     return Claim(f"published{f' for {expected.defense}' if named else ''}: {together}", first_time=False)
 
 
-def _square(entry: Entry, notes: Sequence[str]) -> Square:
+def _square(entry: Entry, notes: Mapping[str, int]) -> Square:
     effect = entry.effect
     return Square(
         mean="" if entry.mean is None else number(entry.mean),
@@ -80,5 +82,5 @@ def _square(entry: Entry, notes: Sequence[str]) -> Square:
         interval=effect_interval(effect) if effect else "",
         look=look(effect.verdict, entry.risk) if effect else None,
         claims=tuple(claim(each, named=len(entry.expected) > 1) for each in entry.expected),
-        notes=tuple(notes.index(reason) + 1 for reason in reasons(entry)),
+        notes=tuple(notes[reason] for reason in reasons(entry)),
     )

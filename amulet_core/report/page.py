@@ -1,8 +1,11 @@
 """The report as one self-contained page: it asks for nothing outside its own file and reads well without JavaScript."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,6 +20,12 @@ from amulet_core.report.words import DESIGNS, LOOKS, UTILITY_LOOKS, effect_inter
 from amulet_core.results import Effect, Expected, Results
 from amulet_core.vocabulary import UTILITY
 from amulet_core.writing import replace_text
+
+LONG: Final = 12
+"""A matrix of more rows than this can be searched and filtered; its tables scroll under their headings."""
+MOST_LISTED: Final = 200
+"""How many failures, and how many warnings, are listed."""
+MOST_TRACEBACKS: Final = 20
 
 
 def write(results: Results, path: Path) -> Path:
@@ -44,9 +53,17 @@ def render(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = files("amulet_core.report.templates").joinpath("page.css").read_text(encoding="utf-8")
+    long = len(results.rows) > LONG
+    script = _own("page.js").strip() if long else Markup("")
     return environment.get_template("page.html").render(
-        style=Markup(style),  # noqa: S704 - our own file: nothing of anybody else is in it
+        style=_own("page.css"),
+        script=script,
+        script_hash=_hash(script),
+        long=long,
+        marks=_marks(results) if long else {row.label: "" for row in results.rows},
+        words=_words(results),
+        most_listed=MOST_LISTED,
+        most_tracebacks=MOST_TRACEBACKS,
         results=results,
         provenance=results.provenance,
         summary=summary(results),
@@ -70,6 +87,28 @@ def render(results: Results) -> str:
         config=as_yaml(results.config),
         flat=flat,
     )
+
+
+def _own(name: str) -> Markup:
+    """Return a file of the page itself, which is not escaped: nothing of anybody else is in it."""
+    return Markup(files("amulet_core.report.templates").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _hash(script: str) -> str:
+    """Return what the page's policy calls the one script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def _marks(results: Results) -> dict[str, Markup]:
+    """Return the attribute by which the script finds all that belongs to a row, by the row's label."""
+    return {row.label: Markup(' data-row="{}"').format(index) for index, row in enumerate(results.rows)}
+
+
+def _words(results: Results) -> tuple[str, ...]:
+    """Return the verdicts' words that stand in the matrix, in the order of the legend."""
+    found = {look(entry.effect.verdict, entry.risk).word for entry in results.entries if entry.effect}
+    every = [*LOOKS.values(), *UTILITY_LOOKS.values()]
+    return tuple(each.word for each in every if each.word in found)
 
 
 def _published(results: Results) -> Iterator[tuple[str, str, Expected, str, str, str, str]]:

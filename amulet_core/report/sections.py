@@ -1,16 +1,21 @@
 """The sections of the report, one a risk: primary values by row, every attack beside its control, and details."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from markupsafe import Markup
 
 from amulet_core.report.charts import Change, effects
 from amulet_core.report.details import Pictures, pictures
+from amulet_core.report.seeds import SeedTable, seed_tables
+from amulet_core.report.values import OWN, Figure, figure, plain
 from amulet_core.report.words import Look, effect_interval, judged, look, number, signed
 from amulet_core.results import Cell, Column, Entry, Results
-from amulet_core.scores import Value, Withheld
+from amulet_core.scores import Value
+
+MOST_DETAILED: Final = 24
+"""How many rows a risk's section draws and describes in full; of more, none, placebo and the largest changes."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +31,6 @@ class PrimaryLine:
     p: str
     look: Look | None
     reason: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One value of one attack: a number and what stands behind it, or the reason why there is none.
-
-    ``null`` is what the value would be if there were nothing to find, where that is not one number; of the first seed.
-    """
-
-    text: str
-    span: str
-    reason: str
-    null: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,17 +50,25 @@ class AttackLine:
 
 @dataclass(frozen=True)
 class RowDetails:
-    """All that is known of one row and one risk: values by attack, values by attack and seed, and pictures."""
+    """What is said of one row and one risk: values by attack, and either all that is known or the values by seed.
+
+    ``pictures`` is absent where the row is not shown in full: ``brief`` then has its values by attack and seed, which
+    ``by_seed`` has otherwise.
+    """
 
     label: str
     averaged: tuple[AttackLine, ...]
     by_seed: tuple[AttackLine, ...]
-    pictures: Pictures
+    brief: tuple[SeedTable, ...]
+    pictures: Pictures | None
 
 
 @dataclass(frozen=True)
 class RiskSection:
-    """One risk: what its verdicts are about, its primary values, the chart of its effects, and each row's details."""
+    """One risk: what its verdicts are about, its primary values, the chart of its effects, and each row's details.
+
+    ``detailed`` is how many rows are drawn and shown in full, where that is not all of them; else 0.
+    """
 
     anchor: str
     column: Column
@@ -78,6 +78,7 @@ class RiskSection:
     values: tuple[str, ...]
     methods: tuple[tuple[str, str], ...]
     rows: tuple[RowDetails, ...]
+    detailed: int
 
 
 def sections(results: Results) -> tuple[RiskSection, ...]:
@@ -95,6 +96,7 @@ def _section(results: Results, column: Column, anchor: str, by_row: dict[str, li
     entries = {entry.row: entry for entry in results.entries if entry.risk == column.risk}
     cells = [cell for each in by_row.values() for cell in each]
     keys = tuple(dict.fromkeys((m.metric, v.name) for cell in cells for m in cell.measured for v in m.scores.values))
+    detailed = _detailed(results, entries)
     return RiskSection(
         anchor=anchor,
         column=column,
@@ -104,11 +106,24 @@ def _section(results: Results, column: Column, anchor: str, by_row: dict[str, li
             for row in results.rows
             if row.label in entries
         ),
-        chart=_chart(results, column, entries),
-        values=tuple(_plain(name) for _, name in keys),
+        chart=_chart(results, column, {label: entries[label] for label in entries if label in detailed}),
+        values=tuple(plain(name) for _, name in keys),
         methods=tuple(_methods(cells)),
-        rows=tuple(_details(row.label, by_row[row.label], keys) for row in results.rows if row.label in by_row),
+        rows=tuple(
+            _details(row.label, by_row[row.label], keys, seeds=() if row.label in detailed else results.seeds)
+            for row in results.rows
+            if row.label in by_row
+        ),
+        detailed=len(detailed) if len(detailed) < len(results.rows) else 0,
     )
+
+
+def _detailed(results: Results, entries: Mapping[str, Entry]) -> frozenset[str]:
+    """Return the rows that are shown in full: first none and placebo, then those of the largest changes."""
+    effects = {label: entry.effect for label, entry in entries.items()}
+    changes = {label: abs(effect.difference) for label, effect in effects.items() if effect}
+    ordered = sorted(results.rows, key=lambda row: (row.kind == "defense", -changes.get(row.label, -1.0)))
+    return frozenset(row.label for row in ordered[:MOST_DETAILED])
 
 
 def _primary(label: str, entry: Entry, seeds: Sequence[int], column: Column) -> PrimaryLine:
@@ -148,49 +163,29 @@ def _values(entries: dict[str, Entry], label: str) -> tuple[tuple[int, float], .
     return entries[label].values if label in entries else ()
 
 
-def _details(label: str, cells: Sequence[Cell], keys: Sequence[tuple[str, str]]) -> RowDetails:
+def _details(label: str, cells: Sequence[Cell], keys: Sequence[tuple[str, str]], *, seeds: Sequence[int]) -> RowDetails:
+    """Return a row's details: in full, or in brief where ``seeds`` are given."""
     attacks: dict[str, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.control, cell.seed)):
         attacks.setdefault(cell.attack, []).append(cell)
     return RowDetails(
         label=label,
         averaged=tuple(_line(each, keys, seed="") for each in attacks.values()),
-        by_seed=tuple(_line([cell], keys, seed=str(cell.seed)) for each in attacks.values() for cell in each),
-        pictures=pictures(cells, row=label),
+        by_seed=()
+        if seeds
+        else tuple(_line([cell], keys, seed=str(cell.seed)) for each in attacks.values() for cell in each),
+        brief=seed_tables(attacks, keys, seeds) if seeds else (),
+        pictures=None if seeds else pictures(cells, row=label),
     )
 
 
 def _line(cells: Sequence[Cell], keys: Sequence[tuple[str, str]], *, seed: str) -> AttackLine:
     first = cells[0]
     adversaries = dict.fromkeys(cell.adversary for cell in cells if cell.adversary)
-    figures = tuple(_figure(cells, key, alone=bool(seed)) for key in keys)
-    reasons = {figure.reason for figure in figures}
-    nothing = reasons.pop() if len(reasons) == 1 and not any(figure.text for figure in figures) else ""
-    name = first.attack or "the model's own behavior"
-    return AttackLine(name, first.control, ", ".join(adversaries), seed, figures, nothing)
-
-
-def _figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figure:
-    found = [value for cell in cells for value in _found(cell, key)]
-    values = [value for value in found if isinstance(value, Value)]
-    withheld = dict.fromkeys(value.reason for value in found if isinstance(value, Withheld))
-    if not values:
-        reasons = [*withheld] or [f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok"][:1]
-        return Figure("", "", "; ".join(reasons) or "not given")
-    numbers = [value.estimate for value in values]
-    if alone:
-        low, high = values[0].low, values[0].high
-        span = "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
-    else:
-        span = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
-    part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
-    return Figure(number(sum(numbers) / len(numbers)), span, part, values[0].null)
-
-
-def _found(cell: Cell, key: tuple[str, str]) -> Iterator[Value | Withheld]:
-    for measured in cell.measured:
-        if measured.metric == key[0]:
-            yield from (value for value in measured.scores.values if value.name == key[1])
+    figures = tuple(figure(cells, key, alone=bool(seed)) for key in keys)
+    reasons = {each.reason for each in figures}
+    nothing = reasons.pop() if len(reasons) == 1 and not any(each.text for each in figures) else ""
+    return AttackLine(first.attack or OWN, first.control, ", ".join(adversaries), seed, figures, nothing)
 
 
 def _methods(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
@@ -202,9 +197,4 @@ def _methods(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
                 if isinstance(value, Value):
                     said.setdefault(value.name, {})[value.method] = None
     for name, methods in said.items():
-        yield _plain(name), "; ".join(methods)
-
-
-def _plain(name: str) -> str:
-    """Return the name of a value as words; ``0_1`` is a decimal."""
-    return re.sub(r"(?<=\d)_(?=\d)", ".", name).replace("_", " ")
+        yield plain(name), "; ".join(methods)

@@ -65,7 +65,7 @@ def test_the_table_of_commands_lists_every_command_with_its_options(readme):
     assert set(shown) == set(choices)
     for name, parser in choices.items():
         options = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
-        assert set(re.findall(r"--\w+", shown[name])) == options - {"--help", "--strict"}, name
+        assert set(re.findall(r"--[\w-]+", shown[name])) == options - {"--help", "--strict"}, name
 
 
 def test_the_table_of_components_lists_every_built_in_one(readme):

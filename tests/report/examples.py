@@ -125,12 +125,21 @@ def member(name: str, reference: tuple[str, str] | None = None) -> Member:
 
 def _rows(defenses: int, *, hostile: bool) -> tuple[Row, ...]:
     named = [Row(label=name, kind="defense", chain=(member(name, where),)) for name, _, where in DEFENSES[:defenses]]
+    named += [_variant(place) for place in range(len(DEFENSES), defenses)]
     chain = Row(
         label=f"dp-sgd + adversarial-training {HOSTILE}" if hostile else "dp-sgd + adversarial-training",
         kind="defense",
         chain=(member("dp-sgd"), member("adversarial-training")),
     )
     return (Row(label="none", kind="none"), Row(label="placebo", kind="placebo"), *named, chain)
+
+
+def _variant(place: int) -> Row:
+    """Return one of many further rows: a named defense with another setting, as a sweep has them."""
+    name, _, where = DEFENSES[place % len(DEFENSES)]
+    used = member(name, where)
+    changed = used.model_copy(update={"params": {**used.params, "steps": place}})
+    return Row(label=f"{name}, steps {place}", kind="defense", chain=(changed,))
 
 
 def _column(risk: Risk) -> Column:
@@ -155,7 +164,8 @@ def _values(row: Row, risk: Risk, seeds: Sequence[int], draw: np.random.Generato
     """Return the primary value by seed; one square is a gap, as real runs have them."""
     if len(row.chain) > 1 and risk.id == "membership-inference":
         return {}
-    place = [name for name, _, _ in DEFENSES].index(row.label) if len(row.chain) == 1 else None
+    places = {f"builtin/{name}": index for index, (name, _, _) in enumerate(DEFENSES)}
+    place = places[row.chain[0].id] if len(row.chain) == 1 else None
     shift = risk.shifts[place % 3] if place is not None else (sum(risk.shifts) / 2 if row.chain else 0.0)
     common = np.random.default_rng(len(risk.id)).normal(size=len(seeds)) * risk.spread * 2
     own = draw.normal(size=len(seeds)) * risk.spread

@@ -1,32 +1,8 @@
 """The page in a real browser, offline and from the disk: no request, no error, and readable without JavaScript."""
 
-import shutil
+from functools import partial
 
 import pytest
-
-BROWSER = shutil.which("chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="module")
-def browser(lacking):
-    """Give a headless Chromium; without one the tests are skipped, or fail where AMULET_REQUIRE demands it."""
-    if BROWSER is None:
-        lacking("browser", "Chromium is not installed (no `chromium` on the PATH): the page was not tried in a browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +12,9 @@ def address(results, tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(opened, address):
     """Give a function that opens the report in a fresh offline context; what it asked for and complained of is kept."""
-    contexts = []
-
-    def open_page(**options):
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        page = context.new_page()
-        requests, complaints = [], []
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        return page, requests, complaints
-
-    yield open_page
-    for context in contexts:
-        context.close()
+    return partial(opened, address)
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])

@@ -195,7 +195,7 @@ def test_an_incomplete_run_says_so_at_the_top_and_a_complete_one_does_not(exampl
     complete, incomplete = (render(examples.example_results(complete=complete)) for complete in (True, False))
     assert "This run is not complete." not in complete
     assert incomplete.index("This run is not complete.") < incomplete.index("<h2")
-    assert "Running the same configuration again starts from the beginning." in incomplete
+    assert "Run the same configuration again and it goes on where it stopped." in incomplete
 
 
 def test_with_fewer_than_five_seeds_the_page_says_that_there_are_no_verdicts(examples):

@@ -1,0 +1,55 @@
+"""One value of one attack as the report shows it: a number with what stands behind it, or why there is none."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from amulet_core.report.words import number
+from amulet_core.results import Cell
+from amulet_core.scores import Value, Withheld
+
+OWN: Final = "the model's own behavior"
+"""What stands in an attack's place where a game has no attack."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of one attack: a number and what stands behind it, or the reason why there is none.
+
+    ``null`` is what the value would be if there were nothing to find, where that is not one number; of the first seed.
+    """
+
+    text: str
+    span: str
+    reason: str
+    null: str = ""
+
+
+def figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figure:
+    """Return a value of one attack: over its seeds, or (``alone``) of the one cell given, with its own interval."""
+    found = [value for cell in cells for value in _found(cell, key)]
+    values = [value for value in found if isinstance(value, Value)]
+    withheld = dict.fromkeys(value.reason for value in found if isinstance(value, Withheld))
+    if not values:
+        reasons = [*withheld] or [f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok"][:1]
+        return Figure("", "", "; ".join(reasons) or "not given")
+    numbers = [value.estimate for value in values]
+    if alone:
+        low, high = values[0].low, values[0].high
+        span = "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    else:
+        span = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
+    part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
+    return Figure(number(sum(numbers) / len(numbers)), span, part, values[0].null)
+
+
+def _found(cell: Cell, key: tuple[str, str]) -> Iterator[Value | Withheld]:
+    for measured in cell.measured:
+        if measured.metric == key[0]:
+            yield from (value for value in measured.scores.values if value.name == key[1])
+
+
+def plain(name: str) -> str:
+    """Return the name of a value as words; ``0_1`` is a decimal."""
+    return re.sub(r"(?<=\d)_(?=\d)", ".", name).replace("_", " ")
