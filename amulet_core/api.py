@@ -17,7 +17,7 @@ from amulet_core.observers import Observers, observed
 from amulet_core.provenance import provenance
 from amulet_core.recipes import blamed
 from amulet_core.registry import Registry, discover
-from amulet_core.request import Request, defense_of
+from amulet_core.request import Request, load_all
 from amulet_core.results import Column, Results, Row
 from amulet_core.run_folder import located, run_folder
 from amulet_core.running import Progress, unfilled
@@ -50,7 +50,7 @@ def run(
     for override in overrides:
         raw = overridden(raw, override)
     request = resolve(raw, registry)
-    _load_all(request)
+    load_all(request)
     store = Store(cache_folder() if cache is None else cache)
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(Path(out), request)) if out is not None else None
@@ -112,20 +112,6 @@ def _told(results: Results, folder: Path) -> int:
         print(f"The run was interrupted: the report holds what was done until then. {again}", file=sys.stderr)
     print(f"Report: {folder / 'report.html'}")
     return 1 if failed or not done.complete else 0
-
-
-def _load_all(request: Request) -> None:
-    """Import the code of every component used, so that what cannot be imported is known before anything runs."""
-    problems: list[str] = []
-    for use in request.uses:
-        stages = defense_of(use).stages.values() if use.entry.component.kind == "defense" else ()
-        for target in dict.fromkeys((use.entry.component.target, *stages)):
-            try:
-                use.entry.load(target)
-            except RequestError as error:
-                problems += error.problems
-    if problems:
-        raise RequestError(*problems)
 
 
 def _report_further(request: Request, results: Results, folder: Path) -> None:

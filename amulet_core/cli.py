@@ -1,6 +1,7 @@
 """The command ``amulet``: reading the request, and the exit code; what listing does not need is imported later.
 
-Exit codes: 0 fine, 1 some cell or check failed or a damaged cache entry stays, 2 nothing was run because the request was wrong.
+Exit codes: 0 fine, 1 some cell or check failed or a damaged cache entry stays, 2 nothing was run because the request
+was wrong.
 """
 
 import argparse

@@ -58,7 +58,10 @@ def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
 
 def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
     assert isinstance(job.work, FitWork)
-    record = {"kind": "fit", "evidence": {_name(place): evidence_json(one.evidence) for place, one in output.fitted.items()}}
+    record = {
+        "kind": "fit",
+        "evidence": {_name(place): evidence_json(one.evidence) for place, one in output.fitted.items()},
+    }
     twin = _twin(job.work, ground)
     tensors: dict[str, Tensor] = {}
     for place, fitted in output.fitted.items():

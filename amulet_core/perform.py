@@ -1,12 +1,15 @@
 """Performing jobs: training, asking models, playing games, measuring."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from amulet_core.components import Metric
@@ -55,23 +58,38 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
     Raises:
         ComponentError: blaming the component at fault.
     """
+    with _limited(threads):
+        try:
+            match job.work:
+                case FitWork():
+                    return _fit(job.work, ground)
+                case BankWork():
+                    return _bank(job.work, inputs, ground)
+                case AttackWork():
+                    return _attack(job.work, inputs, ground)
+                case WorstWork():
+                    return _worst(job.work, inputs)
+        except ModelOutputError as error:
+            blame = maker_of(job.work.recipe) if not isinstance(job.work, WorstWork) else "amulet"
+            raise ComponentError(blame, error) from error
+
+
+@contextmanager
+def _limited(threads: int) -> Iterator[None]:
+    """Let torch, and the thread pools of numpy, scipy and scikit-learn, use this many threads; put all back."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        match job.work:
-            case FitWork():
-                return _fit(job.work, ground)
-            case BankWork():
-                return _bank(job.work, inputs, ground)
-            case AttackWork():
-                return _attack(job.work, inputs, ground)
-            case WorstWork():
-                return _worst(job.work, inputs)
-    except ModelOutputError as error:
-        blame = maker_of(job.work.recipe) if not isinstance(job.work, WorstWork) else "amulet"
-        raise ComponentError(blame, error) from error
+        with _pools(len(sys.modules)).limit(limits=threads):
+            yield
     finally:
         torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _pools(_modules: int) -> ThreadpoolController:
+    """Find the thread pools of this process: again only when modules were imported, as it takes some milliseconds."""
+    return ThreadpoolController()
 
 
 def _fit(work: FitWork, ground: Ground) -> FitOutput:

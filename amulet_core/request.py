@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from amulet_core.components import Attack, Defense, Params
 from amulet_core.entries import Entry
+from amulet_core.errors import RequestError
 from amulet_core.games.threats import Game
 from amulet_core.results import Member
 from amulet_core.settings import TrainingSettings
@@ -144,3 +145,21 @@ class Request:
             "executor": self.executor.canonical(),
             "reporters": [use.canonical() for use in self.reporters],
         }
+
+
+def load_all(request: Request) -> None:
+    """Import the code of every component used, so that what cannot be imported is known before anything runs.
+
+    Raises:
+        RequestError: with everything that cannot be imported.
+    """
+    problems: list[str] = []
+    for use in request.uses:
+        stages = defense_of(use).stages.values() if use.entry.component.kind == "defense" else ()
+        for target in dict.fromkeys((use.entry.component.target, *stages)):
+            try:
+                use.entry.load(target)
+            except RequestError as error:
+                problems += error.problems
+    if problems:
+        raise RequestError(*problems)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from amulet_core.errors import cause_of
 from amulet_core.jobs import Job
@@ -11,6 +12,8 @@ from amulet_core.results import Cell, Measured
 from amulet_core.schedule import Schedule
 from amulet_core.sessions import Done, Failed, Lost, Outcome, Session, Task
 from amulet_core.workbench import damage_warning
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -89,7 +92,7 @@ def run_plan(todo: Todo, bench: Bench, session: Session, progress: Progress, tol
     schedule = todo.schedule
     running: set[str] = set()
     while schedule.ready or running:
-        while schedule.ready and (session.room > 0 or schedule.failure(schedule.ready[0])):
+        while schedule.ready and (schedule.failure(schedule.ready[0]) or _asked(lambda: session.room) > 0):
             key = schedule.ready.popleft()
             broken = schedule.failure(key)
             if key not in progress.begun:
@@ -99,10 +102,12 @@ def run_plan(todo: Todo, bench: Bench, session: Session, progress: Progress, tol
             if broken:
                 _take(todo, key, broken, bench, progress, told)
             else:
-                session.submit(bench.task(todo.jobs[key]))
+                _asked(partial(session.submit, bench.task(todo.jobs[key])))
                 running.add(key)
+        if schedule.ready and not running:
+            raise ExecutorError("it has no room for a job, though it has none")
         if running:
-            key, outcome = _next(session)
+            key, outcome = _asked(session.next)
             running.discard(key)
             _take(todo, key, outcome, bench, progress, told)
 
@@ -111,9 +116,9 @@ class ExecutorError(RuntimeError):
     """An executor broke down while it ran jobs."""
 
 
-def _next(session: Session) -> tuple[str, Outcome]:
+def _asked(call: Callable[[], T]) -> T:
     try:
-        return session.next()
+        return call()
     except Exception as error:
         raise ExecutorError(cause_of(error)) from error
 

@@ -45,6 +45,8 @@ class Schedule:
         """Take note that a job has ended; return the jobs whose outputs nobody waits for any more."""
         if failed is not None:
             self._failures[key] = failed
+        else:
+            self._failures.pop(key, None)  # it failed before, and was made after all
         # Freshly unblocked jobs go first: what they use is in memory, and is dropped sooner.
         for user in reversed(self._users.pop(key, [])):
             self._waits[user].discard(key)
@@ -57,10 +59,11 @@ class Schedule:
 
     def lost(self, key: str, loss: Lost) -> Failed | None:
         """Have the lost output made again, and the job after it; or return the failure, if it was lost too often."""
-        self._lost[loss.key] += 1
-        if self._lost[loss.key] >= LOSSES:
-            return Failed("amulet", f"what it needs was lost {LOSSES} times: {loss.reason}")
-        self._demand(loss.key)
+        if loss.key not in self._waits:  # else another job missed it too, and it is being made again
+            self._lost[loss.key] += 1
+            if self._lost[loss.key] >= LOSSES:
+                return Failed("amulet", f"what it needs was lost {LOSSES} times: {loss.reason}")
+            self._demand(loss.key)
         self._waits[key].add(loss.key)
         self._users.setdefault(loss.key, []).append(key)
         return None

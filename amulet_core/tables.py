@@ -26,7 +26,7 @@ from amulet_core.report.words import (
 from amulet_core.results import Cell, Column, Entry, Results
 from amulet_core.run_folder import CONFIG
 from amulet_core.scores import Value, Withheld
-from amulet_core.writing import replace_text
+from amulet_core.writing import replace_parts, replace_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,8 @@ def write_results(results: Results, directory: str | Path) -> Path:
     provenance = whole.pop("provenance")
     replace_text(folder / "results.csv", _csv(results))
     replace_text(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
-    replace_text(folder / "results.json", json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    # Piece by piece: as one text, the JSON of 10,000 cells would take 300 MB while it is made.
+    replace_parts(folder / "results.json", _encoded(whole))
     return folder
 
 
@@ -251,6 +252,12 @@ def _csv(results: Results) -> str:
     writer.writerow(Record._fields)
     writer.writerows(records(results))
     return stream.getvalue()
+
+
+def _encoded(value: Any) -> Iterator[bytes]:
+    for text in json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(value):
+        yield text.encode()
+    yield b"\n"
 
 
 def _json(path: Path, problems: list[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from amulet_core.config import resolve
 from amulet_core.errors import RequestError, cause_of
 from amulet_core.plan import Plan, plan
 from amulet_core.registry import discover
+from amulet_core.request import load_all
 from amulet_core.runs import RunNote, misfits, read_note
 from amulet_core.schema import Frozen
 from amulet_core.sessions import Failed, Outcome, outcome_json
@@ -105,6 +106,7 @@ def _place(cache: str, run: str) -> _Place:
     from amulet_core.layout import layout_of
 
     request = resolve(note.config, discover())
+    load_all(request)
     data = load_data(request)
     facts = facts_of(data)
     todo = plan(request, facts)

@@ -38,7 +38,7 @@ _ARGUMENTS: Final = {
     "attack": ("view", "params"),
     "metric": ("result", "params"),
     "reporter": ("results", "path", "params"),
-    "executor": ("params",),
+    "executor": ("params", "setting"),
 }
 _STAGE_ARGUMENTS: Final[dict[Stage, tuple[str, ...]]] = {
     "data": ("data", "params"),

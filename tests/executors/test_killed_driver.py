@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,13 @@ def _driver(folder: Path, *fifos: str) -> Iterator[tuple[subprocess.Popen, list[
         workers = [os.pidfd_open(int(pid)) for pid in driver.stdout.readline().split()]
         for worker in workers:
             stack.callback(os.close, worker)
+            stack.callback(_kill, worker)
         yield driver, workers
+
+
+def _kill(worker: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(worker, signal.SIGKILL)
 
 
 def _ended(worker: int, *, within: float) -> bool:

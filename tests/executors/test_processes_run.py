@@ -86,36 +86,42 @@ def run_on(packages, tmp_path):
     registry = discover(entry_points=[*packages.entry_points(), *builtin])
     assert registry.warnings == ()
 
-    def started(executor, *, defenses=("toy/keep",), attacks=("toy/nudge",)):
+    def started(executor, **changes):
         config = {
             "dataset": "toy/blobs",
             "model": "toy/linear",
             "training": {"epochs": 2, "batch_size": 50, "learning_rate": 0.05},
             "data": {"train": 50, "val": 20, "test": 100, "aux": 50},
-            "defenses": list(defenses),
-            "risks": {"evasion": {"attacks": list(attacks)}, "membership-inference": {"attacks": ["lira"]}},
-            "seeds": 2,
+            "defenses": ["toy/keep"],
+            "risks": {"evasion": {"attacks": ["toy/nudge"]}},
+            "seeds": 1,
             "executor": executor,
         }
-        return run(config, registry=registry, cache=tmp_path / f"cache of {executor}")
+        return run(config | changes, registry=registry, cache=tmp_path / f"cache of {executor}")
 
     return started
 
 
 def test_results_are_equal_to_those_of_inline_bit_for_bit(run_on):
-    expected, found = run_on("inline"), run_on("processes")
+    risks = {"evasion": {"attacks": ["toy/nudge"]}, "membership-inference": {"attacks": ["lira"]}}
+    expected, found = (run_on(executor, risks=risks, seeds=2) for executor in ("inline", "processes"))
     assert {cell.status for cell in expected.cells} == {"ok"}
     assert _outcome(found) == _outcome(expected)
     assert found.provenance.warnings == ()
 
 
 def test_components_that_kill_their_process_fail_their_own_cells_and_nothing_else(run_on):
-    harmless = run_on("inline", defenses=["toy/keep"], attacks=["toy/nudge"])
-    deadly = {"defenses": ["toy/keep", _deadly("bomb", 9)], "attacks": ["toy/nudge", _deadly("shove", 11)]}
-    found = run_on({"name": "processes", "params": {"retries": 0}}, **deadly)
+    harmless = run_on("inline")
+    attacks = ["toy/nudge", _deadly("shove", 11)]
+    found = run_on(
+        {"name": "processes", "params": {"retries": 0}},
+        defenses=["toy/keep", _deadly("bomb", 9)],
+        risks={"evasion": {"attacks": attacks}},
+    )
     failed = [cell for cell in found.cells if cell.status == "failed"]
-    assert {cell.row for cell in failed if cell.attack != "toy/shove"} == {"bomb"}
-    assert {cell.row for cell in failed if cell.attack == "toy/shove"} == {"none", "keep", "bomb"}
+    harmed = {(cell.row, cell.attack) for cell in failed if cell.row != "bomb"}
+    assert harmed == {(row, attack) for row in ("none", "placebo", "keep") for attack in ("toy/shove", "worst case")}
+    assert all(cell.status == "failed" for cell in found.cells if cell.row == "bomb")
     assert {cell.blame for cell in failed} == {"builtin/processes"}
     assert [cell for cell in found.cells if cell.status != "failed"] == list(harmless.cells)
     (crashed,) = [cell for cell in failed if (cell.row, cell.attack, cell.seed) == ("none", "toy/shove", 0)]

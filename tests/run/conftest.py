@@ -130,6 +130,10 @@ def nudge(view, params):
     SEEN.append(tuple(view.x[0].tolist()))
     if params.fault == "raises":
         raise RuntimeError("the attack is out of order")
+    if params.fault == "counts threads":
+        from threadpoolctl import threadpool_info
+
+        SEEN.append(("threads", tuple({pool["num_threads"] for pool in threadpool_info()})))
     if params.fault == "interrupted":
         raise KeyboardInterrupt
     if params.fault == "asks about nan":

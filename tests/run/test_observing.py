@@ -407,7 +407,15 @@ def test_an_interrupt_is_the_runs_and_no_observers(packages, tmp_path):
     assert record.read_text() == "told"
 
 
-def test_an_interrupt_after_the_run_ends_the_waiting(packages):
+@pytest.fixture
+def interruptible():
+    """Have SIGINT raise KeyboardInterrupt, which it does not where the tests run in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_after_the_run_ends_the_waiting(packages, interruptible):
     body = """
     import atexit, os, signal, time
 

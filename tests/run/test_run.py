@@ -242,3 +242,13 @@ def test_python_users_get_a_tidy_frame_and_a_report(registry: Registry, config: 
     assert {"row", "risk", "attack", "seed", "metric", "value", "estimate", "low", "high"} <= set(frame.columns)
     assert len(frame) > len(results.cells)
     assert results.report(tmp_path / "r.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_job_uses_as_many_threads_as_the_run_says_in_every_library(
+    registry: Registry, config: Any, seen: list[Any]
+) -> None:
+    """Another number would change the last bits of sums, and workers would take each other's cores."""
+    run(config(risks={"evasion": {"attacks": [faulty("nudge", "counts threads")]}}), registry=registry)
+    counted = [one[1] for one in seen if isinstance(one, tuple) and one[0] == "threads"]
+    assert counted
+    assert set(counted) == {(1,)}
