@@ -39,7 +39,6 @@ class Watched:
         self._lock = Lock()
         self._ended = Event()
         self._lines: SimpleQueue[bytes | None] = SimpleQueue()
-        self._waiting = 0
         self._told = self._taken = self._dropped = 0
         self._unloaded = ""
         self._failures: dict[str, tuple[str, int]] = {}
@@ -50,7 +49,9 @@ class Watched:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         start = {"plugin": asdict(found), "grace": grace, "run": os.getpid()}
-        self._lines.put(json.dumps(start).encode() + b"\n")
+        first = json.dumps(start).encode() + b"\n"
+        self._waiting = len(first)
+        self._lines.put(first)
         self._writer = Thread(target=self._write, args=(self._process.stdin,), daemon=True)
         self._reader = Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._writer.start()

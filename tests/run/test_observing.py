@@ -173,6 +173,14 @@ def test_an_observer_whose_process_dies_is_one_warning(packages, recorder, fault
     assert left_behind() == before
 
 
+def test_an_observer_that_ends_badly_after_all_events_is_one_warning(packages):
+    packages.add("xyz", "import atexit, os\n@hookimpl\ndef amulet_progress(): atexit.register(os._exit, 4)")
+    assert told_to(packages.discover(), ("amulet_progress", ONE)) == (
+        "plugin xyz (amulet-plugin-xyz 1.0): the process in which it observes ended by itself (exit code 4), "
+        "with 0 of 1 events not taken. What it records of this run is incomplete.",
+    )
+
+
 def test_telling_a_dead_observer_harms_nobody(packages, hanging):
     dying = hanging("os._exit(3)")
     with observed(packages.discover(), grace=LONG) as observers:
@@ -263,6 +271,17 @@ def test_an_observer_that_blocks_does_not_block_the_run_and_is_told_how_it_ended
     assert len(seen) == 10_000 - dropped + 1
     assert seen[-1] == {"large": "x" * 300_000}
     assert seen[:-1] == sorted(seen[:-1])
+
+
+def test_what_was_taken_makes_room(packages, tmp_path):
+    fifo = tmp_path / "heard"
+    os.mkfifo(fifo)
+    packages.add("xyz", RECORDS.format(path=str(fifo)))
+    with observed(packages.discover(), grace=LONG, room=500) as observers:
+        for done in range(20):
+            observers.tell("amulet_progress", {**ONE, "done": done})
+            assert json.loads(fifo.read_text()) == [done, "fit"]
+    assert observers.warnings() == ()
 
 
 def test_an_observer_that_draws_and_sets_threads_leaves_the_run_as_it_was(packages):
