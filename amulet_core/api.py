@@ -60,9 +60,9 @@ def run(
         if folder is not None:
             _write(results, folder)
             _report_further(request, results, folder)
-        observers.tell(
-            "amulet_run_finished", {"results": results.model_dump(mode="json"), "folder": str(folder) if folder else ""}
-        )
+        if observers.watched:  # thousands of cells are not made into JSON for nobody
+            told = {"results": results.model_dump(mode="json"), "folder": str(folder) if folder else ""}
+            observers.tell("amulet_run_finished", told)
     for warning in dict.fromkeys((*results.provenance.warnings, *observers.warnings())):
         if warning not in registry.warnings:  # they were shown when the plugins were found
             print(f"warning: {warning}", file=sys.stderr)

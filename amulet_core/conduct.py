@@ -80,7 +80,8 @@ def conduct(ready: Prepared, folder: Path | None, observers: Observers, progress
             observers.tell("amulet_cell_started", {"cell": asdict(cell)})
 
         def finished(cell: Cell) -> None:
-            observers.tell("amulet_cell_finished", {"cell": cell.model_dump(mode="json")})
+            if observers.watched:
+                observers.tell("amulet_cell_finished", {"cell": cell.model_dump(mode="json")})
 
         session = stack.enter_context(_session(ready, bench, progress)) if todo.schedule.total else None
         observers.tell("amulet_run_started", {"run": ready.request.canonical()})

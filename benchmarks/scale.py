@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,6 @@ from typing import Any
 SEEDS = 5
 CELLS = 8
 """How many cells a row has for each seed: see ``RISKS``."""
-SHADOWS = 4
 RISKS = {
     "evasion": {"threat": {"rows": 100}, "attacks": ["copy", "again"]},
     "membership-inference": {"threat": {"population": 50}, "attacks": ["guess"]},
@@ -30,108 +30,21 @@ RISKS = {
 }
 SECONDS_PER_JOB = 0.005
 MEMORY_MB = 500
-PLUGIN = '''"""Components that take next to no time."""
-
-from amulet_core.components import Attack, Dataset, Defense, LabRequest, Model, Params
-from amulet_core.hooks import hookimpl
-from pydantic import Field
-
-HERE = __name__
-
-
-class LazyParams(Params):
-    """The settings of a defense that is there many times."""
-
-    number: int = Field(0, ge=0, description="which one it is")
-
-
-def blobs(params):
-    """Return two clouds of points."""
-    import torch
-    from amulet_core.data import make_data
-    from amulet_core.schema import DataSchema, Feasible, Sensitive
-
-    generator = torch.Generator().manual_seed(0)
-    y = torch.randint(2, (400,), generator=generator)
-    z = torch.randint(2, (400, 1), generator=generator)
-    x = torch.randn(400, 4, generator=generator).clamp(-4, 4) * 0.2 + y[:, None]
-    schema = DataSchema(modality="tabular", shape=(4,), classes=("no", "yes"), feasible=Feasible(low=-4.0, high=4.0),
-                        sensitive=(Sensitive(name="group", categories=("a", "b")),))
-    return make_data(x.clamp(-4, 4), y, schema, z=z)
-
-
-def linear(params, schema):
-    """Return a linear classifier."""
-    from torch import nn
-
-    return nn.Linear(schema.width, len(schema.classes))
-
-
-def lazy(training, params, context):
-    """Return models as they are built, each slightly different, without training them."""
-    from dataclasses import replace
-
-    import torch
-    from amulet_core.training.values import Fitted
-
-    def fit(training, rows, val, streams):
-        models = [training.parts["model"]() for _ in rows]
-        for model, own in zip(models, streams):
-            weight = torch.rand(model.weight.shape, generator=own.generator("lazy"))
-            model.load_state_dict({"weight": weight * torch.tensor([[-1.0], [1.0]]), "bias": torch.tensor([1.0, -1.0])})
-        return [Fitted(model.eval()) for model in models]
-
-    return replace(training, fit=fit)
-
-
-def copy(view, params):
-    """Leave every row as it is."""
-    import torch
-    from amulet_core.games.evasion import EvasionAnswer
-
-    return EvasionAnswer(x=torch.stack([view.x] * len(view.epsilons)))
-
-
-def guess(view, params):
-    """Score every candidate by its place."""
-    import torch
-    from amulet_core.games.membership import MembershipAnswer
-
-    return MembershipAnswer(score=torch.arange(len(view.y), dtype=torch.float64))
-
-
-def shadows(params, schema):
-    """Ask for shadow models."""
-    return (LabRequest(models=SHADOWS),)
-
-
-@hookimpl
-def amulet_components():
-    """Yield them all."""
-    yield Dataset(name="blobs", summary="Two clouds of points", target=f"{HERE}:blobs", licence="none")
-    yield Model(name="linear", summary="A linear classifier", target=f"{HERE}:linear", stackable=True)
-    yield Defense(name="lazy", summary="Trains nothing at all", target=f"{HERE}:lazy", risk="evasion",
-                  stages={"training": f"{HERE}:lazy"}, params=LazyParams)
-    for name in ("copy", "again"):
-        yield Attack(name=name, summary="Changes nothing", target=f"{HERE}:copy", risk="evasion", access="white-box")
-    yield Attack(name="guess", summary="Knows nothing", target=f"{HERE}:guess", risk="membership-inference",
-                 access="probabilities", needs=shadows)
-'''
+COMPONENTS = Path(__file__).with_name("scale_components.py")
 TIMED = {
-    "find plugins": "amulet_core.api:discover",
     "resolve the configuration": "amulet_core.api:resolve",
-    "import torch and components": "amulet_core.api:_load_all",
+    "import components": "amulet_core.api:load_all",
     "plan": "amulet_core.conduct:plan",
     "known results": "amulet_core.conduct:_known",
     "what is to be done": "amulet_core.conduct:todo_of",
-    "conduct": "amulet_core.api:conduct",
-    "a job": "amulet_core.workbench:Workbench.do",
-    "its own work": "amulet_core.craft:GroundedCraft.perform",
-    "to bytes": "amulet_core.craft:GroundedCraft.pack",
-    "from bytes": "amulet_core.craft:GroundedCraft.unpack",
-    "store: put": "amulet_core.store:Store.put",
-    "store: get": "amulet_core.store:Store.get",
-    "fill cells": "amulet_core.running:_fill",
+    "all jobs": "amulet_core.api:conduct",
+    "  one job": "amulet_core.workbench:Workbench.do",
+    "    its own work": "amulet_core.craft:GroundedCraft.perform",
+    "    to bytes": "amulet_core.craft:GroundedCraft.pack",
+    "    put into the store": "amulet_core.store:Store.put",
+    "      of it fsync": "os:fsync",
+    "    get from the store": "amulet_core.store:Store.get",
+    "  fill a cell": "amulet_core.running:_fill",
     "entries and verdicts": "amulet_core.api:entries",
     "results.csv and .json": "amulet_core.api:write_results",
     "report.html": "amulet_core.results:Results.report",
@@ -164,42 +77,62 @@ def show(cells: int, folder: Path, *, with_processes: bool) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     first = measure("first", folder)
     show_first(first, folder)
+    if first["failed"]:
+        raise SystemExit(f"{first['failed']} cells were not measured: the figures above say nothing")
     for title, what in (("gone on with", "first"), ("in another folder", "second")):
         again = measure(what, folder)
-        wall, each = again["wall"], again["wall"] / again["cells"]
-        print(f"all known, {title:18} {wall:8.2f} s      {each * 1e3:.2f} ms a cell, {again['memory']:.0f} MB at most")
+        print(f"all known, {title:18} {took(again)}, {again['cpu'] / again['cells'] * 1e3:.2f} ms of CPU a cell")
     dry = measure("dry", folder)
-    torch = "with" if dry["torch"] else "without"
-    print(f"dry run, all known            {dry['wall']:8.2f} s      {torch} torch, {dry['memory']:.0f} MB at most")
+    print(f"dry run, all known            {took(dry)}, {'with' if dry['torch'] else 'without'} torch")
     if with_processes:
         show_processes(measure("processes", folder, executor="processes"))
     print(flush=True)
+
+
+def took(found: dict[str, Any]) -> str:
+    """Return the time and the memory of a process as text."""
+    return f"{found['wall']:8.2f} s {found['cpu']:8.2f} s   {found['memory']:5.0f} MB at most"
 
 
 def show_first(found: dict[str, Any], folder: Path) -> None:
     """Print what a first run took, and how that divides."""
     jobs, parts = found["jobs"], found["parts"]
     print(f"{found['cells']} cells, {jobs} jobs, {found['models']} models, executor inline")
-    print(f"first run                     {found['wall']:8.2f} s      of which:")
-    for name, (seconds, calls) in parts.items():
-        print(f"  {name:28}{seconds:8.2f} s {calls:8} times, {seconds / max(calls, 1) * 1e3:.2f} ms each")
-    each = (parts["conduct"][0] - found["performing"]) / jobs
-    print(f"a job, beside its own work    {each * 1e3:8.2f} ms     aim: below {SECONDS_PER_JOB * 1e3:g} ms")
-    peaks = ", ".join(f"{value:.0f} {name}" for name, value in found["peaks"].items())
-    print(f"driver's memory               {found['memory']:8.0f} MB     aim: below {MEMORY_MB} MB; peaks: {peaks}")
-    sizes = {path.name: path.stat().st_size for path in sorted((folder / "first").iterdir()) if path.stat().st_size}
-    print("disk                          " + ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items()))
-    entries = [path.stat() for path in (folder / "cache").rglob("*") if path.is_file()]
+    print(f"{'':30}    wall        CPU")
+    print(f"first run                     {took(found)}, of which:")
+    for name, (wall, cpu, calls) in parts.items():
+        times = f"{calls:7} times, {wall / calls * 1e3:.2f} ms ({cpu / calls * 1e3:.2f} ms) each" if calls > 1 else ""
+        print(f"  {name:28}{wall:8.2f} s {cpu:8.2f} s {times}")
+    own_work = parts["    its own work"]
+    wall, cpu = ((all_ - own) / jobs * 1e3 for all_, own in zip(parts["all jobs"][:2], own_work[:2], strict=True))
+    aim = f"aim: below {SECONDS_PER_JOB * 1e3:g} ms"
+    print(f"a job, beside its own work    {wall:8.2f} ms{cpu:8.2f} ms   {aim}; with fsync, which waits for the disk")
+    show_sizes(found, folder)
+
+
+def show_sizes(found: dict[str, Any], folder: Path) -> None:
+    """Print what a first run needed of the memory and the disk."""
+    peaks, more = found["peaks"], found["memory"] - found["peaks"]["imported"]
+    told = ", ".join(f"{value:.0f} MB {name}" for name, value in peaks.items())
+    print(f"memory of the driver          {found['memory']:8.0f} MB     aim: below {MEMORY_MB} MB; peaks: {told}")
+    print(f"  beside the imports          {more:8.0f} MB")
+    files = [(path.name, path.stat().st_size) for path in sorted((folder / "first").iterdir())]
+    print("disk                          " + ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in files if size))
+    entries = [path.stat() for path in (folder / "cache").rglob("*.entry")]
     used, blocks = sum(one.st_size for one in entries) / 1e6, sum(one.st_blocks for one in entries) * 512 / 1e6
-    print(f"cache                         {used:8.1f} MB     {len(entries)} files, {blocks:.1f} MB of blocks")
+    print(f"cache                         {used:8.1f} MB     {len(entries)} entries, {blocks:.1f} MB of blocks")
 
 
 def show_processes(found: dict[str, Any]) -> None:
     """Print what the same run took with worker processes, in a cache of its own."""
-    wall, workers, jobs = found["parts"]["conduct"][0], found["workers"], found["jobs"]
-    each = (wall - found["performing"] / workers) / jobs
-    print(f"executor processes            {wall:8.2f} s      {workers} workers, their start included")
-    print(f"a job, beside its own work    {each * 1e3:8.2f} ms     of the run's time; {found['memory']:.0f} MB driver")
+    (wall, cpu, _), workers, jobs = found["parts"]["all jobs"], found["workers"], found["jobs"]
+    # After the first answer: workers take seconds to start, whatever the number of jobs.
+    each = (found["span"] - found["performing"] / workers) / jobs
+    print(f"executor processes            {took(found)}, {workers} workers")
+    print(
+        f"  all jobs                    {wall:8.2f} s {cpu:8.2f} s   {wall - found['span']:.1f} s to the first answer"
+    )
+    print(f"a job, beside its own work    {each * 1e3:8.2f} ms{cpu / jobs * 1e3:8.2f} ms   CPU of the driver alone")
 
 
 def made_config(rows: int) -> dict[str, Any]:
@@ -222,7 +155,7 @@ def make_plugin(folder: Path) -> None:
     site = folder / "site"
     metadata = site / "amulet_plugin_scale-1.0.dist-info"
     metadata.mkdir(parents=True)
-    (site / "scale_components.py").write_text(PLUGIN.replace("SHADOWS", str(SHADOWS)))
+    shutil.copy(COMPONENTS, site)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: amulet-plugin-scale\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[amulet.v1]\nscale = scale_components\n")
 
@@ -247,27 +180,29 @@ def run(folder: Path, out: Path, executor: str) -> dict[str, Any]:
     """Run the configuration in a folder and return what that took."""
     from amulet_core import api, conduct
 
-    parts: dict[str, list[float]] = {name: [0.0, 0] for name in TIMED}
+    parts: dict[str, list[float]] = {name: [0.0, 0.0, 0] for name in TIMED}
     peaks = {"imported": peak_mb()}
-    performed: list[float] = []
+    answers: list[tuple[float, float]] = []
     kept: list[Any] = []
     for name, target in TIMED.items():
         time_calls(target, parts[name])
-    replaced(conduct, "recorded", lambda true, *args, **more: performed.append(more["seconds"]) or true(*args, **more))
+    replaced(conduct, "recorded", noting_answers(answers))
     replaced(conduct, "plan", lambda true, *args: kept.append(true(*args)) or kept[-1])
-    for name in ("prepared", "conduct"):
-        replaced(api, name, noted(peaks, name))
+    for name, when in (("prepared", "planned"), ("conduct", "jobs done")):
+        replaced(api, name, noted(peaks, when))
     config = json.loads((folder / "config.json").read_text()) | {"executor": executor}
     start = time.perf_counter()
     results = api.run(config, out=out)
     return {
         "wall": time.perf_counter() - start,
+        "cpu": time.process_time(),
         "cells": len(results.cells),
         "failed": sum(cell.status != "ok" for cell in results.cells),
         "jobs": len(kept[0].jobs),
         "models": sum(len(job.work.places) for job in kept[0].jobs.values() if hasattr(job.work, "places")),
         "workers": len(os.sched_getaffinity(0)),
-        "performing": sum(performed),
+        "performing": sum(seconds for _, seconds in answers[1:]),
+        "span": answers[-1][0] - answers[0][0] if answers else 0.0,
         "parts": parts,
         "peaks": peaks,
         "memory": peak_mb(),
@@ -282,7 +217,18 @@ def forecast(folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
         dry_run(str(folder / "config.json"), out=str(folder / "second"), overrides=(), registry=discover())
-    return {"wall": time.perf_counter() - start, "torch": "torch" in sys.modules, "memory": peak_mb()}
+    wall = time.perf_counter() - start
+    return {"wall": wall, "cpu": time.process_time(), "torch": "torch" in sys.modules, "memory": peak_mb()}
+
+
+def noting_answers(answers: list[tuple[float, float]]) -> Callable[..., Any]:
+    """Return what notes when each job was done, and how many seconds it took beside all that surrounds it."""
+
+    def note(true: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        answers.append((time.perf_counter(), more["seconds"]))
+        return true(*args, **more)
+
+    return note
 
 
 def noted(peaks: dict[str, float], name: str) -> Callable[..., Any]:
@@ -310,12 +256,13 @@ def time_calls(target: str, into: list[float]) -> None:
         place = getattr(place, owner)
 
     def timed(true: Callable[..., Any], *args: Any, **more: Any) -> Any:
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         try:
             return true(*args, **more)
         finally:
-            into[0] += time.perf_counter() - start
-            into[1] += 1
+            into[0] += time.perf_counter() - start[0]
+            into[1] += time.process_time() - start[1]
+            into[2] += 1
 
     replaced(place, last, timed)
 
