@@ -131,12 +131,12 @@ def _write(results: Results, folder: Path) -> None:
     """
     try:
         write_results(results, folder)
+        results.report(folder / "report.html")
     except OSError as error:
         raise RequestError(
             f"the output folder {folder} cannot be written: {error.strerror or error}. What was computed is kept: "
             "free some space, or choose another folder with --out, and run again."
         ) from error
-    results.report(folder / "report.html")
 
 
 def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Observers) -> Results:

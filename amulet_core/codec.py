@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from amulet_core.artifacts import Artifact
+from amulet_core.errors import ComponentError
 from amulet_core.ground import Ground
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job
 from amulet_core.layout import Place
@@ -19,7 +20,7 @@ from amulet_core.results import Measured
 from amulet_core.store import Stored
 from amulet_core.streams import isolated
 from amulet_core.training.values import Fitted
-from amulet_core.victims import logits_of
+from amulet_core.victims import ModelOutputError, logits_of
 from amulet_core.workbench import Packed
 
 _ROWS = 64
@@ -65,7 +66,10 @@ def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
     twin = _twin(job.work, ground)
     tensors: dict[str, Tensor] = {}
     for place, fitted in output.fitted.items():
-        different = _difference(fitted.model, twin, ground.data.x[:_ROWS])
+        try:
+            different = _difference(fitted.model, twin, ground.data.x[:_ROWS])
+        except ModelOutputError as error:
+            raise ComponentError(maker_of(job.work.recipe), error) from error
         if different:
             reason = f"its model cannot be kept in the cache: {different}"
             return Packed(Stored(record, b""), unkept=reason, blame=maker_of(job.work.recipe))
@@ -75,6 +79,9 @@ def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
 
 def _difference(model: nn.Module, twin: nn.Module, x: Tensor) -> str:
     """Say why a model is not its architecture with other tensors; give the twin its tensors on the way."""
+    more = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
+    if more:
+        return f"its state holds more than tensors ({', '.join(more)})"
     try:
         twin.load_state_dict(model.state_dict())
     except (RuntimeError, AttributeError) as error:

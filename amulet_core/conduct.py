@@ -1,7 +1,7 @@
 """Conducting a run: what is known already, what is still to be done, on which executor, and what it has come to."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from amulet_core.errors import RequestError, cause_of
 from amulet_core.facts import DataFacts, facts_of, remember_facts
 from amulet_core.ground import Ground, lay_ground, load_data
 from amulet_core.jobs import Job
-from amulet_core.journal import Append, appended, read_journal
+from amulet_core.journal import Append, Journal, appended, read_journal
 from amulet_core.layout import Layout, layout_of
 from amulet_core.letters import Letters
 from amulet_core.observers import Observers
@@ -59,12 +59,15 @@ def conduct(ready: Prepared, folder: Path | None, observers: Observers, progress
     Raises:
         RequestError: if the executor cannot be started; nothing has been run then.
     """
-    records = _known(ready, folder, progress)
+    journal = _journaled(folder / JOURNAL, progress) if folder is not None else Journal({})
+    records = _known(ready, journal, progress)
     bench = _bench(ready)
     todo = todo_of(ready.plan, records, kept=bench.holds)
     with ExitStack() as stack:
         durations = stack.enter_context(_durations(ready, progress))
         append = stack.enter_context(_journal(folder, progress))
+        for key in records.keys() - journal.records.keys():
+            append(key, records[key])  # so that the folder goes on without the cache
 
         def done(job: Job, outcome: Done) -> None:
             if job.key in todo.cells:
@@ -107,17 +110,10 @@ def _done(
     return True
 
 
-def _known(ready: Prepared, folder: Path | None, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
+def _known(ready: Prepared, journal: Journal, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
     """Return the records of jobs that fill cells and were done before: in this folder, or by any run of this cache."""
     wanted = {cell.job for cell in ready.plan.cells if cell.job}
-    known: dict[str, Mapping[str, Any]] = {}
-    if folder is not None:
-        journal = read_journal(folder / JOURNAL)
-        known = {key: record for key, record in journal.records.items() if key in wanted}
-        if journal.damaged:
-            progress.warnings.append(
-                f"journal: {journal.damaged} lines of {folder / JOURNAL} are not what was written; they were not used"
-            )
+    known = {key: record for key, record in journal.records.items() if key in wanted}
     for key in sorted(wanted - set(known)):
         found = ready.store.get(key)
         if isinstance(found, Stored):
@@ -127,29 +123,39 @@ def _known(ready: Prepared, folder: Path | None, progress: Progress) -> Mapping[
     return known
 
 
+def _journaled(path: Path, progress: Progress) -> Journal:
+    """Return what a journal says; what of it cannot be used is told."""
+    try:
+        journal = read_journal(path)
+    except OSError as error:
+        progress.warnings.append(f"journal: {path} cannot be read: {error.strerror or error}; it was not used")
+        return Journal({})
+    if journal.damaged:
+        lines = "1 line" if journal.damaged == 1 else f"{journal.damaged} lines"
+        progress.warnings.append(f"journal: {lines} of {path}, not as written, could not be used")
+    return journal
+
+
 @contextmanager
 def _journal(folder: Path | None, progress: Progress) -> Iterator[Append]:
     """Yield what appends to the folder's journal; where that fails, the results are still written in the end."""
     if folder is None:
         yield lambda _key, _record: None
         return
-    with ExitStack() as stack:
+    path, opened = folder / JOURNAL, ExitStack()
 
-        def unwritten(error: OSError) -> None:
-            progress.warnings.append(f"journal: {folder / JOURNAL} cannot be written: {error.strerror or error}")
-
-        def tried(key: str, record: Mapping[str, Any]) -> None:
-            try:
-                append(key, record)
-            except OSError as error:
-                unwritten(error)
-
-        append = stack.enter_context(appended(folder / JOURNAL))
-        yield tried
+    def tried(call: Callable[..., Any], *given: Any) -> Any:
         try:
-            stack.pop_all().close()
+            return call(*given)
         except OSError as error:
-            unwritten(error)
+            progress.warnings.append(f"journal: {path} cannot be written: {error.strerror or error}")
+            return None
+
+    append = tried(opened.enter_context, appended(path))
+    try:
+        yield lambda key, record: tried(append, key, record) if append else None
+    finally:
+        tried(opened.close)
 
 
 @contextmanager

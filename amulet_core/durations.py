@@ -55,7 +55,7 @@ def write_durations(folder: Path, run: str, durations: Mapping[str, Duration]) -
 def read_durations(folder: Path) -> dict[str, Duration]:
     """Return what the jobs of the latest runs took; what cannot be read is passed over, as it is only an estimate."""
     found: dict[str, Duration] = {}
-    for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)[-_FILES:]:
+    for path in sorted(folder.glob("*.json"), key=_written)[-_FILES:]:
         try:
             rows = {name: Duration(*row) for name, row in json.loads(path.read_text(encoding="utf-8")).items()}
         except (OSError, ValueError, TypeError, AttributeError):
@@ -63,6 +63,13 @@ def read_durations(folder: Path) -> dict[str, Duration]:
         for name, one in rows.items():
             found[name] = found[name].and_(one) if name in found else one
     return found
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # removed meanwhile
+        return 0.0
 
 
 def estimated(durations: Mapping[str, Duration], jobs: Iterable[Job]) -> list[Duration | None]:

@@ -46,7 +46,7 @@ def packages_of(entry: Entry) -> tuple[str, ...]:
 
 def capability() -> str:
     """Return the vector instructions that torch uses on this processor, as torch names them."""
-    given = os.environ.get("ATEN_CPU_CAPABILITY", "").upper()
+    given = os.environ.get("ATEN_CPU_CAPABILITY", "")  # torch minds the case
     try:
         flags = _flags(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:  # only Linux has it
@@ -55,9 +55,9 @@ def capability() -> str:
         from torch.backends import cpu
 
         return cpu.get_cpu_capability()
-    best = "AVX512" if flags >= _AVX512 else "AVX2" if flags >= _AVX2 else "DEFAULT"
-    order = ["DEFAULT", "AVX2", "AVX512"]
-    return min(best, given, key=order.index) if given in order else best
+    best = "avx512" if flags >= _AVX512 else "avx2" if flags >= _AVX2 else "default"
+    order = ["default", "avx2", "avx512"]
+    return (min(best, given, key=order.index) if given in order else best).upper()
 
 
 def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:

@@ -119,7 +119,10 @@ def _loaded(request: Request, store: Store) -> DataFacts:
 def _todo(planned: Plan, store: Store, folder: Path) -> set[str]:
     """Return the keys of the jobs that would be done."""
     wanted = dict.fromkeys(cell.job for cell in planned.cells if cell.job)
-    records = read_journal(folder / JOURNAL).records
+    try:
+        records = read_journal(folder / JOURNAL).records
+    except OSError:  # a run warns of it, and does without
+        records = {}
     missing = [key for key in wanted if key not in records and not store.has(key)]
     return Schedule(planned.jobs, missing, kept=store.has).todo
 

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ def run_folder(folder: Path, request: Request) -> Iterator[Path]:
     from filelock import FileLock, Timeout
 
     holder = folder / ".running"
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / ".lock", timeout=0, fallback_to_soft=False)  # a mere file would outlive a killed run
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -46,7 +46,8 @@ def run_folder(folder: Path, request: Request) -> Iterator[Path]:
             raise RequestError(_unwritable(folder, error)) from error
         yield folder
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):  # it says who writes, no more
+            holder.unlink()
         lock.release()
 
 

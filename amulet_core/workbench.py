@@ -6,7 +6,6 @@ How a job is done, and how its output becomes bytes, is the ``Craft`` it is give
 import time
 import traceback
 from collections.abc import MutableMapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -97,7 +96,7 @@ class Workbench:
         packed = self._craft.pack(job, output)
         trouble = self._kept(job.key, packed)
         if trouble and not self._alone:
-            return Failed(packed.blame or "amulet", trouble)
+            return Failed(packed.blame or "amulet", packed.unkept or trouble)
         if self._alone:
             self._memory[job.key] = output
         told = (*warnings, trouble) if trouble else warnings
@@ -117,11 +116,10 @@ class Workbench:
         if key in self._memory:
             return self._memory[key]
         entry = self._store.get(key)
-        if not isinstance(entry, Stored):
-            if isinstance(entry, Damaged):
-                with suppress(OSError):  # a store that can only be read: it is made again all the same, and kept here
-                    self._store.remove(key)
+        if isinstance(entry, Damaged):
             return Lost(key, entry.reason)
+        if not isinstance(entry, Stored):
+            return Lost(key, f"{self._store.path(key)} is not there any more")
         self._memory[key] = self._craft.unpack(self._jobs[key], entry)
         return self._memory[key]
 

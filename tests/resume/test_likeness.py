@@ -1,0 +1,176 @@
+"""What makes two runs alike: rows, code, libraries, processor; whatever differs is seen, and said in words."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from amulet_core import fingerprint
+from amulet_core.data import make_data
+from amulet_core.facts import facts_of, recalled_facts, remember_facts
+from amulet_core.fingerprint import capability, code_of, differences, environment
+from amulet_core.schema import DataSchema, Feasible, Sensitive
+from amulet_core.store import Store, Stored
+
+
+@pytest.fixture
+def data():
+    sensitive = (Sensitive(name="sex", categories=("f", "m")),)
+    schema = DataSchema(
+        modality="tabular",
+        shape=(3,),
+        classes=("no", "yes"),
+        sensitive=sensitive,
+        feasible=Feasible(low=-4.0, high=4.0),
+    )
+    y = torch.arange(8) % 2
+    return make_data(torch.linspace(-1, 1, 24).reshape(8, 3), y, schema, z=y[:, None])
+
+
+@pytest.mark.parametrize("name", ["x", "y", "z", "w", "id"])
+def test_one_other_value_makes_other_facts(data, name):
+    before = facts_of(data)
+    assert (before.rows, before.data_schema) == (8, data.schema)
+    assert facts_of(replace(data, **{name: getattr(data, name).clone()})) == before
+    other = getattr(data, name).clone()
+    other.view(-1)[5] += 1
+    assert facts_of(replace(data, **{name: other})).content != before.content
+
+
+def test_the_order_of_rows_is_a_fact(data):
+    assert facts_of(data.take(torch.arange(7, -1, -1))).content != facts_of(data).content
+
+
+def test_facts_are_recalled_where_they_were_remembered(data, tmp_path):
+    use = SimpleNamespace(
+        canonical=lambda: {"name": "made/up"},
+        entry=SimpleNamespace(component=SimpleNamespace(version="1", target="json:loads")),
+    )
+    request, store, facts = SimpleNamespace(dataset=use, root_seed=0), Store(tmp_path), facts_of(data)
+    assert recalled_facts(store, request) is None
+    remember_facts(store, request, facts)
+    assert recalled_facts(store, request) == facts
+    assert recalled_facts(store, SimpleNamespace(dataset=use, root_seed=1)) is None
+    (key,) = store.keys()
+    store.put(key, Stored({"rows": "of another version"}, b""))
+    assert recalled_facts(store, request) is None
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Give a package that raises when it is imported."""
+    folder = tmp_path / "made_package"
+    (folder / "within").mkdir(parents=True)
+    for name in ("__init__.py", "part.py", "within/part.py"):
+        (folder / name).write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "part.py", "within/part.py"])
+def test_one_byte_of_one_file_makes_other_code_and_nothing_is_imported(package, name):
+    before = code_of("made_package")
+    assert code_of("made_package") == before
+    text = (package / name).read_text()
+    (package / name).write_text(text.replace("imported", "imparted"))
+    assert code_of("made_package") != before
+    (package / name).write_text(text)
+    assert code_of("made_package") == before
+    assert "made_package" not in sys.modules
+
+
+def test_a_file_more_or_under_another_name_makes_other_code(package):
+    before = code_of("made_package")
+    (package / "part.py").rename(package / "port.py")
+    renamed = code_of("made_package")
+    (package / "part.py").write_text("")
+    assert len({before, renamed, code_of("made_package")}) == 3
+
+
+def test_what_is_no_python_file_is_no_code(package):
+    before = code_of("made_package")
+    (package / "notes.txt").write_text("notes")
+    assert code_of("made_package") == before
+
+
+def test_a_module_that_is_no_package_has_code_too(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "made_module.py").write_text("raise RuntimeError\n")
+    before = code_of("made_module")
+    (tmp_path / "made_module.py").write_text("raise ValueError\n")
+    assert code_of("made_module") != before
+
+
+@pytest.fixture
+def core(tmp_path, monkeypatch):
+    """Let a folder stand in for the core's own package."""
+    (tmp_path / "core" / "report").mkdir(parents=True)
+    for name in ("plan.py", "report/page.py"):
+        (tmp_path / "core" / name).write_text("")
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "core")], origin=None)
+    monkeypatch.setattr(fingerprint, "find_spec", lambda _name: spec)
+    return tmp_path / "core"
+
+
+def test_editing_a_report_of_the_core_costs_no_training_and_editing_anything_else_does(core):
+    before = code_of("amulet_core")
+    (core / "report" / "page.py").write_text("# edited")
+    assert code_of("amulet_core") == before
+    (core / "plan.py").write_text("# edited")
+    assert code_of("amulet_core") != before
+
+
+@pytest.mark.parametrize("given", [None, "default", "avx2", "AVX2", "avx512", "nonsense"])
+def test_the_processor_is_what_torch_takes_it_for(given):
+    own = {name: value for name, value in os.environ.items() if name != "ATEN_CPU_CAPABILITY"}
+    if given == "avx512" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
+        pytest.skip("torch would be told to use instructions that this processor lacks")
+    code = """
+from amulet_core.fingerprint import capability
+import sys
+found = capability()
+assert "torch" not in sys.modules
+import torch
+print(found, torch.backends.cpu.get_cpu_capability())
+"""
+    told = own if given is None else own | {"ATEN_CPU_CAPABILITY": given}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env=told, check=True
+    )
+    found, expected = done.stdout.split()
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("avx512f avx512vl avx512bw avx512dq fma avx2", "AVX512"),
+        ("avx512f avx512vl avx512bw avx2 fma", "AVX2"),
+        ("avx2 fma", "AVX2"),
+        ("avx2", "DEFAULT"),
+        ("sse", "DEFAULT"),
+    ],
+)
+def test_the_flags_of_a_processor_say_what_it_can_do(monkeypatch, flags, expected):
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    text = f"processor : 0\nflags\t\t: {flags}\n\nprocessor : 1\n"
+    monkeypatch.setattr(fingerprint.Path, "read_text", lambda *_given, **_named: text)
+    assert capability() == expected
+
+
+def test_what_two_environments_have_not_in_common_is_said_in_words():
+    here = environment()
+    assert differences(here, here) == []
+    there = here | {"torch": "0.1", "amulet": "f" * 64, "processor": "arm64 NEON"}
+    del there["scipy"]
+    assert differences(here, there) == [
+        f"the code of amulet_core is {here['amulet'][:12]} here and ffffffffffff there",
+        f"torch is {here['torch']} here and 0.1 there",
+        f"scipy is {here['scipy']} here and absent there",
+        f"the processor is {here['processor']} here and arm64 NEON there",
+    ]
+    assert differences({}, {"jax": "1"}) == ["jax is absent here and 1 there"]
