@@ -34,23 +34,21 @@ def test_a_run_killed_at_twenty_random_moments_ends_as_if_it_had_not_been(proces
 
 
 def test_two_runs_that_share_a_cache_and_are_killed_in_turn_do_each_job_once(process, load, uninterrupted, tmp_path):
-    moments, kills = random.Random(5), 0
-    outs = [tmp_path / "out 0", tmp_path / "out 1"]
-
-    def started(number: int):
-        return process(KILLABLE, tmp_path / "cache", outs[number], tmp_path / "log")
-
-    runs = [started(number) for number in (0, 1)]
-    for turn in range(8):
-        number = turn % 2
-        kills += killed(runs[number], moments)
-        runs[number] = started(number)
-    assert [ended(run) for run in runs] == [uninterrupted] * 2
-    assert [warnings_of(out) for out in outs] == [set()] * 2
-    counts = performed(tmp_path / "log")
-    assert counts.keys() == performed(tmp_path / "its log").keys()
-    assert sum(counts.values()) - len(counts) <= kills
-    assert kills > 0
+    moments, kills, rounds = random.Random(5), 0, 0
+    while kills == 0:  # on a busy machine both may be over before they are killed: then once more
+        rounds += 1
+        log, cache, before = tmp_path / f"log {rounds}", tmp_path / f"cache {rounds}", kills
+        outs = [tmp_path / f"out {rounds} {number}" for number in (0, 1)]
+        runs = [process(KILLABLE, cache, out, log) for out in outs]
+        for turn in range(8):
+            number = turn % 2
+            kills += killed(runs[number], moments)
+            runs[number] = process(KILLABLE, cache, outs[number], log)
+        assert [ended(run) for run in runs] == [uninterrupted] * 2
+        assert [warnings_of(out) for out in outs] == [set()] * 2
+        counts = performed(log)
+        assert counts.keys() == performed(tmp_path / "its log").keys()
+        assert sum(counts.values()) - len(counts) <= kills - before
 
 
 def test_what_a_killed_run_had_journaled_is_known_without_the_cache(process, uninterrupted, tmp_path):
