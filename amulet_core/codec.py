@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from amulet_core.artifacts import Artifact
 from amulet_core.errors import ComponentError
+from amulet_core.games.poisoning import PoisoningAnswer
 from amulet_core.ground import Ground
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job
+from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonWork
 from amulet_core.layout import Place
-from amulet_core.perform import BankOutput, FitOutput, PlayOutput
+from amulet_core.outputs import BankOutput, FitOutput, PlayOutput, PoisonOutput
 from amulet_core.recipes import built, evidence_json, maker_of
 from amulet_core.results import Measured
 from amulet_core.store import Stored
@@ -41,6 +42,8 @@ def pack(job: Job, output: Any, ground: Ground) -> Packed:
                 for part, tensor in zip(("pool", "aux"), pair, strict=True)
             }
             return Packed(Stored({"kind": "bank"}, _saved(tensors)))
+        case PoisonOutput():
+            return _pack_poison(output)
         case PlayOutput():
             return _pack_play(job, output)
     raise TypeError(f"a job gave {type(output).__name__}")
@@ -54,6 +57,9 @@ def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
     if isinstance(job.work, BankWork):
         names = dict.fromkeys(name.partition("/")[0] for name in tensors)
         return BankOutput({_place(name): (tensors[f"{name}/pool"], tensors[f"{name}/aux"]) for name in names})
+    if isinstance(job.work, PoisonWork):
+        answer = PoisoningAnswer(**tensors, warnings=tuple(entry.record["warnings"]))
+        return PoisonOutput(job.work.place, answer)
     return _unpack_play(job, entry.record, tensors)
 
 
@@ -106,6 +112,12 @@ def _unpack_fit(work: FitWork, record: Mapping[str, Any], tensors: Mapping[str, 
 def _twin(work: FitWork, ground: Ground) -> nn.Module:
     with isolated("twin"):
         return built(work.recipe.model, ground.data.schema)
+
+
+def _pack_poison(output: PoisonOutput) -> Packed:
+    answer = output.answer
+    tensors = {name: value for name in type(answer).model_fields if isinstance(value := getattr(answer, name), Tensor)}
+    return Packed(Stored({"kind": "poison", "warnings": list(answer.warnings)}, _saved(tensors)))
 
 
 def _pack_play(job: Job, output: PlayOutput) -> Packed:

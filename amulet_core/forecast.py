@@ -11,7 +11,7 @@ from typing import Final
 from amulet_core.config import read, resolve
 from amulet_core.durations import DURATIONS, Duration, estimated, read_durations
 from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_facts
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job
+from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork
 from amulet_core.journal import read_journal
 from amulet_core.layout import Place, layout_of
 from amulet_core.plan import Plan, plan
@@ -140,9 +140,9 @@ def _kind(job: Job) -> str:
             return "train"
         case BankWork():
             return "ask shadow models"
-        case AttackWork(attack=None):
+        case AttackWork(attack=None) | PoisonedPlayWork():
             return "observe"
-        case AttackWork():
+        case AttackWork() | PoisonWork():
             return "attack"
     return "join attacks"
 

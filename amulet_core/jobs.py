@@ -30,6 +30,30 @@ class FitWork:
     places: tuple[Place, ...]
     placebo: bool
     root_seed: int
+    poisoned: bool = False
+    """Whether the job's inputs are, place by place, what an adversary made of the training rows."""
+
+
+@dataclass(frozen=True)
+class PoisonWork:
+    """Have an attack replace training rows of one place, before anything is trained on them."""
+
+    risk: RiskPlan
+    attack: Use
+    place: Place
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class PoisonedPlayWork:
+    """Compare a victim trained on poisoned rows with one trained on clean rows; inputs: poison, its fit, the fit."""
+
+    recipe: Recipe
+    risk: RiskPlan
+    victim: Place
+    seed: int
+    root_seed: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +86,7 @@ class WorstWork:
     seed: int
 
 
-Work = FitWork | BankWork | AttackWork | WorstWork
+Work = FitWork | PoisonWork | BankWork | AttackWork | PoisonedPlayWork | WorstWork
 
 
 @dataclass(frozen=True)

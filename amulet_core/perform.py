@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
@@ -12,44 +12,20 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from amulet_core.components import Metric
 from amulet_core.data import Data
 from amulet_core.errors import ComponentError
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, WorstWork
+from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork, WorstWork
 from amulet_core.layout import Place
+from amulet_core.measuring import measured_play
+from amulet_core.outputs import BankOutput, FitOutput, PlayOutput
+from amulet_core.poisoned import poison, poisoned_play, poisoned_rows
 from amulet_core.recipes import blamed, deployed, fit_recipe, maker_of
-from amulet_core.request import RiskPlan, Use, attack_of
-from amulet_core.results import Measured
-from amulet_core.scores import Scores
+from amulet_core.request import attack_of
 from amulet_core.streams import isolated
-from amulet_core.training.values import Fitted, Streams
+from amulet_core.training.values import Streams
 from amulet_core.victims import ModelOutputError, logits_of
-
-
-@dataclass(frozen=True)
-class FitOutput:
-    """The models of a fit by place."""
-
-    fitted: Mapping[Place, Fitted]
-
-
-@dataclass(frozen=True)
-class BankOutput:
-    """Logits by place: of the pool ``[pool, classes]`` and of aux ``[aux, classes]``."""
-
-    logits: Mapping[Place, tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class PlayOutput:
-    """A game's result, what its metrics say of it, and the evidence that the victim's defenses left."""
-
-    result: Any
-    measured: tuple[Measured, ...]
-    warnings: tuple[str, ...]
-    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) -> Any:
@@ -62,7 +38,11 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
         try:
             match job.work:
                 case FitWork():
-                    return _fit(job.work, ground)
+                    return _fit(job.work, inputs, ground)
+                case PoisonWork():
+                    return poison(job.work, ground)
+                case PoisonedPlayWork():
+                    return poisoned_play(job.work, inputs, ground)
                 case BankWork():
                     return _bank(job.work, inputs, ground)
                 case AttackWork():
@@ -70,7 +50,8 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
                 case WorstWork():
                     return _worst(job.work, inputs)
         except ModelOutputError as error:
-            blame = maker_of(job.work.recipe) if not isinstance(job.work, WorstWork) else "amulet"
+            recipe = getattr(job.work, "recipe", None)
+            blame = maker_of(recipe) if recipe else "amulet"
             raise ComponentError(blame, error) from error
 
 
@@ -92,10 +73,12 @@ def _pools(_modules: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _fit(work: FitWork, ground: Ground) -> FitOutput:
+def _fit(work: FitWork, inputs: Sequence[Any], ground: Ground) -> FitOutput:
     kind = ("placebo",) if work.placebo else ()
     streams = [Streams(("train", work.root_seed, *kind, place.block, place.index)) for place in work.places]
     rows = [ground.training_rows(place) for place in work.places]
+    if work.poisoned:
+        rows = poisoned_rows(dict(zip(work.places, rows, strict=True)), inputs)
     val = [ground.rows(ground.blocks[place.block].val) for place in work.places]
     fitted = fit_recipe(work.recipe, rows, val, streams)
     return FitOutput(dict(zip(work.places, fitted, strict=True)))
@@ -124,7 +107,7 @@ def _attack(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> PlayOutp
             view = game.view(contest, work.risk.threat, attack_of(use).access)
         answer = blamed(use.id, lambda: use.entry.load()(view, use.params), draws)
         result = blamed(use.id, partial(game.judge, contest, answer, work.risk.threat), draws)
-    played = _measured(work.risk, result, draws)
+    played = measured_play(work.risk, result, draws)
     return replace(played, evidence=_evidence(work, inputs))
 
 
@@ -136,7 +119,8 @@ def _evidence(work: AttackWork, inputs: Sequence[Any]) -> Mapping[str, Any]:
 
 def _worst(work: WorstWork, inputs: Sequence[Any]) -> PlayOutput:
     game = import_module(work.risk.game.module)
-    return _measured(work.risk, game.worst([played.result for played in inputs]), ("draws", work.root_seed, work.seed))
+    joined = game.worst([played.result for played in inputs])
+    return measured_play(work.risk, joined, ("draws", work.root_seed, work.seed))
 
 
 def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest:
@@ -175,28 +159,3 @@ def _bank_of(
         population=torch.stack([banks[place][1] for place in work.shadows]),
         adaptive=work.adaptive,
     )
-
-
-def _measured(risk: RiskPlan, result: Any, draws: tuple[str | int, ...]) -> PlayOutput:
-    measured = []
-    for use in risk.metrics:
-        scores = blamed(use.id, partial(_scored, use, result), draws)
-        measured.append(Measured(metric=use.id, scores=_declared(use, scores)))
-    return PlayOutput(result, tuple(measured), tuple(getattr(result, "warnings", ())))
-
-
-def _scored(use: Use, result: Any) -> Any:
-    return use.entry.load()(result, use.params)
-
-
-def _declared(use: Use, scores: Any) -> Scores:
-    component = use.entry.component
-    declared = {measure.name for measure in component.measures} if isinstance(component, Metric) else set()
-    if not isinstance(scores, Scores):
-        raise ComponentError(use.id, TypeError(f"it returned {type(scores).__name__}, expected Scores"))
-    given = {value.name for value in scores.values}
-    if given != declared:
-        raise ComponentError(
-            use.id, ValueError(f"it gave the values {sorted(given)}, but its descriptor declares {sorted(declared)}")
-        )
-    return scores

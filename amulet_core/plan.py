@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from amulet_core.chains import data_problems
 from amulet_core.components import Resources
 from amulet_core.errors import RequestError
 from amulet_core.facts import DataFacts
 from amulet_core.fingerprint import code_of, environment, packages_of
-from amulet_core.games.threats import MembershipThreat
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, Recipe, WorstWork
+from amulet_core.games.threats import MembershipThreat, PoisoningThreat
+from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork, Recipe, WorstWork
 from amulet_core.layout import Place, layout_of, wanted
 from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
@@ -70,12 +70,14 @@ def request_problems(request: Request, schema: DataSchema) -> list[str]:
         path = f"risks.{risk.game.risk}"
         for use in risk.metrics:
             problems += data_problems(use, schema, f"{path}.metrics")
-        problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema)]
+        problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, rows=request.data.train)]
     return problems
 
 
-def threat_problems(risk: RiskPlan, schema: DataSchema) -> list[str]:
-    """List what a threat model asks of the data that they do not have."""
+def threat_problems(risk: RiskPlan, schema: DataSchema, *, rows: int) -> list[str]:
+    """List what a threat model asks of the data, or of the ``rows`` that train a model, that they do not have."""
+    if isinstance(risk.threat, PoisoningThreat):
+        return _poisoning_problems(risk.threat, schema, rows)
     if risk.game.risk != "discriminatory-behavior":
         return []
     names = [attribute.name for attribute in schema.sensitive]
@@ -83,6 +85,15 @@ def threat_problems(risk: RiskPlan, schema: DataSchema) -> list[str]:
     if names and wanted and wanted not in names:
         return [f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}']
     return []
+
+
+def _poisoning_problems(threat: PoisoningThreat, schema: DataSchema, rows: int) -> list[str]:
+    problems = []
+    if threat.target and threat.target not in schema.classes:
+        problems.append(f'the data set has no class "{threat.target}"; it has {", ".join(schema.classes)}')
+    if 0 < threat.rate * rows < 1:
+        problems.append(f"a rate of {threat.rate:g} is less than one of {rows} training rows: raise it, or set it to 0")
+    return problems
 
 
 class _Planner:
@@ -112,7 +123,8 @@ class _Planner:
         played = []
         for attack in risk.attacks or (None,):
             reason = self._inapplicable(row, risk, attack)
-            key = "" if reason else self._play(row, risk, attack, seed)
+            play = self._poisoned_play if risk.game.poisons else self._play
+            key = "" if reason else play(row, risk, attack, seed)
             control = bool(attack and attack_of(attack).control)
             self.cells.append(
                 PlannedCell(
@@ -210,6 +222,51 @@ class _Planner:
         resources = self._resources(row, *used)
         return self._add(Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks), like, resources))
 
+    def _poisoned_play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
+        """Plan the attack on every seed's rows, one fit of their victims, and the comparison with the clean one."""
+        assert attack is not None
+        seeds = {self._layout.victim(other): other for other in range(self._request.seeds)}
+        victims = tuple(seeds)
+        size, victim = self._request.stack, self._layout.victim(seed)
+        start = victims.index(victim) // size * size
+        stack = victims[start : start + size]
+        poisons = {place: self._poison(risk, attack, place, seeds[place]) for place in stack}
+        clean = self._once("fit", row, self._stacks[victim], self._fit)
+        plain = self._fit(row, stack)
+        fit = self._add(
+            replace(
+                plain,
+                work=replace(cast("FitWork", plain.work), poisoned=True),
+                label=f"train {row.label} on rows poisoned by {attack.entry.component.name} ({len(stack)} models)",
+                needs=tuple(poisons.values()),
+            )
+        )
+        spec = {
+            **self._released(row),
+            "risk": risk.game.risk,
+            "threat": risk.threat.model_dump(mode="json"),
+            "metrics": [self._versioned(use) for use in risk.metrics],
+            "seed": seed,
+            "victim": [victim.block, victim.index],
+        }
+        work = PoisonedPlayWork(self._recipe(row), risk, victim, seed, self._request.root_seed)
+        label = f"{attack.entry.component.name} on {row.label}, seed {seed}"
+        like = self._like("observe", row, risk.metrics)
+        return self._add(Job(work, label, spec, (poisons[victim], fit, clean), like, self._resources(row)))
+
+    def _poison(self, risk: RiskPlan, attack: Use, place: Place, seed: int) -> str:
+        spec = {
+            **self._common,
+            "threat": risk.threat.model_dump(mode="json"),
+            "attack": self._versioned(attack),
+            "place": [place.block, place.index],
+            "seed": seed,
+        }
+        work = PoisonWork(risk, attack, place, seed, self._request.root_seed)
+        like = self._like("attack", RowPlan("", "none"), (attack,))
+        label = f"{attack.entry.component.name} on the training rows, seed {seed}"
+        return self._add(Job(work, label, spec, (), like, self._resources(RowPlan("", "none"), attack)))
+
     def _worst(self, row: RowPlan, risk: RiskPlan, seed: int, played: Sequence[str]) -> None:
         spec = {"risk": risk.game.risk, "metrics": [self._versioned(use) for use in risk.metrics]}
         label = f"worst case of {risk.game.risk} on {row.label}, seed {seed}"
@@ -254,6 +311,8 @@ class _Planner:
                 else "not adaptive: undefended shadow models"
             )
         access = attack_of(attack).access
+        if risk.game.poisons:
+            return "changes training rows, and sees no model"
         return (
             "adaptive: attacks the defended model itself"
             if access == "white-box"

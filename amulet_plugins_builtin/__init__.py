@@ -11,11 +11,12 @@ from amulet_plugins_builtin.catalogue import (
     fairness,
     membership,
     models,
+    poisoning,
     privacy,
     utility,
 )
 
-CATALOGUES = (executors, datasets, models, evasion, membership, privacy, fairness, utility)
+CATALOGUES = (executors, datasets, models, evasion, poisoning, membership, privacy, fairness, utility)
 
 
 @hookimpl

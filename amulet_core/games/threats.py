@@ -30,6 +30,16 @@ class EvasionThreat(Params):
         return tuple(sorted({self.epsilon, *self.curve}))
 
 
+class PoisoningThreat(Params):
+    """The adversary replaces some training rows, so that inputs with its trigger in them get the class it wants."""
+
+    rate: float = Field(
+        0.1, ge=0, le=0.5, description="the largest share of the training rows that may be replaced (0: a clean run)"
+    )
+    target: str = Field("", description="the class that the adversary wants (empty: the data set's first)")
+    rows: int = Field(1000, ge=10, description="how many test rows are asked about, with and without the trigger")
+
+
 class MembershipThreat(Params):
     """The adversary tells whether a row was among the rows handed to the recipe."""
 
@@ -64,7 +74,8 @@ class Game(Frozen):
 
     ``view(contest, threat, access)`` and ``judge(contest, answer, threat)`` are functions of the module
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
-    a game without attacks has only ``behave(contest, threat)``.
+    a game without attacks has only ``behave(contest, threat)``. ``poisons``: the attack comes before training, with
+    ``view(train, test, threat, draws)`` and ``accept(train, view, answer)`` instead.
     """
 
     risk: str
@@ -76,6 +87,7 @@ class Game(Frozen):
     metrics: tuple[str, ...]
     primary: Primary
     joins: bool = False
+    poisons: bool = False
     sok: str | None = None
 
 
@@ -95,6 +107,23 @@ GAMES: Final[Mapping[str, Game]] = {
                 metric="robustness", value="robust_accuracy", label="robust accuracy", better="higher", margin=0.05
             ),
             sok="R1",
+        ),
+        Game(
+            risk="poisoning",
+            title="Poisoning",
+            threat=PoisoningThreat,
+            module="amulet_core.games.poisoning",
+            attacks=("badnets",),
+            metrics=("poisoning",),
+            poisons=True,
+            primary=Primary(
+                metric="poisoning",
+                value="attack_success_rate",
+                label="attack success rate",
+                better="lower",
+                margin=0.05,
+            ),
+            sok="R2",
         ),
         Game(
             risk="membership-inference",

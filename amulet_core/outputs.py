@@ -1,0 +1,44 @@
+"""What jobs hand on to other jobs: models, their logits, poisoned rows, and results with what was measured on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from amulet_core.games.poisoning import PoisoningAnswer
+from amulet_core.layout import Place
+from amulet_core.results import Measured
+from amulet_core.training.values import Fitted
+
+
+@dataclass(frozen=True)
+class FitOutput:
+    """The models of a fit by place."""
+
+    fitted: Mapping[Place, Fitted]
+
+
+@dataclass(frozen=True)
+class BankOutput:
+    """Logits by place: of the pool ``[pool, classes]`` and of aux ``[aux, classes]``."""
+
+    logits: Mapping[Place, tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class PoisonOutput:
+    """What an adversary made of the training rows of one place, and the test inputs with its trigger."""
+
+    place: Place
+    answer: PoisoningAnswer
+
+
+@dataclass(frozen=True)
+class PlayOutput:
+    """A game's result, what its metrics say of it, and the evidence that the victim's defenses left."""
+
+    result: Any
+    measured: tuple[Measured, ...]
+    warnings: tuple[str, ...]
+    evidence: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,34 @@
+"""The metric of poisoning: how often the trigger gets its class, beside what it gets from a clean model."""
+
+from torch import Tensor
+
+from amulet_core.components import NoParams
+from amulet_core.games.poisoning import PoisoningResult
+from amulet_core.scores import Scores, Value, Withheld
+from amulet_core.statistics.proportions import wilson
+
+
+def measure(result: PoisoningResult, params: NoParams) -> Scores:  # noqa: ARG001 - there is nothing to set
+    """Return success rates over the rows that are not of the target class, accuracies, and how many inputs changed."""
+    others = result.y != result.target
+    return Scores(
+        values=(
+            _among("attack_success_rate", result.triggered == result.target, others),
+            _among("success_rate_without_poison", result.clean_triggered == result.target, others),
+            _share("clean_accuracy", result.plain == result.y),
+            _share("accuracy_without_poison", result.clean_plain == result.y),
+            _share("accuracy_under_trigger", result.triggered == result.y),
+            _share("changed_inputs", result.changed),
+        ),
+        details={"target": result.classes[result.target], "poisoned_rows": result.poisoned, "rows": result.rows},
+    )
+
+
+def _among(name: str, holds: Tensor, rows: Tensor) -> Value | Withheld:
+    if not rows.any():
+        return Withheld(name=name, reason="every row asked about is of the target class: there is nothing to win")
+    return _share(name, holds[rows])
+
+
+def _share(name: str, holds: Tensor) -> Value:
+    return Value.of(name, wilson(int(holds.sum()), len(holds)), n=len(holds))
