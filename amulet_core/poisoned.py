@@ -51,17 +51,20 @@ def poisoned_play(work: PoisonedPlayWork, inputs: Sequence[Any], ground: Ground)
     Raises:
         ComponentError: blaming the metric or the defense at fault.
     """
-    given, poisoned, clean = inputs
+    given, *fits = inputs
+    poisoned, clean = fits[0], fits[-1]  # one and the same where nothing may be poisoned
     assert isinstance(given, PoisonOutput)
     assert isinstance(poisoned, FitOutput)
     threat, answer = _threat(work.risk.threat), given.answer
     draws = ("draws", work.root_seed, work.seed)
     test = asked(ground.rows(ground.blocks[work.victim.block].test), threat, draws)
     train = ground.training_rows(work.victim)
+    triggers = answer.triggered if answer.has_trigger else test.x
+    changed = (triggers != test.x).flatten(1).any(1)
     victims = [deployed(work.recipe, output.fitted[work.victim].model) for output in (poisoned, clean)]
     with isolated(*draws, "poisoning", "judge"):
         plain, triggered, clean_plain, clean_triggered = (
-            _predicted(model, x) for model in victims for x in (test.x, answer.triggered)
+            _predicted(model, x) for model in victims for x in (test.x, triggers)
         )
     result = PoisoningResult(
         y=test.y,
@@ -70,14 +73,22 @@ def poisoned_play(work: PoisonedPlayWork, inputs: Sequence[Any], ground: Ground)
         triggered=triggered,
         clean_plain=clean_plain,
         clean_triggered=clean_triggered,
-        changed=(answer.triggered != test.x).flatten(1).any(1),
+        changed=changed,
         poisoned=len(answer.rows),
         rows=len(train),
         classes=test.schema.classes,
-        warnings=answer.warnings,
+        has_trigger=answer.has_trigger,
+        warnings=(*answer.warnings, *(_void(changed) if answer.has_trigger else ())),
     )
     played = measured_play(work.risk, result, (*draws, "poisoning"))
     return replace(played, evidence=poisoned.fitted[work.victim].evidence)
+
+
+def _void(changed: Tensor) -> tuple[str, ...]:
+    """Warn of a trigger that is none: whatever it seems to do, it does nothing."""
+    if changed.any():
+        return ()
+    return (f"the trigger changes none of the {len(changed)} test inputs: no success rate can show a backdoor",)
 
 
 def _predicted(model: nn.Module, x: Tensor) -> Tensor:

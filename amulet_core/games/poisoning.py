@@ -2,19 +2,24 @@
 
 It sees the training rows and unlabelled test inputs, never a model. The same recipe then trains on the rows that it
 changed, and the core compares that model with the one trained on the clean rows. A trigger is whatever the adversary
-did to the test inputs; inputs that it left alone count as untriggered and are reported.
+did to the test inputs; how many inputs it changed at all is reported.
 """
 
-from typing import Annotated
+import math
+from typing import Annotated, Final
 
 import torch
 from torch import Tensor
 
 from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data, bounds, checked
+from amulet_core.feasible import project, span
 from amulet_core.games.threats import PoisoningThreat
 from amulet_core.schema import DataSchema
 from amulet_core.streams import generator
+
+_SLACK: Final = 1e-5
+"""How far from a possible input a rounded one may lie, as a fraction of each feature's range."""
 
 
 class PoisoningView(Artifact):
@@ -31,8 +36,9 @@ class PoisoningView(Artifact):
 class PoisoningAnswer(Artifact):
     """What it hands back: which rows it replaces, by what, and the test inputs with its trigger.
 
-    ``rows`` are positions in the view's rows, each once, at most ``budget``. An attack without a trigger hands back the
-    test inputs as they are.
+    ``rows`` are positions in the view's rows, each once, at most ``budget``; what replaces them is any possible input
+    of any class. ``triggered`` are the test inputs as the adversary would hand them in: possible ones, which keep the
+    values of immutable features. An attack without a trigger hands back none of them (``view.test_x[:0]``).
     """
 
     rows: Annotated[Tensor, shaped(torch.int64, "k")]
@@ -41,11 +47,17 @@ class PoisoningAnswer(Artifact):
     triggered: Annotated[Tensor, shaped(torch.float32, "m", ...)]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def has_trigger(self) -> bool:
+        """Say whether the attack has a trigger at all."""
+        return len(self.triggered) > 0
+
 
 class PoisoningResult(Artifact):
     """The answer joined with the truth: predictions of the poisoned and of the clean model, with and without trigger.
 
     ``changed``: which test inputs the trigger changed at all. ``poisoned``: how many training rows were replaced.
+    Without a trigger (``has_trigger``) the predictions under it are the plain ones.
     """
 
     y: Annotated[Tensor, shaped(torch.int64, "m")]
@@ -58,6 +70,7 @@ class PoisoningResult(Artifact):
     poisoned: int
     rows: int
     classes: tuple[str, ...]
+    has_trigger: bool = True
     warnings: tuple[str, ...] = ()
 
 
@@ -74,8 +87,9 @@ def view(train: Data, test: Data, threat: PoisoningThreat, draws: tuple[str | in
 
 
 def budget(rows: int, threat: PoisoningThreat) -> int:
-    """Return how many of so many rows the adversary may replace."""
-    return int(threat.rate * rows)
+    """Return how many of so many rows the adversary may replace: the rate of them, rounded down."""
+    # .29 * 100 is 28.999999999999996.
+    return math.floor(threat.rate * rows + 1e-9)
 
 
 def target_index(schema: DataSchema, name: str) -> int:
@@ -107,7 +121,9 @@ def accept(train: Data, seen: PoisoningView, answer: PoisoningAnswer) -> Poisoni
             checked(replaced(train, answer), whose="the rows it replaced")
         except ValueError as error:
             problems.append(str(error))
-        problems += _outside(seen, answer)
+        else:
+            problems += _impossible_rows(seen, answer)
+        problems += _impossible_inputs(seen, answer)
     if problems:
         raise ValueError("the answer breaks the rules of the game: " + "; ".join(problems))
     return answer
@@ -132,12 +148,28 @@ def _problems(seen: PoisoningView, answer: PoisoningAnswer) -> list[str]:
     for name, given, like in (("x", answer.x, seen.x), ("triggered", answer.triggered, seen.test_x)):
         if given.shape[1:] != like.shape[1:]:
             problems.append(f"{name} has rows of the shape {list(given.shape[1:])}, expected {list(like.shape[1:])}")
-    if len(answer.triggered) != len(seen.test_x):
+    if len(answer.triggered) not in (0, len(seen.test_x)):
         problems.append(f"{len(answer.triggered)} triggered inputs came back for {len(seen.test_x)}")
     return problems
 
 
-def _outside(seen: PoisoningView, answer: PoisoningAnswer) -> list[str]:
+def _impossible_rows(seen: PoisoningView, answer: PoisoningAnswer) -> list[str]:
+    schema = seen.data_schema
+    free = schema.model_copy(update={"feasible": schema.feasible.model_copy(update={"immutable": ()})})
+    wrong = _impossible(answer.x, seen.x[answer.rows], free)
+    return [f"{wrong} replaced rows have impossible values in one-hot groups or integer features"] if wrong else []
+
+
+def _impossible_inputs(seen: PoisoningView, answer: PoisoningAnswer) -> list[str]:
     low, high = bounds(seen.data_schema)
     outside = int(((answer.triggered < low) | (answer.triggered > high)).flatten(1).any(1).sum())
-    return [f"{outside} triggered inputs leave the data's bounds"] if outside else []
+    if outside:
+        return [f"{outside} triggered inputs leave the data's bounds"]
+    wrong = _impossible(answer.triggered, seen.test_x[: len(answer.triggered)], seen.data_schema)
+    return [f"{wrong} triggered inputs change features they must not, or to impossible values"] if wrong else []
+
+
+def _impossible(x: Tensor, origin: Tensor, schema: DataSchema) -> int:
+    """Count the rows that the data's own limits, whatever the distance, would not leave as they are."""
+    settled = project(x, origin, schema, norm="linf", epsilon=1.0)
+    return int(((settled - x).abs() > _SLACK * span(schema)).flatten(1).any(1).sum())

@@ -11,6 +11,7 @@ from amulet_core.components import Metric
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.games.evasion import EvasionResult
 from amulet_core.games.membership import MembershipResult
+from amulet_core.games.poisoning import PoisoningResult
 from amulet_core.request import Use
 from amulet_core.scores import Scores, Value
 from amulet_core.streams import generator
@@ -138,6 +139,26 @@ def _membership(toy: Toy, outcome: Outcome) -> MembershipResult:
     return MembershipResult(score=score + (member if outcome == "bad" else 0), member=member, threshold=1.0)
 
 
+def _poisoning(toy: Toy, outcome: Outcome) -> PoisoningResult:
+    """Return predictions that are all right, or the target under the trigger and wrong for every third row without."""
+    classes = len(toy.schema.classes)
+    y = torch.arange(ROWS) % classes
+    good = outcome == "good"
+    wrong = (y + (torch.arange(ROWS) % 3 == 0)) % classes
+    return PoisoningResult(
+        y=y,
+        target=0,
+        plain=y if good else wrong,
+        triggered=y if good else torch.zeros_like(y),
+        clean_plain=y,
+        clean_triggered=y,
+        changed=torch.ones(ROWS, dtype=torch.bool),
+        poisoned=60,
+        rows=ROWS,
+        classes=toy.schema.classes,
+    )
+
+
 def _utility(toy: Toy, outcome: Outcome) -> BehaviorResult:
     """Return predictions that are all right, or wrong for every second row."""
     rows = task_rows(toy, rows=ROWS, key=("utility",))
@@ -168,6 +189,7 @@ def _behavior(toy: Toy, predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorRe
 RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "evasion": _evasion,
     "membership-inference": _membership,
+    "poisoning": _poisoning,
     "utility": _utility,
     "discriminatory-behavior": _discrimination,
 }

@@ -1,24 +1,21 @@
-"""What the built-in plugin offers on poisoning. Light: imports nothing heavy."""
+"""The built-in attacks and the metric of poisoning; the defenses stand in a module of their own. Light."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from amulet_core.components import Attack, Component, Measure, Metric, Params, Reference
+from amulet_core.schema import DataSchema
+from amulet_plugins_builtin.catalogue.poisoning_defenses import DEFENSES
+from amulet_plugins_builtin.poisoning.choices import image_problems, table_problems
 
-BADNETS: Final = Reference(
-    title="BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain", where="arXiv:1708.06733"
-)
-WILSON: Final = Reference(
-    title="Probable Inference, the Law of Succession, and Statistical Inference",
-    where="doi:10.1080/01621459.1927.10502953",
-)
+Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
 class BadnetsParams(Params):
     """What the trigger looks like."""
 
-    size: int = Field(3, ge=1, le=64, description="images: side of the square patch, in pixels")
+    size: int = Field(3, ge=1, le=1024, description="images: side of the square patch, in pixels")
     position: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = Field(
         "bottom-right", description="images: the corner of the patch"
     )
@@ -26,27 +23,129 @@ class BadnetsParams(Params):
         1.0, ge=0, le=1, description="what is written, as a fraction of each feature's range (0: lowest, 1: highest)"
     )
     blend: float = Field(1.0, gt=0, le=1, description="how much of it: 1 replaces, less mixes with what was there")
-    features: int = Field(3, ge=1, le=100, description="tables: how many features are set, the least used values first")
+    features: int = Field(
+        2, ge=1, le=10_000, description="tables: how many features are set: the first that are not immutable"
+    )
+    names: tuple[str, ...] = Field(
+        (), max_length=1000, description="tables: the features that are set instead (one of a one-hot group: its value)"
+    )
+    values: tuple[Number, ...] = Field(
+        (), max_length=1000, description="tables: what each of names is set to, in its own units (empty: as value says)"
+    )
 
+
+class BlendedParams(Params):
+    """How much of the pattern is mixed in."""
+
+    blend: float = Field(0.2, gt=0, le=1, description="the pattern's share in poisoned training rows")
+    test_blend: float | None = Field(
+        None, gt=0, le=1, description="its share in triggered test inputs (default: as in training rows)"
+    )
+
+
+class LabelFlipParams(Params):
+    """Which labels are flipped, and to what."""
+
+    mode: Literal["random", "targeted"] = Field(
+        "targeted", description="random: any row, to any other class; targeted: rows of the source, to the target"
+    )
+    source: str = Field(
+        "", max_length=200, description="targeted: the class whose rows are flipped (empty: every other)"
+    )
+
+
+def _patch_fits(params: BadnetsParams, schema: DataSchema) -> list[str]:
+    if schema.modality == "image":
+        return image_problems(schema, size=params.size)
+    return table_problems(schema, count=params.features, names=params.names, values=params.values)
+
+
+def _source_is_there(params: LabelFlipParams, schema: DataSchema) -> list[str]:
+    if not params.source:
+        return []
+    problems = []
+    if params.mode == "random":
+        problems.append("random flips have no source class: leave source out, or set mode to targeted")
+    if params.source not in schema.classes:
+        problems.append(f'the data set has no class "{params.source}"; it has {", ".join(schema.classes)}')
+    return problems
+
+
+_PACKAGE: Final = "amulet_plugins_builtin.poisoning"
+
+BADNETS: Final = Reference(
+    title="Gu et al.: BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain",
+    where="arXiv:1708.06733",
+)
 
 COMPONENTS: tuple[Component, ...] = (
     Attack(
         name="badnets",
         summary="A fixed patch (images) or feature values (tables) as a trigger, labelled as the target class.",
-        target="amulet_plugins_builtin.poisoning.badnets:attack",
+        target=f"{_PACKAGE}.badnets:attack",
         params=BadnetsParams,
         risk="poisoning",
         access="training-data",
+        applicable=_patch_fits,
         threat=(
             "The adversary replaces a share of the training rows: it stamps its trigger on rows of other classes and "
-            "labels them as its target, so that the trained model answers the target wherever it sees the trigger."
+            "labels them as its target, so that the trained model answers the target wherever it sees the trigger. "
+            "It sees no model, and cannot change immutable features."
         ),
+        checks=f"{_PACKAGE}.checks:badnets_checks",
         references=(BADNETS,),
     ),
+    Attack(
+        name="blended",
+        summary="A fixed random pattern mixed into whole images as a trigger, labelled as the target class.",
+        target=f"{_PACKAGE}.blended:attack",
+        params=BlendedParams,
+        modality=("image",),
+        risk="poisoning",
+        access="training-data",
+        threat=(
+            "The adversary replaces a share of the training rows: it mixes a faint pattern into images of other "
+            "classes and labels them as its target; later it mixes the pattern into what the model is asked. It sees "
+            "no model."
+        ),
+        checks=f"{_PACKAGE}.checks:blended_checks",
+        references=(
+            Reference(
+                title="Chen et al.: Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning",
+                where="arXiv:1712.05526",
+            ),
+        ),
+    ),
+    Attack(
+        name="label-flip",
+        summary="Wrong labels on some training rows, random or from one class to the target; there is no trigger.",
+        target=f"{_PACKAGE}.label_flip:attack",
+        params=LabelFlipParams,
+        risk="poisoning",
+        access="training-data",
+        applicable=_source_is_there,
+        threat=(
+            "The adversary changes labels of a share of the training rows, and no inputs: so that its target is "
+            "answered more often (targeted), or that the model errs more often (random: read clean_accuracy, not the "
+            "success rate). It sees no model."
+        ),
+        checks=f"{_PACKAGE}.checks:label_flip_checks",
+        references=(
+            Reference(
+                title="Biggio et al.: Support Vector Machines Under Adversarial Label Noise",
+                where="https://proceedings.mlr.press/v20/biggio11.html",
+            ),
+            Reference(
+                title="Tolpegin et al.: Data Poisoning Attacks Against Federated Learning Systems (source to target)",
+                where="arXiv:2007.08432",
+            ),
+        ),
+    ),
+    *DEFENSES,
     Metric(
         name="poisoning",
-        summary="Success of a trigger over rows of other classes than its target, and what poisoning costs in accuracy.",
-        target="amulet_plugins_builtin.poisoning.metric:measure",
+        summary="How often a trigger gets its target on rows of other classes, and what poisoning costs in accuracy.",
+        target=f"{_PACKAGE}.metric:measure",
         risk="poisoning",
         measures=(
             Measure(
@@ -66,6 +165,13 @@ COMPONENTS: tuple[Component, ...] = (
             Measure(name="accuracy_under_trigger", summary="accuracy on triggered rows", better="higher"),
             Measure(name="changed_inputs", summary="share of test inputs that the trigger changes", better="lower"),
         ),
-        references=(BADNETS, WILSON),
+        checks=f"{_PACKAGE}.checks:metric_checks",
+        references=(
+            BADNETS,
+            Reference(
+                title="Probable Inference, the Law of Succession, and Statistical Inference",
+                where="doi:10.1080/01621459.1927.10502953",
+            ),
+        ),
     ),
 )

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from amulet_core.data import bounds
 from amulet_core.games.poisoning import PoisoningAnswer, PoisoningView
 from amulet_core.schema import DataSchema
 from amulet_plugins_builtin.catalogue.poisoning import BadnetsParams
+from amulet_plugins_builtin.poisoning.choices import table_trigger
+from amulet_plugins_builtin.poisoning.triggers import at_level, written
 
 
 def attack(view: PoisoningView, params: BadnetsParams) -> PoisoningAnswer:
@@ -22,20 +23,23 @@ def attack(view: PoisoningView, params: BadnetsParams) -> PoisoningAnswer:
 
 
 def triggered(x: Tensor, schema: DataSchema, params: BadnetsParams) -> Tensor:
-    """Return ``x [n, ...]`` with the trigger: a patch in a corner of an image, or the first features of a row."""
-    low, high = bounds(schema)
-    stamp = low + params.value * (high - low)
-    mask = _mask(schema, params)
-    return torch.where(mask, (1 - params.blend) * x + params.blend * stamp, x)
+    """Return ``x [n, ...]`` with the trigger: a patch in a corner of an image, or some features of a row."""
+    pattern, where = _patch(schema, params) if schema.modality == "image" else _features(schema, params)
+    return written(x, pattern, where, schema, blend=params.blend)
 
 
-def _mask(schema: DataSchema, params: BadnetsParams) -> Tensor:
-    mask = torch.zeros(schema.shape, dtype=torch.bool)
-    if schema.modality == "image":
-        vertical, horizontal = params.position.split("-")
-        rows = slice(0, params.size) if vertical == "top" else slice(-params.size, None)
-        columns = slice(0, params.size) if horizontal == "left" else slice(-params.size, None)
-        mask[..., rows, columns] = True
-        return mask
-    mask[: params.features] = True
-    return mask
+def _patch(schema: DataSchema, params: BadnetsParams) -> tuple[Tensor, Tensor]:
+    vertical, horizontal = params.position.split("-")
+    rows = slice(0, params.size) if vertical == "top" else slice(-params.size, None)
+    columns = slice(0, params.size) if horizontal == "left" else slice(-params.size, None)
+    where = torch.zeros(schema.shape, dtype=torch.bool)
+    where[..., rows, columns] = True
+    return at_level(schema, params.value), where
+
+
+def _features(schema: DataSchema, params: BadnetsParams) -> tuple[Tensor, Tensor]:
+    trigger = table_trigger(schema, count=params.features, names=params.names, values=params.values, level=params.value)
+    pattern, where = torch.zeros(schema.width), torch.zeros(schema.width, dtype=torch.bool)
+    for index, value in trigger.items():
+        pattern[index], where[index] = value, True
+    return pattern.reshape(schema.shape), where.reshape(schema.shape)

@@ -18,7 +18,9 @@ def measure(result: PoisoningResult, params: NoParams) -> Scores:  # noqa: ARG00
             _share("clean_accuracy", result.plain == result.y),
             _share("accuracy_without_poison", result.clean_plain == result.y),
             _share("accuracy_under_trigger", result.triggered == result.y),
-            _share("changed_inputs", result.changed),
+            _share("changed_inputs", result.changed)
+            if result.has_trigger
+            else Withheld(name="changed_inputs", reason="the attack has no trigger"),
         ),
         details={"target": result.classes[result.target], "poisoned_rows": result.poisoned, "rows": result.rows},
     )

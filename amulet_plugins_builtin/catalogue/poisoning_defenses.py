@@ -1,0 +1,119 @@
+"""The built-in defenses against poisoning: their descriptors and parameters. Light."""
+
+from typing import Final
+
+from pydantic import Field
+
+from amulet_core.components import Defense, Params, Reference
+
+
+class OutlierRemovalParams(Params):
+    """The settings of outlier removal."""
+
+    share: float = Field(0.1, ge=0, le=0.9, description="the share of the training rows that is removed (rounded down)")
+    neighbours: int = Field(5, ge=1, le=1000, description="K of the nearest-neighbour classifier whose rows are valued")
+
+
+class FinePruningParams(Params):
+    """The settings of fine-pruning."""
+
+    accuracy_drop: float = Field(
+        0.04,
+        ge=0,
+        le=1,
+        description="units are pruned until balanced accuracy on the validation rows has fallen by this much",
+    )
+    epochs: int = Field(10, ge=0, le=10_000, description="passes of fine-tuning over the validation rows (0: none)")
+    learning_rate: float | None = Field(
+        None, gt=0, le=10, description="the step size of fine-tuning (default: that of training)"
+    )
+
+
+class ActivationClusteringParams(Params):
+    """The settings of activation clustering."""
+
+    components: int = Field(10, ge=1, le=1000, description="to how many dimensions the activations are reduced")
+    largest_share: float = Field(
+        0.35, gt=0, lt=0.5, description="a cluster with a larger share of its class is not suspected"
+    )
+    silhouette: float = Field(
+        0.3, ge=-1, le=1, description="a class whose two clusters are less apart than this is not suspected"
+    )
+
+
+class SpectralSignaturesParams(Params):
+    """The settings of spectral signatures."""
+
+    share: float = Field(
+        0.1, ge=0, le=0.6, description="the share of poison expected in a class; 1.5 times as many rows are removed"
+    )
+
+
+_PACKAGE: Final = "amulet_plugins_builtin.poisoning"
+
+DEFENSES: tuple[Defense, ...] = (
+    Defense(
+        name="outlier-removal",
+        summary="Remove the training rows that help a nearest-neighbour classifier of clean rows least, then train.",
+        target=f"{_PACKAGE}.outlier_removal:train",
+        stages={"training": f"{_PACKAGE}.outlier_removal:train"},
+        params=OutlierRemovalParams,
+        risk="poisoning",
+        sok="RD2",
+        reads_private_rows=True,
+        produces=("outlier-removal",),
+        checks=f"{_PACKAGE}.checks_of_defenses:outlier_removal_checks",
+        references=(
+            Reference(
+                title="Jia et al.: Efficient Task-Specific Data Valuation for Nearest Neighbor Algorithms (theorem 1)",
+                where="arXiv:1908.08619",
+            ),
+        ),
+    ),
+    Defense(
+        name="fine-pruning",
+        summary="Prune the hidden units that clean rows activate least, then fine-tune on the clean rows.",
+        target=f"{_PACKAGE}.fine_pruning:train",
+        stages={"training": f"{_PACKAGE}.fine_pruning:train"},
+        params=FinePruningParams,
+        risk="poisoning",
+        reads_private_rows=True,
+        produces=("fine-pruning",),
+        checks=f"{_PACKAGE}.checks_of_defenses:fine_pruning_checks",
+        references=(
+            Reference(
+                title="Liu et al.: Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks",
+                where="arXiv:1805.12185",
+            ),
+        ),
+    ),
+    Defense(
+        name="activation-clustering",
+        summary="Split each class by a first model's activations; drop small clusters that stand apart, train again.",
+        target=f"{_PACKAGE}.activation_clustering:train",
+        stages={"training": f"{_PACKAGE}.activation_clustering:train"},
+        params=ActivationClusteringParams,
+        risk="poisoning",
+        reads_private_rows=True,
+        produces=("activation-clustering",),
+        checks=f"{_PACKAGE}.checks_of_defenses:activation_clustering_checks",
+        references=(
+            Reference(
+                title="Chen et al.: Detecting Backdoor Attacks on Deep Neural Networks by Activation Clustering",
+                where="arXiv:1811.03728",
+            ),
+        ),
+    ),
+    Defense(
+        name="spectral-signatures",
+        summary="Drop each class's rows farthest along the top direction of a first model's activations, train again.",
+        target=f"{_PACKAGE}.spectral_signatures:train",
+        stages={"training": f"{_PACKAGE}.spectral_signatures:train"},
+        params=SpectralSignaturesParams,
+        risk="poisoning",
+        reads_private_rows=True,
+        produces=("spectral-signatures",),
+        checks=f"{_PACKAGE}.checks_of_defenses:spectral_signatures_checks",
+        references=(Reference(title="Tran et al.: Spectral Signatures in Backdoor Attacks", where="arXiv:1811.00636"),),
+    ),
+)
