@@ -232,15 +232,9 @@ class _Planner:
         stack = victims[start : start + size]
         poisons = {place: self._poison(risk, attack, place, seeds[place]) for place in stack}
         clean = self._once("fit", row, self._stacks[victim], self._fit)
-        plain = self._fit(row, stack)
-        fit = self._add(
-            replace(
-                plain,
-                work=replace(cast("FitWork", plain.work), poisoned=True),
-                label=f"train {row.label} on rows poisoned by {attack.entry.component.name} ({len(stack)} models)",
-                needs=tuple(poisons.values()),
-            )
-        )
+        # Where nothing may be poisoned the clean victim is the poisoned one, whatever stack it was trained in.
+        rate = cast("PoisoningThreat", risk.threat).rate
+        fits = (self._poisoned_fit(row, attack, stack, tuple(poisons.values())), clean) if rate else (clean,)
         spec = {
             **self._released(row),
             "risk": risk.game.risk,
@@ -252,7 +246,18 @@ class _Planner:
         work = PoisonedPlayWork(self._recipe(row), risk, victim, seed, self._request.root_seed)
         label = f"{attack.entry.component.name} on {row.label}, seed {seed}"
         like = self._like("observe", row, risk.metrics)
-        return self._add(Job(work, label, spec, (poisons[victim], fit, clean), like, self._resources(row)))
+        return self._add(Job(work, label, spec, (poisons[victim], *fits), like, self._resources(row)))
+
+    def _poisoned_fit(self, row: RowPlan, attack: Use, stack: Stack, poisons: tuple[str, ...]) -> str:
+        plain = self._fit(row, stack)
+        return self._add(
+            replace(
+                plain,
+                work=replace(cast("FitWork", plain.work), poisoned=True),
+                label=f"train {row.label} on rows poisoned by {attack.entry.component.name} ({len(stack)} models)",
+                needs=poisons,
+            )
+        )
 
     def _poison(self, risk: RiskPlan, attack: Use, place: Place, seed: int) -> str:
         spec = {
