@@ -56,7 +56,8 @@ def run(
         folder = stack.enter_context(run_folder(Path(out), request)) if out is not None else None
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
-        results = _run(ready, registry, folder, observers)
+        progress = Progress()
+        results = _run(ready, registry, folder, observers, progress)
         if folder is not None:
             _write(results, folder)
             _report_further(request, results, folder)
@@ -64,7 +65,7 @@ def run(
             told = {"results": results.model_dump(mode="json"), "folder": str(folder) if folder else ""}
             observers.tell("amulet_run_finished", told)
     for warning in dict.fromkeys((*results.provenance.warnings, *observers.warnings())):
-        if warning not in registry.warnings:  # they were shown when the plugins were found
+        if warning not in {*registry.warnings, *progress.told}:  # these were shown at once
             print(f"warning: {warning}", file=sys.stderr)
     return results
 
@@ -139,8 +140,8 @@ def _write(results: Results, folder: Path) -> None:
         ) from error
 
 
-def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Observers) -> Results:
-    started, request, progress = datetime.now(UTC), ready.request, Progress()
+def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Observers, progress: Progress) -> Results:
+    started, request = datetime.now(UTC), ready.request
     complete = conduct(ready, folder, observers, progress)
     cells = tuple(
         progress.cells.get(index) or unfilled(planned, status="skipped", reason="the run was interrupted before")

@@ -200,7 +200,7 @@ def _session(ready: Prepared, bench: Workbench | Letters, progress: Progress) ->
         threads=ready.request.threads_per_job,
         cache=str(ready.store.folder.resolve()),
         greeting=bench.greeting if isinstance(bench, Letters) else "",
-        warn=progress.warnings.append,
+        warn=progress.tell,
     )
     with ExitStack() as stack:
         try:
@@ -210,3 +210,7 @@ def _session(ready: Prepared, bench: Workbench | Letters, progress: Progress) ->
         except Exception as error:  # whatever a plugin raises, the request names it
             raise RequestError(f"executor: {use.id} cannot be started: {cause_of(error)}") from error
         yield session
+        try:
+            stack.pop_all().close()
+        except Exception as error:  # noqa: BLE001  # whatever a plugin raises now, all was done
+            progress.warnings.append(f"executor: {use.id} did not end well: {cause_of(error)}")

@@ -31,8 +31,13 @@ class ComponentError(RuntimeError):
 
 def cause_of(error: BaseException) -> str:
     """Return an exception as one line: its type, and its message with line breaks folded."""
-    text = " ".join(str(error).split())
+    text = writable(" ".join(str(error).split()))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def writable(text: str) -> str:
+    """Return a text that can be encoded: half a surrogate pair (of a file name, perhaps) is written as an escape."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

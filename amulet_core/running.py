@@ -1,5 +1,6 @@
 """Running a plan: jobs on an executor, each outcome kept; a failing component ends its own cells, no more. Light."""
 
+import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,9 +26,17 @@ class Progress:
     evidence: dict[str, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
     done: int = 0
     reused: int = 0
     """How many cells were known before."""
+
+    def tell(self, warning: str) -> None:
+        """Show a warning now, and keep it."""
+        if warning not in self.told:
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
+        self.told.add(warning)
+        self.warnings.append(warning)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from amulet_core.errors import ComponentError, cause_of
+from amulet_core.errors import ComponentError, cause_of, writable
 from amulet_core.jobs import Job
 from amulet_core.plan import Plan
 from amulet_core.provenance import peak_memory_mb
@@ -69,10 +69,10 @@ class Workbench:
                 warnings = (damage_warning(found),) if isinstance(found, Damaged) else ()
                 return self._made(job, warnings)
         except ComponentError as failure:
-            text = "".join(traceback.format_exception(failure.cause))
+            text = writable("".join(traceback.format_exception(failure.cause)))
             return Failed(failure.blame, cause_of(failure.cause), text)
         except Exception as error:  # noqa: BLE001  # a fault of the core ends the cell, not the run, and says so
-            return Failed("amulet", cause_of(error), traceback.format_exc())
+            return Failed("amulet", cause_of(error), writable(traceback.format_exc()))
 
     def drop(self, keys: Sequence[str]) -> None:
         """Forget outputs that nobody waits for."""
