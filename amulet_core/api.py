@@ -11,7 +11,8 @@ from typing import Any
 
 from amulet_core.conduct import Prepared, conduct, prepared
 from amulet_core.config import overridden, read, resolve
-from amulet_core.errors import ComponentError, RequestError
+from amulet_core.errors import ComponentError, RequestError, UnwrittenError
+from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
 from amulet_core.observers import Observers, observed
 from amulet_core.provenance import provenance
@@ -44,6 +45,7 @@ def run(
 
     Raises:
         RequestError: with all problems of the request, before anything is run.
+        UnwrittenError: if the results cannot be written into ``out``.
     """
     registry = registry or discover()
     raw = dict(config) if isinstance(config, Mapping) else read(config)
@@ -51,6 +53,7 @@ def run(
         raw = overridden(raw, override)
     request = resolve(raw, registry)
     load_all(request)
+    note_code(use.entry for use in request.uses)
     store = Store(cache_folder() if cache is None else cache)
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(Path(out), request)) if out is not None else None
@@ -128,15 +131,17 @@ def _write(results: Results, folder: Path) -> None:
     """Write the results and the report.
 
     Raises:
-        RequestError: if the folder cannot be written any more; the cache has what was computed.
+        UnwrittenError: if the folder cannot be written any more; the cache may have what was computed.
     """
     try:
         write_results(results, folder)
         results.report(folder / "report.html")
     except OSError as error:
-        raise RequestError(
-            f"the output folder {folder} cannot be written: {error.strerror or error}. What was computed is kept: "
-            "free some space, or choose another folder with --out, and run again."
+        for warning in results.provenance.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        raise UnwrittenError(
+            f"the output folder {folder} cannot be written: {error.strerror or error}. Free some space, or choose "
+            "another folder with --out, and run again: what the cache or the journal took is not computed again."
         ) from error
 
 

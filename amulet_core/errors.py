@@ -20,6 +20,10 @@ class RequestError(ValueError):
         return "\n".join(self.problems)
 
 
+class UnwrittenError(RequestError):
+    """A run was done, and its results could not be written."""
+
+
 class ComponentError(RuntimeError):
     """A component raised, or handed back what it must not; ``blame`` is its id."""
 

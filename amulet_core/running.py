@@ -11,7 +11,7 @@ from amulet_core.jobs import Job
 from amulet_core.plan import Plan, PlannedCell
 from amulet_core.results import Cell, Measured
 from amulet_core.schedule import Schedule
-from amulet_core.sessions import Done, Failed, Lost, Outcome, Session, Task
+from amulet_core.sessions import Busy, Done, Failed, Lost, Outcome, Session, Task
 from amulet_core.workbench import damage_warning
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ class Progress:
     warnings: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
     done: int = 0
     reused: int = 0
     """How many cells were known before."""
@@ -135,6 +136,12 @@ def _asked(call: Callable[[], T]) -> T:
 def _take(todo: Todo, key: str, outcome: Outcome, bench: Bench, progress: Progress, told: Told) -> None:
     """Take note of an outcome: what can be done next, and which cells it fills."""
     job, schedule = todo.jobs[key], todo.schedule
+    if isinstance(outcome, Busy):
+        if key not in progress.busy:
+            progress.busy.add(key)
+            print(f"another run is at this job, it is waited for: {job.label}", file=sys.stderr, flush=True)
+        schedule.ready.append(key)
+        return
     if isinstance(outcome, Lost):
         progress.warnings.append(damage_warning(outcome))
         failed = schedule.lost(key, outcome)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from amulet_core.config import resolve
 from amulet_core.errors import RequestError, cause_of
+from amulet_core.fingerprint import note_code
 from amulet_core.lines import follow, part_from_the_lines
 from amulet_core.plan import Plan, plan
 from amulet_core.registry import discover
@@ -109,6 +110,7 @@ def _place(cache: str, run: str) -> _Place:
 
     request = resolve(note.config, discover())
     load_all(request)
+    note_code(use.entry for use in request.uses)
     data = load_data(request)
     facts = facts_of(data)
     todo = plan(request, facts)
