@@ -11,7 +11,8 @@ from typing import Any
 
 from amulet_core.conduct import Prepared, conduct, prepared
 from amulet_core.config import overridden, read, resolve
-from amulet_core.errors import ComponentError, RequestError
+from amulet_core.errors import ComponentError, RequestError, UnwrittenError
+from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
 from amulet_core.observers import Observers, observed
 from amulet_core.provenance import provenance
@@ -44,6 +45,7 @@ def run(
 
     Raises:
         RequestError: with all problems of the request, before anything is run.
+        UnwrittenError: if the results cannot be written into ``out``.
     """
     registry = registry or discover()
     raw = dict(config) if isinstance(config, Mapping) else read(config)
@@ -51,12 +53,14 @@ def run(
         raw = overridden(raw, override)
     request = resolve(raw, registry)
     load_all(request)
+    note_code(use.entry for use in request.uses)
     store = Store(cache_folder() if cache is None else cache)
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(Path(out), request)) if out is not None else None
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
-        results = _run(ready, registry, folder, observers)
+        progress = Progress()
+        results = _run(ready, registry, folder, observers, progress)
         if folder is not None:
             _write(results, folder)
             _report_further(request, results, folder)
@@ -64,7 +68,7 @@ def run(
             told = {"results": results.model_dump(mode="json"), "folder": str(folder) if folder else ""}
             observers.tell("amulet_run_finished", told)
     for warning in dict.fromkeys((*results.provenance.warnings, *observers.warnings())):
-        if warning not in registry.warnings:  # they were shown when the plugins were found
+        if warning not in {*registry.warnings, *progress.told}:  # these were shown at once
             print(f"warning: {warning}", file=sys.stderr)
     return results
 
@@ -127,20 +131,22 @@ def _write(results: Results, folder: Path) -> None:
     """Write the results and the report.
 
     Raises:
-        RequestError: if the folder cannot be written any more; the cache has what was computed.
+        UnwrittenError: if the folder cannot be written any more; the cache may have what was computed.
     """
     try:
         write_results(results, folder)
         results.report(folder / "report.html")
     except OSError as error:
-        raise RequestError(
-            f"the output folder {folder} cannot be written: {error.strerror or error}. What was computed is kept: "
-            "free some space, or choose another folder with --out, and run again."
+        for warning in results.provenance.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        raise UnwrittenError(
+            f"the output folder {folder} cannot be written: {error.strerror or error}. Free some space, or choose "
+            "another folder with --out, and run again: what the cache or the journal took is not computed again."
         ) from error
 
 
-def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Observers) -> Results:
-    started, request, progress = datetime.now(UTC), ready.request, Progress()
+def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Observers, progress: Progress) -> Results:
+    started, request = datetime.now(UTC), ready.request
     complete = conduct(ready, folder, observers, progress)
     cells = tuple(
         progress.cells.get(index) or unfilled(planned, status="skipped", reason="the run was interrupted before")

@@ -37,6 +37,18 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str
     return problems + _privacy_problems(chain, training)
 
 
+def model_problems(model: Use, chain: Sequence[Use]) -> list[str]:
+    """List why the members of a chain cannot defend such a model."""
+    if not getattr(model.entry.component, "trains_itself", False):
+        return []
+    return [
+        f"{use.id} changes how a model is trained, but {model.id} trains itself: leave the defense out, or choose "
+        "another model"
+        for use in chain
+        if {"training", "model"} & set(defense_of(use).stages)
+    ]
+
+
 def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
     problems = []
     for use in chain:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from amulet_core.cache_arguments import add_cache
-from amulet_core.errors import RequestError
+from amulet_core.errors import RequestError, UnwrittenError
 from amulet_core.registry import Registry, discover
 from amulet_core.vocabulary import KINDS
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _command(_parser().parse_args(argv))
     except RequestError as error:
         print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, UnwrittenError) else 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

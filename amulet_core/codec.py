@@ -92,11 +92,34 @@ def _difference(model: nn.Module, twin: nn.Module, x: Tensor) -> str:
         twin.load_state_dict(model.state_dict())
     except (RuntimeError, AttributeError) as error:
         return f"it is not its architecture with other tensors ({' '.join(str(error).split())[:200]})"
+    if _anatomy(model) != _anatomy(twin):
+        return "its modules, their settings or their hooks are not those of its architecture"
     with isolated("twin"):
         own = logits_of(model, x)
     with isolated("twin"):
         same = torch.equal(own, logits_of(twin, x))
     return "" if same else "its architecture with the same tensors answers otherwise"
+
+
+def _anatomy(model: nn.Module) -> list[tuple[str, type, dict[str, Any]]]:
+    """List what a model is made of beside tensors: types of modules, plain settings, hooks, functions put on them.
+
+    A few rows cannot tell a model from its twin where it differs on odd inputs, or in its gradients, alone.
+    """
+    return [
+        (name, type(part), {key: value for key, value in vars(part).items() if _tells(key, value)})
+        for name, part in model.named_modules()
+    ]
+
+
+def _tells(key: str, value: Any) -> bool:
+    if key in ("training", "_parameters", "_buffers", "_modules"):
+        return False
+    return (
+        key == "forward"
+        or isinstance(value, bool | int | float | str | tuple)
+        or (key.endswith("_hooks") and bool(value))
+    )
 
 
 def _unpack_fit(work: FitWork, record: Mapping[str, Any], tensors: Mapping[str, Tensor], ground: Ground) -> FitOutput:

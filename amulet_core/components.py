@@ -95,12 +95,15 @@ class Model(Component):
     """An architecture: ``target(params, schema) -> torch.nn.Module`` with logits ``[n, classes]`` and no BatchNorm.
 
     ``stackable`` architectures train faster as one stack than one after the other. Attacks that need gradients are
-    skipped on those that are not ``differentiable``.
+    skipped on those that are not ``differentiable``. Modules that ``trains_itself`` have a method
+    ``learn(data, val) -> evidence`` (``amulet_core.training.learning``), which takes the place of the training loop:
+    training settings play no part, and defenses that change training or weights are refused.
     """
 
     kind: Literal["model"] = "model"
     stackable: bool = False
     differentiable: bool = True
+    trains_itself: bool = False
 
 
 class Defense(Component):

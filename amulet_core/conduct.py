@@ -10,7 +10,7 @@ from typing import Any
 from amulet_core.craft import GroundedCraft
 from amulet_core.durations import DURATIONS, Duration, recorded, write_durations
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.facts import DataFacts, facts_of, remember_facts
+from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_facts
 from amulet_core.ground import Ground, lay_ground, load_data
 from amulet_core.jobs import Job
 from amulet_core.journal import Append, Journal, appended, read_journal
@@ -163,7 +163,8 @@ def _durations(ready: Prepared, progress: Progress) -> Iterator[dict[str, Durati
     """Yield where durations are noted; keep them, and the facts of the data, for later plans."""
     durations: dict[str, Duration] = {}
     try:
-        remember_facts(ready.store, ready.request, ready.facts)
+        if recalled_facts(ready.store, ready.request) != ready.facts:
+            remember_facts(ready.store, ready.request, ready.facts)
     except OSError as error:
         progress.warnings.append(unwritable(ready.store, error))
     try:
@@ -200,7 +201,7 @@ def _session(ready: Prepared, bench: Workbench | Letters, progress: Progress) ->
         threads=ready.request.threads_per_job,
         cache=str(ready.store.folder.resolve()),
         greeting=bench.greeting if isinstance(bench, Letters) else "",
-        warn=progress.warnings.append,
+        warn=progress.tell,
     )
     with ExitStack() as stack:
         try:
@@ -210,3 +211,7 @@ def _session(ready: Prepared, bench: Workbench | Letters, progress: Progress) ->
         except Exception as error:  # whatever a plugin raises, the request names it
             raise RequestError(f"executor: {use.id} cannot be started: {cause_of(error)}") from error
         yield session
+        try:
+            stack.pop_all().close()
+        except Exception as error:  # noqa: BLE001  # whatever a plugin raises now, all was done
+            progress.warnings.append(f"executor: {use.id} did not end well: {cause_of(error)}")

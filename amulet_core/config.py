@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from amulet_core.chains import chain_problems, in_stage_order
+from amulet_core.chains import chain_problems, in_stage_order, model_problems
 from amulet_core.components import Params
 from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.games.threats import GAMES, Game
@@ -142,6 +142,9 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     if training is not None:
         for row in rows:
             problems += [f"{row.path} ({row.label}): {text}" for text in chain_problems(row.chain, training)]
+    if model is not None:
+        for row in rows:
+            problems += [f"{row.path} ({row.label}): {text}" for text in model_problems(model, row.chain)]
     if problems or not (shell and training and data and dataset and model and executor):
         raise RequestError(*problems)
     return Request(

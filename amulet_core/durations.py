@@ -18,26 +18,24 @@ _FILES: Final = 100
 
 @dataclass(frozen=True)
 class Duration:
-    """What jobs of one kind took: how many were timed, their seconds together, the largest memory of their process."""
+    """What jobs of one kind took: how much work was timed, its seconds together, the largest memory of a process.
 
-    jobs: int
+    Work is counted in jobs where these are alike in all settings, else in their ``size``.
+    """
+
+    work: float
     seconds: float
     memory_mb: float
 
-    @property
-    def mean(self) -> float:
-        """Return the mean seconds of a job."""
-        return self.seconds / self.jobs
-
     def and_(self, other: "Duration") -> "Duration":
         """Return both together."""
-        return Duration(self.jobs + other.jobs, self.seconds + other.seconds, max(self.memory_mb, other.memory_mb))
+        return Duration(self.work + other.work, self.seconds + other.seconds, max(self.memory_mb, other.memory_mb))
 
 
 def recorded(durations: dict[str, Duration], job: Job, *, seconds: float, memory_mb: float) -> None:
     """Add what a job took to ``durations``, under all that it is like."""
-    for name in _likenesses(job):
-        one = Duration(1, seconds, memory_mb)
+    for name, work in _likenesses(job):
+        one = Duration(work, seconds, memory_mb)
         durations[name] = durations[name].and_(one) if name in durations else one
 
 
@@ -47,7 +45,7 @@ def write_durations(folder: Path, run: str, durations: Mapping[str, Duration]) -
     Raises:
         OSError: if the folder cannot be written.
     """
-    rows = {name: [one.jobs, round(one.seconds, 4), round(one.memory_mb, 1)] for name, one in durations.items()}
+    rows = {name: [one.work, round(one.seconds, 4), round(one.memory_mb, 1)] for name, one in durations.items()}
     if rows:
         replace_text(folder / f"{run}.json", json.dumps(rows))
 
@@ -73,12 +71,21 @@ def _written(path: Path) -> float:
 
 
 def estimated(durations: Mapping[str, Duration], jobs: Iterable[Job]) -> list[Duration | None]:
-    """Return what the most alike jobs took, for each job; None where nothing like it was ever timed."""
-    return [next((durations[name] for name in _likenesses(job) if name in durations), None) for job in jobs]
+    """Return what each job will take, by the jobs most like it; None where nothing like it was ever timed."""
+    return [_estimate(durations, job) for job in jobs]
 
 
-def _likenesses(job: Job) -> list[str]:
-    return [_short(like) for like in job.like]
+def _estimate(durations: Mapping[str, Duration], job: Job) -> Duration | None:
+    for name, work in _likenesses(job):
+        if name in durations:
+            found = durations[name]
+            return Duration(work, found.seconds / found.work * work, found.memory_mb)
+    return None
+
+
+def _likenesses(job: Job) -> list[tuple[str, float]]:
+    """Return the names under which a job is timed, and how much work it is under each."""
+    return [(_short(like), job.size if place else 1.0) for place, like in enumerate(job.like)]
 
 
 def _short(like: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ class Entry:
     plugin: str
     distribution: str
     version: str
+    module: str = ""
+    """The module that holds its descriptor, as the plugin's entry point names it."""
 
     @property
     def id(self) -> str:

@@ -20,6 +20,10 @@ class RequestError(ValueError):
         return "\n".join(self.problems)
 
 
+class UnwrittenError(RequestError):
+    """A run was done, and its results could not be written."""
+
+
 class ComponentError(RuntimeError):
     """A component raised, or handed back what it must not; ``blame`` is its id."""
 
@@ -31,8 +35,13 @@ class ComponentError(RuntimeError):
 
 def cause_of(error: BaseException) -> str:
     """Return an exception as one line: its type, and its message with line breaks folded."""
-    text = " ".join(str(error).split())
+    text = writable(" ".join(str(error).split()))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def writable(text: str) -> str:
+    """Return a text that can be encoded: half a surrogate pair (of a file name, perhaps) is written as an escape."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from amulet_core.fingerprint import code_of, environment, packages_of
-from amulet_core.request import Request
+from amulet_core.request import Request, Use
 from amulet_core.schema import DataSchema, Frozen
 from amulet_core.store import Store, Stored
 
@@ -55,5 +57,13 @@ def recalled_facts(store: Store, request: Request) -> DataFacts | None:
 def _key(request: Request) -> str:
     use = request.dataset
     spec = [use.canonical(), use.entry.component.version, [code_of(package) for package in packages_of(use.entry)]]
-    text = json.dumps(["facts", spec, request.root_seed, environment()], sort_keys=True)
+    text = json.dumps(["facts", spec, _files(use), request.root_seed, environment()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files(use: Use) -> list[list[str | int]]:
+    """Return name, size and time of the files that parameters name: facts of files that were edited are forgotten."""
+    named = [Path(value) for value in use.params.model_dump(mode="json").values() if isinstance(value, str) and value]
+    places = [path for name in named for path in (name, Path(os.environ.get("AMULET_DATA", ".")) / name)]
+    found = [(path, path.stat()) for path in places if path.exists()]
+    return [[str(path), state.st_size, state.st_mtime_ns] for path, state in found]

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -11,10 +12,12 @@ from typing import Final
 from importlib_metadata import version
 
 from amulet_core.entries import Entry
+from amulet_core.errors import RequestError
 
 _NUMERIC: Final = ("numpy", "torch", "scipy", "scikit-learn", "pandas", "opacus", "fairlearn")
 _WITHOUT_RESULTS: Final = ("report", "published", "testing")
 """Folders of the core whose code no result of a job depends on: editing a report must not cost a training."""
+_NOTED: Final = "__amulet_code__"
 _AVX512: Final = {"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"}
 _AVX2: Final = {"avx2", "fma"}
 
@@ -31,17 +34,38 @@ def environment() -> dict[str, str]:
 
 
 def code_of(package: str) -> str:
-    """Return the SHA-256 of the Python files of a package (or of a module that is none), without importing it."""
+    """Return the SHA-256 of the Python files of a package (or of a module that is none), without importing it.
+
+    Raises:
+        RequestError: if they were edited since this process first asked: what is imported is no longer what is there.
+    """
     digest = hashlib.sha256()
     for name, content in _sources(package):
         digest.update(f"{name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
+    found, module = digest.hexdigest(), sys.modules.get(package)
+    # Noted on the module, so that it is forgotten with it: a module imported anew has the new code.
+    if module is not None and vars(module).setdefault(_NOTED, found) != found:
+        raise RequestError(
+            f"the code of {package} was edited since this process imported it, so its results would be kept as those "
+            "of the new code: start Python again."
+        )
+    return found
+
+
+def note_code(uses: Iterable[Entry]) -> None:
+    """Note the code of components as it is now, when they have just been imported: see ``code_of``.
+
+    Raises:
+        RequestError: if some of it was edited since an earlier call.
+    """
+    for package in {"amulet_core", *(package for entry in uses for package in packages_of(entry))}:
+        code_of(package)
 
 
 def packages_of(entry: Entry) -> tuple[str, ...]:
-    """Return the top-level packages that hold the code of a component."""
-    targets = [entry.component.target, *getattr(entry.component, "stages", {}).values()]
-    return tuple(dict.fromkeys(target.partition(":")[0].partition(".")[0] for target in targets))
+    """Return the top-level packages that hold the code of a component, and its descriptor."""
+    targets = [entry.module, entry.component.target, *getattr(entry.component, "stages", {}).values()]
+    return tuple(dict.fromkeys(target.partition(":")[0].partition(".")[0] for target in targets if target))
 
 
 def capability() -> str:

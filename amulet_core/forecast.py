@@ -17,7 +17,7 @@ from amulet_core.layout import Place, layout_of
 from amulet_core.plan import Plan, plan
 from amulet_core.registry import Registry
 from amulet_core.request import Request
-from amulet_core.run_folder import JOURNAL, located
+from amulet_core.run_folder import JOURNAL, check_folder, located
 from amulet_core.schedule import Schedule
 from amulet_core.store import Store, cache_folder
 
@@ -83,6 +83,7 @@ def dry_run(path: str, *, out: str | None, overrides: Sequence[str], registry: R
     """Print what a run of a configuration file, or of a run's folder, would do; return the exit code."""
     file, folder = located(path, out)
     request = resolve(read(file, overrides), registry)
+    check_folder(folder, request)
     store = Store(cache_folder())
     found = forecast(request, store, folder, loaded=lambda: _loaded(request, store))
     sys.stdout.write(f"{forecast_text(request.name, found)}\n")
@@ -130,7 +131,7 @@ def _todo(planned: Plan, store: Store, folder: Path) -> set[str]:
 def _line(kind: str, jobs: Sequence[Job], todo: Container[str], durations: Mapping[str, Duration]) -> Line:
     waiting = [job for job in jobs if job.key in todo]
     found = estimated(durations, waiting)
-    seconds = sum(one.mean for one in found if one)
+    seconds = sum(one.seconds for one in found if one)
     return Line(kind, len(jobs), len(waiting), seconds, sum(one is None for one in found))
 
 

@@ -99,6 +99,8 @@ class Job:
     needs: tuple[str, ...] = ()
     like: tuple[Mapping[str, Any], ...] = ()
     """What jobs of about the same duration have in common, from most to least alike."""
+    size: float = 1.0
+    """How much work the job is, among those that are like it only by the second of these."""
     resources: Resources = field(default_factory=Resources)
 
     @property

@@ -7,13 +7,12 @@ it did not). What the plugin prints goes to stderr, and what it reads is empty, 
 import json
 import os
 import signal
-import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
 from amulet_core.errors import cause_of
+from amulet_core.lines import follow, part_from_the_lines
 from amulet_core.loading import load_plugin
 from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
 
@@ -25,25 +24,16 @@ def main() -> None:
     """Observe a run: events come on stdin, answers leave on what was stdout, until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's; this process ends with its stdin
     with os.fdopen(os.dup(0), "rb") as events, os.fdopen(os.dup(1), "wb") as answers:
-        _part_from_the_lines()
+        part_from_the_lines()
         for hook, cause in _answers(events):
             told = None if cause is None else cause[:LONGEST_CAUSE]
             answers.write(json.dumps([hook, told]).encode() + b"\n")
             answers.flush()
 
 
-def _part_from_the_lines() -> None:
-    """Let stdin be empty and stdout be stderr, for Python and for compiled code alike."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-
-
 def _answers(events: IO[bytes]) -> Iterator[tuple[str, str | None]]:
     start = json.loads(events.readline())
-    threading.Thread(target=_follow, args=(start["run"], start["grace"]), daemon=True).start()
+    threading.Thread(target=follow, args=(start["run"],), kwargs={"grace": start["grace"]}, daemon=True).start()
     plugin = load_plugin(FoundPlugin(**start["plugin"]))
     if isinstance(plugin, BrokenPlugin):
         yield "", plugin.cause
@@ -60,14 +50,6 @@ def _failure(plugin: LoadedPlugin, hook: str, arguments: Mapping[str, Any]) -> s
     except BaseException as error:  # noqa: BLE001 - whatever an observer raises is told, and the next event comes
         return cause_of(error)
     return None
-
-
-def _follow(run: int, grace: float) -> None:
-    """End this process ``grace`` seconds after the run's, which a kill may have kept from ending it itself."""
-    while os.getppid() == run:
-        time.sleep(0.5)
-    time.sleep(grace)
-    os._exit(1)
 
 
 if __name__ == "__main__":

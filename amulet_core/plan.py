@@ -181,13 +181,14 @@ class _Planner:
         work = FitWork(self._recipe(row), places, row.kind == "placebo", self._request.root_seed)
         label = f"train {row.label} ({len(places)} models)"
         like = self._like("train", row, (), models=len(places), training=spec["training"])
-        return Job(work, label, spec, like=like, resources=self._resources(row))
+        size = len(places) * self._request.training.epochs * self._request.data.train
+        return Job(work, label, spec, like=like, size=size, resources=self._resources(row))
 
     def _bank(self, row: RowPlan, stack: Stack) -> Job:
         fit = self._once("fit", row, stack, self._fit)
         like, resources = self._like("ask", row, ()), self._resources(row)
         work, label = BankWork(self._recipe(row)), f"ask {row.label}'s models"
-        return Job(work, label, self._released(row), (fit,), like, resources)
+        return Job(work, label, self._released(row), (fit,), like, resources=resources)
 
     def _play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
         victim = self._layout.victim(seed)
@@ -220,7 +221,9 @@ class _Planner:
         used = (attack, *risk.metrics) if attack else risk.metrics
         like = self._like("attack", row, used, threat=spec["threat"])
         resources = self._resources(row, *used)
-        return self._add(Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks), like, resources))
+        return self._add(
+            Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks), like, resources=resources)
+        )
 
     def _poisoned_play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
         """Plan the attack on every seed's rows, one fit of their victims, and the comparison with the clean one."""
@@ -246,7 +249,7 @@ class _Planner:
         work = PoisonedPlayWork(self._recipe(row), risk, victim, seed, self._request.root_seed)
         label = f"{attack.entry.component.name} on {row.label}, seed {seed}"
         like = self._like("observe", row, risk.metrics)
-        return self._add(Job(work, label, spec, (poisons[victim], *fits), like, self._resources(row)))
+        return self._add(Job(work, label, spec, (poisons[victim], *fits), like, resources=self._resources(row)))
 
     def _poisoned_fit(self, row: RowPlan, attack: Use, stack: Stack, poisons: tuple[str, ...]) -> str:
         plain = self._fit(row, stack)
@@ -270,7 +273,8 @@ class _Planner:
         work = PoisonWork(risk, attack, place, seed, self._request.root_seed)
         like = self._like("attack", RowPlan("", "none"), (attack,))
         label = f"{attack.entry.component.name} on the training rows, seed {seed}"
-        return self._add(Job(work, label, spec, (), like, self._resources(RowPlan("", "none"), attack)))
+        resources = self._resources(RowPlan("", "none"), attack)
+        return self._add(Job(work, label, spec, (), like, resources=resources))
 
     def _worst(self, row: RowPlan, risk: RiskPlan, seed: int, played: Sequence[str]) -> None:
         spec = {"risk": risk.game.risk, "metrics": [self._versioned(use) for use in risk.metrics]}
@@ -280,11 +284,13 @@ class _Planner:
         self.cells.append(PlannedCell(row.label, risk.game.risk, WORST, False, seed, "", key))
 
     def _like(self, kind: str, row: RowPlan, uses: Sequence[Use], **more: Any) -> tuple[dict[str, Any], ...]:
-        """Describe jobs that take about as long: first those with all settings alike, then those of the same parts."""
-        request, chain = self._request, [use for use in row.chain if kind != "join"]
-        every = (request.dataset, request.model, *chain, *uses)
-        settings = {"uses": [use.canonical() for use in every], "data": request.data.model_dump(mode="json"), **more}
-        return {"kind": kind, **settings}, {"kind": kind, "names": [use.id for use in every]}
+        """Describe jobs that take about as long: all settings alike; or else trainings by size, others by any chain."""
+        request = self._request
+        common = [use.canonical() for use in (request.dataset, request.model)]
+        chain = [use.canonical() for use in row.chain if kind != "join"]
+        own = {"kind": kind, "uses": [use.canonical() for use in uses], "data": request.data.model_dump(mode="json")}
+        roughly = {"kind": kind, "of": [*common, *(use.id for use in row.chain)]} if kind == "train" else own | more
+        return {**own, **more, "common": common, "chain": chain}, {**roughly, "common": common}
 
     def _resources(self, row: RowPlan, *uses: Use) -> Resources:
         """Return the largest need of the components that a job uses."""

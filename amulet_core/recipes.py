@@ -17,6 +17,7 @@ from amulet_core.jobs import Recipe
 from amulet_core.request import Use, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.streams import isolated
+from amulet_core.training.learning import fit_by_itself
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Fitted, Streams, Training, TrainingContext
 from amulet_core.victims import ModelOutputError, logits_of
@@ -168,8 +169,11 @@ def _through_data_stage(recipe: Recipe, data: Data, streams: Streams) -> Data:
 
 
 def _training(recipe: Recipe, data: Data, size: int, streams: Streams) -> Training:
-    stackable = bool(getattr(recipe.model.entry.component, "stackable", False))
+    component = recipe.model.entry.component
+    stackable = bool(getattr(component, "stackable", False))
     training = plain_training(partial(built, recipe.model, data.schema), recipe.settings, stackable=stackable)
+    if getattr(component, "trains_itself", False):
+        training = replace(training, fit=fit_by_itself)
     context = TrainingContext(
         rows=size, schema=data.schema, settings=recipe.settings, chain=tuple(use.id for use in recipe.chain)
     )

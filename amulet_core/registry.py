@@ -103,7 +103,13 @@ def _slow(plugin: LoadedPlugin) -> str:
 def _entries(plugin: LoadedPlugin) -> Iterator[Entry]:
     found = plugin.found
     for component in plugin.components:
-        yield Entry(component, plugin=found.name, distribution=found.distribution, version=found.version)
+        yield Entry(
+            component,
+            plugin=found.name,
+            distribution=found.distribution,
+            version=found.version,
+            module=found.target.partition(":")[0],
+        )
 
 
 def _order(entry: Entry) -> tuple[int, tuple[int, str], bool, str, str]:

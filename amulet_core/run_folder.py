@@ -1,5 +1,6 @@
 """The output folder of a run: one configuration, one writer, and what an interrupted run goes on with. Light."""
 
+import errno
 import json
 import os
 import platform
@@ -15,6 +16,10 @@ from amulet_core.writing import replace_text
 CONFIG: Final = "config.json"
 JOURNAL: Final = "journal.jsonl"
 RESULT_FILES: Final = ("results.csv", "results.json", "provenance.json", "report.html")
+_LOCKLESS: Final = (
+    "the output folder {folder} is on a file system without locks, which keep two runs from writing into one folder: "
+    "choose another with --out."
+)
 _WITHOUT_RESULTS: Final = ("executor", "reporters")
 """What a run may be gone on with differently: neither changes a result."""
 
@@ -35,10 +40,13 @@ def run_folder(folder: Path, request: Request) -> Iterator[Path]:
         lock.acquire()
     except Timeout:
         raise RequestError(_held(folder, holder)) from None
-    except (OSError, NotImplementedError) as error:
-        raise RequestError(_unwritable(folder, error)) from error
+    except NotImplementedError:
+        raise RequestError(_LOCKLESS.format(folder=folder)) from None
+    except OSError as error:
+        lockless = error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+        raise RequestError(_LOCKLESS.format(folder=folder) if lockless else _unwritable(folder, error)) from error
     try:
-        _check(folder, request)
+        check_folder(folder, request)
         try:
             replace_text(holder, f"process {os.getpid()} on {platform.node()}")
             replace_text(folder / CONFIG, json.dumps(request.canonical(), indent=1, ensure_ascii=False) + "\n")
@@ -80,8 +88,12 @@ def _unwritable(folder: Path, error: BaseException) -> str:
     return f"the output folder {folder} cannot be written: {reason}. Choose another with --out."
 
 
-def _check(folder: Path, request: Request) -> None:
-    """See that the folder holds nothing but an earlier state of the same run."""
+def check_folder(folder: Path, request: Request) -> None:
+    """See that the folder holds nothing but an earlier state of the same run.
+
+    Raises:
+        RequestError: if it holds the results of another configuration, or folders where results go.
+    """
     folders = [name for name in (*RESULT_FILES, CONFIG, JOURNAL) if (folder / name).is_dir()]
     if folders:
         raise RequestError(

@@ -1,5 +1,6 @@
 """Running a plan: jobs on an executor, each outcome kept; a failing component ends its own cells, no more. Light."""
 
+import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +11,7 @@ from amulet_core.jobs import Job
 from amulet_core.plan import Plan, PlannedCell
 from amulet_core.results import Cell, Measured
 from amulet_core.schedule import Schedule
-from amulet_core.sessions import Done, Failed, Lost, Outcome, Session, Task
+from amulet_core.sessions import Busy, Done, Failed, Lost, Outcome, Session, Task
 from amulet_core.workbench import damage_warning
 
 T = TypeVar("T")
@@ -25,9 +26,18 @@ class Progress:
     evidence: dict[str, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
     done: int = 0
     reused: int = 0
     """How many cells were known before."""
+
+    def tell(self, warning: str) -> None:
+        """Show a warning now, and keep it."""
+        if warning not in self.told:
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
+        self.told.add(warning)
+        self.warnings.append(warning)
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,12 @@ def _asked(call: Callable[[], T]) -> T:
 def _take(todo: Todo, key: str, outcome: Outcome, bench: Bench, progress: Progress, told: Told) -> None:
     """Take note of an outcome: what can be done next, and which cells it fills."""
     job, schedule = todo.jobs[key], todo.schedule
+    if isinstance(outcome, Busy):
+        if key not in progress.busy:
+            progress.busy.add(key)
+            print(f"another run is at this job, it is waited for: {job.label}", file=sys.stderr, flush=True)
+        schedule.ready.append(key)
+        return
     if isinstance(outcome, Lost):
         progress.warnings.append(damage_warning(outcome))
         failed = schedule.lost(key, outcome)

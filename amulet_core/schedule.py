@@ -47,6 +47,8 @@ class Schedule:
             self._failures[key] = failed
         else:
             self._failures.pop(key, None)  # it failed before, and was made after all
+            for need in self._jobs[key].needs:
+                self._lost.pop(need, None)  # it was there when it was wanted: only losses in a row count
         # Freshly unblocked jobs go first: what they use is in memory, and is dropped sooner.
         for user in reversed(self._users.pop(key, [])):
             self._waits[user].discard(key)

@@ -45,8 +45,15 @@ class Lost:
     reason: str
 
 
-Outcome = Done | Failed | Lost
-_KINDS: Final = {"done": Done, "failed": Failed, "lost": Lost}
+@dataclass(frozen=True)
+class Busy:
+    """A job that another run is doing just now: it is asked for again later, and then found."""
+
+    key: str
+
+
+Outcome = Done | Failed | Lost | Busy
+_KINDS: Final = {"done": Done, "failed": Failed, "lost": Lost, "busy": Busy}
 
 
 @dataclass(frozen=True)

@@ -115,18 +115,27 @@ class Store:
         replace_parts(self.path(key), (_head(key, record, entry.tensors), record, entry.tensors))
 
     @contextmanager
-    def locked(self, key: str) -> Iterator[None]:
+    def locked(self, key: str, *, seconds: float = -1) -> Iterator[bool]:
         """Hold a key: another process that wants it waits here, and then finds the entry.
+
+        Yield False if it was not to be had within so many ``seconds`` (negative: wait as long as it takes).
 
         The lock is the operating system's: it ends with the process that holds it. Where the folder cannot be written,
         or knows no locks, nothing is held: work may then be done twice, and is still right.
         """
         lock = _lock(self.folder / "locks" / f"{_checked(key)}.lock", wait=True)
-        with suppress(OSError, NotImplementedError):
-            (self.folder / "locks").mkdir(exist_ok=True)
-            lock.acquire()
+        from filelock import Timeout
+
+        ours = True
         try:
-            yield
+            (self.folder / "locks").mkdir(exist_ok=True)
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            ours = False
+        except (OSError, NotImplementedError):
+            pass  # nothing can be held here
+        try:
+            yield ours
         finally:
             if lock.is_locked:
                 _let_go(lock)

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import IO, Final
 
+from amulet_core.lines import ending
 from amulet_core.plugins import SELECTION, FoundPlugin
 
 ALWAYS_TOLD: Final = frozenset({"amulet_run_started", "amulet_run_finished"})
@@ -115,7 +116,7 @@ class Watched:
             )
         if self._exit is not None and (self._exit or self._told > self._taken):
             return (
-                f"{self._whose}: the process in which it observes ended by itself ({_ending(self._exit)}), {left}. "
+                f"{self._whose}: the process in which it observes {ending(self._exit)}, {left}. "
                 "What it records of this run is incomplete."
             )
         return ""
@@ -165,7 +166,3 @@ def _started() -> subprocess.Popen[bytes]:
 
 def _times(count: int) -> str:
     return f" (the first of {count} times)" if count > 1 else ""
-
-
-def _ending(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

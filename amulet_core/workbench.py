@@ -8,14 +8,17 @@ import traceback
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from amulet_core.errors import ComponentError, cause_of
+from amulet_core.errors import ComponentError, cause_of, writable
 from amulet_core.jobs import Job
 from amulet_core.plan import Plan
 from amulet_core.provenance import peak_memory_mb
-from amulet_core.sessions import Done, Failed, Lost, Outcome, Task
+from amulet_core.sessions import Busy, Done, Failed, Lost, Outcome, Task
 from amulet_core.store import Damaged, Store, Stored
+
+PATIENCE: Final = 1.0
+"""Seconds to wait for a job that another run is doing, before something else is tried."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,19 @@ class Workbench:
         """Do a job; whatever goes wrong becomes a failure that names who is to blame."""
         job = self._jobs[key]
         try:
-            with self._store.locked(key):
+            with self._store.locked(key, seconds=PATIENCE) as ours:
+                if not ours:
+                    return Busy(key)
                 found = self._store.get(key)
                 if isinstance(found, Stored):
                     return Done(found.record, reused=True)
                 warnings = (damage_warning(found),) if isinstance(found, Damaged) else ()
                 return self._made(job, warnings)
         except ComponentError as failure:
-            text = "".join(traceback.format_exception(failure.cause))
+            text = writable("".join(traceback.format_exception(failure.cause)))
             return Failed(failure.blame, cause_of(failure.cause), text)
         except Exception as error:  # noqa: BLE001  # a fault of the core ends the cell, not the run, and says so
-            return Failed("amulet", cause_of(error), traceback.format_exc())
+            return Failed("amulet", cause_of(error), writable(traceback.format_exc()))
 
     def drop(self, keys: Sequence[str]) -> None:
         """Forget outputs that nobody waits for."""

@@ -7,7 +7,7 @@ unpickled, and what components print does not reach the answers.
 import os
 import platform
 import signal
-import sys
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from amulet_core.config import resolve
 from amulet_core.errors import RequestError, cause_of
+from amulet_core.fingerprint import note_code
+from amulet_core.lines import follow, part_from_the_lines
 from amulet_core.plan import Plan, plan
 from amulet_core.registry import discover
 from amulet_core.request import load_all
@@ -78,9 +80,10 @@ def problems(greeting: str) -> list[str]:
 def main() -> None:
     """Answer letters line by line, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it, by closing its input
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as out:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        for letter in sys.stdin:
+    threading.Thread(target=follow, args=(os.getppid(),), kwargs={"grace": 0.0}, daemon=True).start()
+    with os.fdopen(os.dup(0), encoding="utf-8") as letters, os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        part_from_the_lines()
+        for letter in letters:
             print(answer(letter), file=out, flush=True)
 
 
@@ -107,6 +110,7 @@ def _place(cache: str, run: str) -> _Place:
 
     request = resolve(note.config, discover())
     load_all(request)
+    note_code(use.entry for use in request.uses)
     data = load_data(request)
     facts = facts_of(data)
     todo = plan(request, facts)

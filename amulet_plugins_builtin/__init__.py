@@ -7,16 +7,34 @@ from amulet_core.hooks import hookimpl
 from amulet_plugins_builtin.catalogue import (
     datasets,
     evasion,
+    evasion_attacks,
     executors,
     fairness,
     membership,
     models,
+    more_datasets,
+    more_models,
+    own_datasets,
     poisoning,
     privacy,
     utility,
 )
 
-CATALOGUES = (executors, datasets, models, evasion, poisoning, membership, privacy, fairness, utility)
+CATALOGUES = (
+    executors,
+    datasets,
+    more_datasets,
+    own_datasets,
+    models,
+    more_models,
+    evasion,
+    evasion_attacks,
+    poisoning,
+    membership,
+    privacy,
+    fairness,
+    utility,
+)
 
 
 @hookimpl

@@ -1,6 +1,7 @@
 """Conformance of architectures: logits, stacking, and weights that are a function of the seed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any, cast
 
@@ -13,7 +14,10 @@ from amulet_core.errors import cause_of
 from amulet_core.request import Use
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working
-from amulet_core.testing.toys import Toy, task_rows
+from amulet_core.testing.toys import SETTINGS, Toy, task_rows
+from amulet_core.training.learning import fit_by_itself
+from amulet_core.training.parts import plain_training
+from amulet_core.training.values import Streams
 from amulet_core.victims import logits_of
 
 LOGITS = "its logits are finite, one for each class"
@@ -41,6 +45,11 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
         return conformance(component, name=name, why=why, examine=run)
 
     stacking = check("it works as a stack", "shadow models are trained as one stack of parameters", _stacks)
+    learning = check(
+        "it learns by itself, the same from the same seed, and is its tensors",
+        "trains_itself puts it in the place of the training loop, and the cache keeps tensors alone",
+        partial(_learns, use),
+    )
     return (
         *manners(component, trials, inputs=False),
         check(LOGITS, "everything else reads them", _gives_logits),
@@ -53,6 +62,7 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
             "another seed gives other weights", "all repetitions would start from the same weights", _follows_the_seed
         ),
         *((stacking,) if model.stackable else ()),
+        *((learning,) if model.trains_itself else ()),
         *(
             (check("its logits are differentiable in its input", "attacks follow gradients there", _differentiable),)
             if model.differentiable
@@ -131,6 +141,32 @@ def _stacks(toy: Toy, one: Trial) -> None:
     if not torch.allclose(alone, together, rtol=1e-4, atol=1e-5):
         found = f"on {toy.label} the logits of a stack are off by {float((alone - together).abs().max()):.2g}"
         raise ConformanceError(found=found, expected=expected, fix=fix)
+
+
+def _learns(use: Use, toy: Toy, one: Trial) -> None:
+    _built(toy, one)
+    rows, x = task_rows(toy, rows=60, key=("model",)), _inputs(toy)
+    training = replace(
+        plain_training(lambda: use.entry.load()(use.params, toy.schema), SETTINGS, stackable=False), fit=fit_by_itself
+    )
+    try:
+        models = [training.fit(training, [rows], [rows], [Streams(("learn",))])[0].model for _ in range(2)]
+        twin = use.entry.load()(use.params, toy.schema)
+        twin.load_state_dict(models[0].state_dict())
+        answers = [logits_of(model, x) for model in (*models, twin)]
+    except Exception as error:
+        raise ConformanceError(
+            found=f"on {toy.label} it raised {cause_of(error).rstrip('.')}",
+            expected="that learn(data, val) fits it, and that load_state_dict brings another to the same state",
+            fix="register what is learnt as buffers, and let load_state_dict make room for them",
+        ) from error
+    if not torch.equal(answers[0], answers[1]) or not torch.equal(answers[0], answers[2]):
+        what = "a second time" if not torch.equal(answers[0], answers[1]) else "from its tensors"
+        raise ConformanceError(
+            found=f"on {toy.label} its logits {what} are others",
+            expected="equal bits",
+            fix="draw from torch's global generator only, and keep all that is learnt in the state dict",
+        )
 
 
 def _differentiable(toy: Toy, one: Trial) -> None:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from amulet_core.errors import cause_of
+from amulet_core.lines import ending
 from amulet_core.sessions import Failed, Outcome, Setting, Task, outcome_of
 from amulet_plugins_builtin.catalogue.executors import ProcessesParams
 from amulet_plugins_builtin.executors.machine import GB, Machine, fits, this_machine
-from amulet_plugins_builtin.executors.workers import Command, Worker, end, ending, refusal, worker_command
+from amulet_plugins_builtin.executors.workers import Command, Worker, end, refusal, worker_command
 
 _BLAME: Final = "builtin/processes"
 _POLL: Final = 0.2
@@ -227,7 +228,7 @@ class ProcessesSession:
             self._warn(f"{_BLAME}: {task.label}: the worker that did it {how}; it is tried again")
             self._try_again(task)
         else:
-            self._fail(task, _fate(how, self._deaths[task.key], memory), words)
+            self._fail(task, _fate(how, times=self._deaths[task.key], memory=memory, words=words), words)
 
     def _check_start(self) -> None:
         """Find out, once, whether workers die of their jobs or cannot start: then no job needs to be tried."""
@@ -247,8 +248,8 @@ class ProcessesSession:
         end(workers)
 
 
-def _fate(how: str, times: int, memory: int) -> str:
-    advice = "see in the traceback what it said last"
+def _fate(how: str, *, times: int, memory: int, words: str) -> str:
+    advice = "see in the traceback what it said last" if words else "it said nothing"
     if how.endswith("SIGKILL"):
         advice = "the kernel may have run out of memory: use fewer workers, or set memory_gb to see which jobs take it"
     tried = f" (tried {times} times)" if times > 1 else ""

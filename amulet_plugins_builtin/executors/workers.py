@@ -14,6 +14,7 @@ from typing import IO, Final
 
 import psutil
 
+from amulet_core.lines import ending
 from amulet_core.sessions import Task
 
 _CHUNK: Final = 1 << 16
@@ -187,16 +188,6 @@ def refusal(command: Command) -> str | None:
     said = tried.stderr.decode(errors="replace").strip() or "nothing"
     last = said.splitlines()[-1]
     return f"it {ending(tried.returncode)}, and said last: {last}. {by_hand}" if tried.returncode else None
-
-
-def ending(code: int) -> str:
-    """Say in words how a process ended, by its return code as ``subprocess`` gives it."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"
 
 
 def end(workers: Iterable[Worker]) -> None:

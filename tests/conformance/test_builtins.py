@@ -12,6 +12,9 @@ SHIPPED = [
     for check in shipped_checks(entry)
 ]
 
+# No machine is required to hold these: they may not be passed on, or are the user's own. Their own tests write small ones.
+ELSEWHERE = ("cifar10", "cifar100", "celeba", "lfw", "utkface", "table-file", "image-folder")
+
 
 @pytest.mark.parametrize("check", plugin_checks("builtin"), ids=str)
 def test_the_builtin_components_conform(check, lacking):
@@ -20,6 +23,8 @@ def test_the_builtin_components_conform(check, lacking):
     except NotCheckedError as error:
         if "AMULET_DATA" not in str(error):
             raise
+        if check.component in ELSEWHERE:
+            pytest.skip(str(error))
         lacking("data", str(error))
 
 

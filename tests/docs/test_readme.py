@@ -93,8 +93,8 @@ def test_the_table_of_verdicts_lists_every_verdict_with_its_sign(readme):
 def test_the_margins_named_are_those_of_the_games(readme):
     text = " ".join(readme.text.split())
     margins = {risk: game.primary.margin for risk, game in GAMES.items()}
-    assert "0.05 (evasion, discriminatory behavior) and 0.03 (membership inference, utility)" in text
-    assert margins["evasion"] == margins["discriminatory-behavior"] == 0.05
+    assert "0.05 (evasion, poisoning, discriminatory behavior) and 0.03 (membership inference, utility)" in text
+    assert margins["evasion"] == margins["poisoning"] == margins["discriminatory-behavior"] == 0.05
     assert margins["membership-inference"] == margins["utility"] == 0.03
 
 
@@ -136,20 +136,20 @@ def example(readme, tmp_path, monkeypatch):
 
 
 def test_the_plugin_shown_is_found_and_its_attack_does_more_than_noise(example):
-    entry = amulet.discover(strict=True).find("attack", "fgsm")
-    assert (entry.id, entry.distribution, entry.version) == ("example/fgsm", "amulet-plugin-example", "1.0")
+    entry = amulet.discover(strict=True).find("attack", "sign-step")
+    assert (entry.id, entry.distribution, entry.version) == ("example/sign-step", "amulet-plugin-example", "1.0")
     results = amulet.run(
         {
             "dataset": "digits",
             "training": {"epochs": 5},
             "data": {"train": 200, "val": 10, "test": 200, "aux": 10},
-            "risks": {"evasion": {"attacks": ["pgd", "example/fgsm"]}},
+            "risks": {"evasion": {"attacks": ["pgd", "example/sign-step"]}},
             "seeds": 1,
         }
     )
     assert {cell.status for cell in results.cells} == {"ok"}
     robust = results.frame.query("row == 'none' and value == 'robust_accuracy'").set_index("attack").estimate
-    assert robust["builtin/pgd"] <= robust["example/fgsm"] < robust["builtin/random-noise"] - 0.05
+    assert robust["builtin/pgd"] <= robust["example/sign-step"] < robust["builtin/random-noise"] - 0.05
 
 
 def test_the_plugin_shown_passes_the_conformance_test_shown(example):

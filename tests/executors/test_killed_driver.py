@@ -65,7 +65,7 @@ def _fifo(folder: Path, name: str) -> str:
     return str(folder / name)
 
 
-def test_workers_of_a_killed_driver_finish_their_job_and_end(tmp_path):
+def test_workers_that_do_not_follow_their_driver_end_when_their_job_does(tmp_path):
     meet = _fifo(tmp_path, "meet")
     with _driver(tmp_path, "", meet) as (driver, (busy, idle)):
         driver.kill()

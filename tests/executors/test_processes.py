@@ -130,15 +130,22 @@ def test_a_worker_that_dies_after_its_answer_harms_no_job(bench):
             "the worker that did it ended with exit code 3 (tried 3 times); it held N GB of memory when last seen; see in "
             "the traceback what it said last",
         ),
+        (
+            {"exit": 0, "silent": True},
+            0,
+            "the worker that did it ended with exit code 0; it held N GB of memory when last seen; it said nothing",
+        ),
     ],
 )
 def test_a_job_that_kills_its_workers_fails_by_name_and_nothing_else_does(bench, end, retries, reason):
     others = [task(f"{n}") for n in range(20)]
     with bench.session(retries=retries) as session:
-        outcomes = finish(session, [task("bad", moan="I have had enough\n", **end), *others])
+        words = {} if end.pop("silent", False) else {"moan": "I have had enough\n"}
+        outcomes = finish(session, [task("bad", **words, **end), *others])
     bad = outcomes.pop("bad")
     assert isinstance(bad, Failed)
-    assert (bad.blame, unmeasured(bad.reason), bad.traceback) == ("builtin/processes", reason, "I have had enough")
+    said = "".join(words.values()).strip()
+    assert (bad.blame, unmeasured(bad.reason), bad.traceback) == ("builtin/processes", reason, said)
     assert all(isinstance(outcome, Done) for outcome in outcomes.values())
     assert len(bench.warnings) == retries
 

@@ -1,5 +1,11 @@
 """Runs on `processes` with the real worker: the same results as `inline`, also when components kill their process."""
 
+import json
+import os
+import select
+import subprocess
+import sys
+
 import importlib_metadata
 import pytest
 
@@ -47,6 +53,11 @@ TOY = """
         import torch
         from amulet_core.games.evasion import EvasionAnswer
 
+        if params.number == 99:
+            print(os.getpid(), file=open(os.environ["TOLD"], "w"), flush=True)
+            signal.pause()
+        if params.number == 98:
+            input()
         if params.number:
             os.kill(os.getpid(), params.number)
         noise = torch.rand_like(view.x) - 0.5
@@ -65,6 +76,17 @@ TOY = """
         yield attack("nudge", target=f"{HERE}:nudge", access="white-box", **fields)
         yield attack("shove", target=f"{HERE}:nudge", access="white-box", **fields)
 """
+
+
+SMALL = {
+    "dataset": "toy/blobs",
+    "model": "toy/linear",
+    "training": {"epochs": 2, "batch_size": 50, "learning_rate": 0.05},
+    "data": {"train": 50, "val": 20, "test": 100, "aux": 50},
+    "defenses": ["toy/keep"],
+    "risks": {"evasion": {"attacks": ["toy/nudge"]}},
+    "seeds": 1,
+}
 
 
 def _deadly(name, number):
@@ -87,17 +109,8 @@ def run_on(packages, tmp_path):
     assert registry.warnings == ()
 
     def started(executor, **changes):
-        config = {
-            "dataset": "toy/blobs",
-            "model": "toy/linear",
-            "training": {"epochs": 2, "batch_size": 50, "learning_rate": 0.05},
-            "data": {"train": 50, "val": 20, "test": 100, "aux": 50},
-            "defenses": ["toy/keep"],
-            "risks": {"evasion": {"attacks": ["toy/nudge"]}},
-            "seeds": 1,
-            "executor": executor,
-        }
-        return run(config | changes, registry=registry, cache=tmp_path / f"cache of {executor}")
+        config = SMALL | {"executor": executor} | changes
+        return run(config, registry=registry, cache=tmp_path / f"cache of {executor}")
 
     return started
 
@@ -129,6 +142,31 @@ def test_components_that_kill_their_process_fail_their_own_cells_and_nothing_els
     assert "Fatal Python error: Segmentation fault" in crashed.traceback
     assert " in keep" not in crashed.traceback
     assert " in nudge" in crashed.traceback
+
+
+def test_a_component_that_reads_its_input_finds_nothing_there(run_on):
+    found = run_on("processes", risks={"evasion": {"attacks": [_deadly("nudge", 98)]}})
+    reasons = {cell.reason for cell in found.cells if cell.status == "failed"}
+    assert reasons == {"EOFError: EOF when reading a line"}
+
+
+def test_a_worker_ends_with_a_driver_that_is_killed_even_if_its_job_would_never_end(run_on, tmp_path, monkeypatch):
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    monkeypatch.setenv("TOLD", str(told))
+    endless = {"name": "toy/nudge", "params": {"number": 99}}
+    config = SMALL | {"executor": "processes", "risks": {"evasion": {"attacks": [endless]}}}
+    (tmp_path / "endless.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "amulet_core.cli", "run", str(tmp_path / "endless.json"), "--out", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
+        worker = os.pidfd_open(int(told.read_text()))
+        try:
+            driver.kill()
+            driver.wait()
+            assert select.select([worker], [], [], 60)[0], "the worker is still there"
+        finally:
+            os.close(worker)
 
 
 def test_workers_import_what_the_driver_would_and_nothing_of_the_current_folder(tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ import sys
 import pytest
 from fake_workers import task
 
-from amulet_plugins_builtin.executors.workers import Command, Worker, end, ending, refusal
+from amulet_core.lines import ending
+from amulet_plugins_builtin.executors.workers import Command, Worker, end, refusal
 
 
 @pytest.mark.parametrize(

@@ -154,17 +154,13 @@ def test_every_row_s_victims_train_on_the_same_poison():
     assert all(set(job.needs) == poisons for job in fits if job.work.poisoned)
 
 
-def test_at_rate_0_the_model_is_bit_for_bit_the_clean_one_and_its_success_the_clean_model_s():
-    doing = done(config(defenses=["outlier-removal"], risks={"poisoning": poisoning(rate=0)}))
-    fits = outputs(doing, FitWork)
-    for row in ("none", "placebo", "outlier-removal"):
-        (poisoned,) = [one for job, one in fits if job.label.startswith(f"train {row} on")]
-        (clean,) = [one for job, one in fits if job.label.startswith(f"train {row} (")]
-        for place, fitted in poisoned.fitted.items():
-            expected = clean.fitted[place].model.state_dict()
-            state = fitted.model.state_dict()
-            assert all(torch.equal(value, expected[name]) for name, value in state.items())
-    for _, played in outputs(doing, PoisonedPlayWork):
+@pytest.mark.parametrize("stack", [2, 16])
+def test_at_rate_0_the_poisoned_model_is_the_clean_one_and_so_is_its_success(stack):
+    doing = done(config(defenses=["outlier-removal"], risks={"poisoning": poisoning(rate=0)}, seeds=3, stack=stack))
+    assert not [job.label for job, _ in outputs(doing, FitWork) if "poisoned" in job.label]
+    plays = outputs(doing, PoisonedPlayWork)
+    assert len(plays) == 9
+    for _, played in plays:
         result = played.result
         assert isinstance(result, PoisoningResult)
         assert (result.poisoned, result.changed.all()) == (0, True)

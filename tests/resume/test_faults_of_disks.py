@@ -116,8 +116,8 @@ def test_results_that_cannot_be_written_are_an_error_and_kept_in_the_cache(run, 
         with pytest.raises(RequestError) as error:
             run(config(), "out")
     assert str(error.value) == (
-        f"the output folder {tmp_path / 'out'} cannot be written: No space left on device. What was computed is kept: "
-        "free some space, or choose another folder with --out, and run again."
+        f"the output folder {tmp_path / 'out'} cannot be written: No space left on device. Free some space, or choose "
+        "another folder with --out, and run again: what the cache or the journal took is not computed again."
     )
     assert cost(run(config(), "out")) == Cost()
 
@@ -129,12 +129,15 @@ def test_results_that_cannot_be_written_are_an_error_and_kept_in_the_cache(run, 
             "nested",
             'it is not its architecture with other tensors (Error(s) in loading state_dict for Linear: Missing key(s) in state_dict: "weight", "bias". Unexpected key(s) in state_dict: "0.weight", "0.bias". )',
         ),
-        ("shifted", "its architecture with the same tensors answers otherwise"),
+        ("shifted", "its modules, their settings or their hooks are not those of its architecture"),
+        ("hooked", "its modules, their settings or their hooks are not those of its architecture"),
+        ("listed", "its architecture with the same tensors answers otherwise"),
         ("noted", "its state holds more than tensors (_extra_state)"),
     ],
 )
 def test_a_model_that_cannot_be_kept_is_used_and_told_of(run, config, fresh, how, why):
-    given = config(defenses=["toy/keep", {"name": "toy/swap", "params": {"how": how}}])
+    model = {"model": "toy/listing"} if how == "listed" else {}
+    given = config(defenses=["toy/keep", {"name": "toy/swap", "params": {"how": how}}], **model)
     found = run(given)
     assert {cell.status for cell in found.cells} == {"ok"}
     assert found.provenance.warnings == (

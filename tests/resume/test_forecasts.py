@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,17 @@ def test_jobs_with_all_settings_alike_come_before_those_of_the_same_parts(tmp_pa
     fine, coarse, unknown = estimated(
         read_durations(tmp_path), [job(FINE, COARSE), job({"kind": "train", "rows": 7}, COARSE), job({"kind": "ask"})]
     )
-    assert (fine.jobs, fine.mean, fine.memory_mb) == (2, 3.0, 300.0)
-    assert (coarse.jobs, coarse.mean, coarse.memory_mb) == (3, 32.0, 300.0)
+    assert (fine.seconds, fine.memory_mb) == (3.0, 300.0)
+    assert (coarse.seconds, coarse.memory_mb) == (32.0, 300.0)
     assert unknown is None
+
+
+def test_a_job_of_the_same_parts_takes_as_much_longer_as_it_is_larger(tmp_path):
+    durations: dict[str, Duration] = {}
+    recorded(durations, replace(job(FINE, COARSE), size=10.0), seconds=2.0, memory_mb=100.0)
+    recorded(durations, replace(job({"rows": 7}, COARSE), size=30.0), seconds=4.0, memory_mb=100.0)
+    (found,) = estimated(durations, [replace(job({"rows": 9}, COARSE), size=200.0)])
+    assert found.seconds == pytest.approx(200 * 6 / 40)
 
 
 def test_recordings_of_several_runs_count_together_and_only_the_latest_count(tmp_path):

@@ -154,6 +154,6 @@ def test_a_model_that_cannot_be_kept_fails_by_name_where_its_users_are_elsewhere
         config(defenses=[swap], executor={"name": "processes", "params": {"workers": 1}}, risks={"utility": {}})
     )
     failed = {(cell.row, cell.blame, cell.reason) for cell in found.cells if cell.status == "failed"}
-    reason = "its model cannot be kept in the cache: its architecture with the same tensors answers otherwise"
+    reason = "its model cannot be kept in the cache: its modules, their settings or their hooks are not those of its architecture"
     assert failed == {("swap", "toy/swap", reason)}
     assert {cell.status for cell in found.cells if cell.row != "swap"} == {"ok"}

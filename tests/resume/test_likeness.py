@@ -10,11 +10,20 @@ import pytest
 import torch
 
 from amulet_core import fingerprint
+from amulet_core.components import Defense, Params
 from amulet_core.data import make_data
+from amulet_core.entries import Entry
+from amulet_core.errors import RequestError
 from amulet_core.facts import facts_of, recalled_facts, remember_facts
-from amulet_core.fingerprint import capability, code_of, differences, environment
+from amulet_core.fingerprint import capability, code_of, differences, environment, packages_of
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_core.store import Store, Stored
+
+
+class Named(Params):
+    """Settings that name a file."""
+
+    path: str
 
 
 @pytest.fixture
@@ -48,15 +57,24 @@ def test_the_order_of_rows_is_a_fact(data):
 def test_facts_are_recalled_where_they_were_remembered(data, tmp_path):
     use = SimpleNamespace(
         canonical=lambda: {"name": "made/up"},
-        entry=SimpleNamespace(component=SimpleNamespace(version="1", target="json:loads")),
+        entry=SimpleNamespace(component=SimpleNamespace(version="1", target="json:loads"), module="json"),
+        params=Named(path=str(tmp_path / "rows.csv")),
     )
+    (tmp_path / "rows.csv").write_text("1,2")
     request, store, facts = SimpleNamespace(dataset=use, root_seed=0), Store(tmp_path), facts_of(data)
     assert recalled_facts(store, request) is None
     remember_facts(store, request, facts)
     assert recalled_facts(store, request) == facts
     assert recalled_facts(store, SimpleNamespace(dataset=use, root_seed=1)) is None
-    (key,) = store.keys()
-    store.put(key, Stored({"rows": "of another version"}, b""))
+    (tmp_path / "rows.csv").write_text("1,2,3")
+    assert recalled_facts(store, request) is None
+    (tmp_path / "rows.csv").unlink()
+    assert recalled_facts(store, request) is None
+    (tmp_path / "rows.csv").write_text("1,2,3")
+    remember_facts(store, request, facts)
+    assert recalled_facts(store, request) == facts
+    for key in list(store.keys()):
+        store.put(key, Stored({"rows": "of another version"}, b""))
     assert recalled_facts(store, request) is None
 
 
@@ -105,6 +123,35 @@ def test_a_module_that_is_no_package_has_code_too(tmp_path, monkeypatch):
     assert code_of("made_module") != before
 
 
+def test_code_that_was_edited_since_it_was_imported_is_refused(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "made_living.py").write_text("strength = 1\n")
+    monkeypatch.setitem(sys.modules, "made_living", __import__("made_living"))
+    before = code_of("made_living")
+    assert code_of("made_living") == before
+    (tmp_path / "made_living.py").write_text("strength = 2\n")
+    with pytest.raises(RequestError) as error:
+        code_of("made_living")
+    assert str(error.value) == (
+        "the code of made_living was edited since this process imported it, so its results would be kept as those of the "
+        "new code: start Python again."
+    )
+    monkeypatch.delitem(sys.modules, "made_living")
+    assert code_of("made_living") != before
+
+
+def test_the_code_of_a_component_is_that_of_its_targets_and_of_its_descriptor():
+    defense = Defense(
+        name="split",
+        summary="Has its parts in several packages",
+        target="one.part:function",
+        stages={"data": "one.part:function", "model": "two:function"},
+        risk="evasion",
+    )
+    entry = Entry(defense, plugin="xyz", distribution="d", version="1", module="three.catalogue")
+    assert packages_of(entry) == ("three", "one", "two")
+
+
 @pytest.fixture
 def core(tmp_path, monkeypatch):
     """Let a folder stand in for the core's own package."""
@@ -113,6 +160,7 @@ def core(tmp_path, monkeypatch):
         (tmp_path / "core" / name).write_text("")
     spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "core")], origin=None)
     monkeypatch.setattr(fingerprint, "find_spec", lambda _name: spec)
+    monkeypatch.setattr(fingerprint, "sys", SimpleNamespace(modules={}))  # nothing is noted on the real one
     return tmp_path / "core"
 
 

@@ -97,6 +97,9 @@ NUDGE = {"name": "toy/nudge", "params": {"step": 0.4}}
 PGD = {"name": "pgd", "params": {"steps": 2}}
 
 
+DISJOINT = {"train": 40, "val": 20, "test": 60, "aux": 40, "design": "disjoint"}
+
+
 def risks(*evasion, membership=LIRA):
     return {"evasion": {"attacks": list(evasion)}, "membership-inference": {"attacks": [membership]}}
 
@@ -148,6 +151,32 @@ def test_a_seed_more_trains_the_models_of_that_seed_where_each_is_trained_alone(
     ]
     assert {label[-1] for label in found.provenance.timings if ", seed " in label} == {"1"}
     assert outcome(found) == fresh(config(stack=1, seeds=2))
+
+
+def test_other_rows_under_the_same_name_make_everything_anew(run, config, tmp_path, monkeypatch):
+    before = run(config())
+    monkeypatch.setenv("TOY_FLIP", "1")
+    found = run(config())
+    assert cost(found) == ALL
+    assert outcome(found) != outcome(before)
+    removed(tmp_path / "cache")
+    assert outcome(found) == outcome(run(config()))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"seeds": 1}, {"seeds": 4}),
+        ({"seeds": 4}, {"seeds": 1}),
+        ({"data": DISJOINT}, {"data": DISJOINT, "seeds": 2}),
+        ({"data": DISJOINT, "seeds": 2}, {"data": DISJOINT}),
+        ({"seeds": 2}, {"data": DISJOINT, "seeds": 2}),
+    ],
+    ids=["seeds more", "seeds less", "a block more", "a block less", "another design"],
+)
+def test_another_layout_of_rows_and_models_ends_as_if_nothing_had_been_kept(run, config, fresh, before, after):
+    run(config(stack=1, **before))
+    assert outcome(run(config(stack=1, **after))) == fresh(config(stack=1, **after))
 
 
 def test_a_cell_that_failed_is_tried_again_and_everything_else_stands(run, config, fresh, tmp_path):

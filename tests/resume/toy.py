@@ -38,6 +38,17 @@ class Shifted(nn.Linear):
         return super().forward(x) + torch.tensor([self.shift, 0.0])
 
 
+class Listed(nn.Linear):
+    """A linear layer with a list that is no tensor."""
+
+    def __init__(self, width, classes):
+        super().__init__(width, classes)
+        self.extra = [0.0]
+
+    def forward(self, x):
+        return super().forward(x) + torch.tensor([self.extra[0], 0.0])
+
+
 class Noted(nn.Linear):
     """A linear layer that wants to keep more than tensors."""
 
@@ -59,6 +70,12 @@ def swap(fitted, data, params):
 
     if params.how == "nested":
         return replace(fitted, model=nn.Sequential(fitted.model))
+    if params.how == "listed":
+        fitted.model.extra = [0.5]
+        return fitted
+    if params.how == "hooked":
+        fitted.model.register_full_backward_hook(lambda module, given, taken: (given[0] * 0,))
+        return fitted
     if params.how == "noted":
         return replace(fitted, model=alike(fitted.model, Noted))
     shifted = alike(fitted.model, Shifted)
@@ -88,6 +105,7 @@ def nudge(view, params):
 COMPONENTS = """
 from contextlib import contextmanager
 from typing import Literal
+import os
 
 from pydantic import Field
 
@@ -107,7 +125,7 @@ class StrengthParams(Params):
 
 
 class SwapParams(Params):
-    how: Literal["nested", "shifted", "noted", "nan"] = Field("nested", description="what it returns")
+    how: Literal["nested", "shifted", "noted", "nan", "listed", "hooked"] = Field("nested", description="what it returns")
 
 
 class NudgeParams(Params):
@@ -123,6 +141,7 @@ def blobs(params):
 
     generator = torch.Generator().manual_seed(params.seed)
     y = torch.randint(2, (params.rows,), generator=generator)
+    y = (y + int(os.environ.get("TOY_FLIP", "0"))) % 2
     x = (torch.randn(params.rows, 4, generator=generator) * 0.3 + (y * 0.4)[:, None]).clamp(-4, 4)
     feasible = Feasible(low=-4.0, high=4.0)
     return make_data(x, y, DataSchema(modality="tabular", shape=(4,), classes=("no", "yes"), feasible=feasible))
@@ -162,6 +181,12 @@ def fragile(params, setting):
     yield Fragile(params.jobs)
 
 
+def listing(params, schema):
+    from toy_swapping import Listed
+
+    return Listed(schema.width, len(schema.classes))
+
+
 def noting(params, schema):
     from toy_swapping import Noted
 
@@ -172,6 +197,7 @@ def noting(params, schema):
 def amulet_components():
     yield Dataset(name="blobs", summary="Two clouds of points", target=f"{HERE}:blobs", params=BlobsParams, licence="none")
     yield Model(name="linear", summary="A linear classifier", target=f"{HERE}:linear", stackable=True)
+    yield Model(name="listing", summary="A linear classifier with a list", target=f"{HERE}:listing")
     yield Model(name="noting", summary="A linear classifier with a note", target=f"{HERE}:noting")
     yield Executor(name="fragile", summary="Breaks down", target=f"{HERE}:fragile", params=FragileParams)
     yield Defense(

@@ -80,6 +80,8 @@ def keep(training, params, context):
         raise RuntimeError("the defense is out of order")
     if params.fault == "exits":
         raise SystemExit(3)
+    if params.fault == "half a character":
+        raise ValueError("no such file: a\\udcff")
     if params.fault in ("no models", "half the models", "nan evidence"):
         from dataclasses import replace
 
@@ -105,7 +107,19 @@ def thin(data, params):
 
 
 def broken(params, setting):
-    raise RuntimeError("no workers")
+    if not params.fault:
+        raise RuntimeError("no workers")
+    from contextlib import contextmanager
+    from amulet_plugins_builtin.executors.inline import InlineSession
+
+    @contextmanager
+    def session():
+        setting.warn("the workers are tired")
+        SEEN.append("warned")
+        yield InlineSession()
+        raise OSError("cannot close the door")
+
+    return session()
 
 
 def halve(probabilities, params):

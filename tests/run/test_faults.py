@@ -18,6 +18,12 @@ from amulet_core.registry import Registry
         ({"defenses": [faulty("keep"), "flip"]}, "keep", "toy/keep", "RuntimeError: the defense is out of order"),
         ({"defenses": [faulty("keep", "exits"), "flip"]}, "keep", "toy/keep", "SystemExit: 3"),
         (
+            {"defenses": [faulty("keep", "half a character"), "flip"]},
+            "keep",
+            "toy/keep",
+            "ValueError: no such file: a\\udcff",
+        ),
+        (
             {"defenses": [faulty("keep", "nothing"), "flip"]},
             "keep",
             "toy/keep",
@@ -307,3 +313,25 @@ def test_a_folder_with_the_results_of_another_configuration_is_left_alone(
     )
     assert (tmp_path / "results.json").read_bytes() == before
     run(config(seeds=1), out=tmp_path, registry=registry)
+
+
+def test_an_executor_that_does_not_end_well_costs_no_result(
+    registry: Registry, config: Any, tmp_path: Path, capsys: Any
+) -> None:
+    results = run(config(executor=faulty("toy/broken", "door")), registry=registry, out=tmp_path / "out")
+    assert statuses(results) == {"ok"}
+    assert (tmp_path / "out" / "results.json").exists()
+    assert (
+        capsys.readouterr().err.count("warning: executor: toy/broken did not end well: OSError: cannot close the door")
+        == 1
+    )
+
+
+def test_what_an_executor_warns_of_is_shown_at_once_and_once(registry: Registry, config: Any, capsys: Any) -> None:
+    results = run(config(executor=faulty("toy/broken", "tired")), registry=registry)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("warning: the workers are tired") == 1
+    assert lines.index("warning: the workers are tired") < next(
+        i for i, line in enumerate(lines) if line.startswith("[1/")
+    )
+    assert "the workers are tired" in results.provenance.warnings

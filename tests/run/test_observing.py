@@ -155,9 +155,10 @@ def test_an_observer_that_reads_takes_no_event_away(packages):
 @pytest.mark.parametrize(
     ("fault", "how"),
     [
-        ("os._exit(3)", "exit code 3"),
-        ("os._exit(0)", "exit code 0"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "signal SIGSEGV"),
+        ("os._exit(3)", "ended with exit code 3"),
+        ("os._exit(0)", "ended with exit code 0"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by SIGSEGV"),
+        ("os.kill(os.getpid(), 40)", "was killed by signal 40"),
     ],
 )
 def test_an_observer_whose_process_dies_is_one_warning(packages, recorder, fault, how):
@@ -166,7 +167,7 @@ def test_an_observer_whose_process_dies_is_one_warning(packages, recorder, fault
     before = left_behind()
     events = [("amulet_progress", {**ONE, "done": done}) for done in range(4)]
     assert told_to(packages.discover(), *events) == (
-        f"plugin abc (amulet-plugin-abc 1.0): the process in which it observes ended by itself ({how}), "
+        f"plugin abc (amulet-plugin-abc 1.0): the process in which it observes {how}, "
         "with 3 of 4 events not taken. What it records of this run is incomplete.",
     )
     assert len(read()) == 4
@@ -176,7 +177,7 @@ def test_an_observer_whose_process_dies_is_one_warning(packages, recorder, fault
 def test_an_observer_that_ends_badly_after_all_events_is_one_warning(packages):
     packages.add("xyz", "import atexit, os\n@hookimpl\ndef amulet_progress(): atexit.register(os._exit, 4)")
     assert told_to(packages.discover(), ("amulet_progress", ONE)) == (
-        "plugin xyz (amulet-plugin-xyz 1.0): the process in which it observes ended by itself (exit code 4), "
+        "plugin xyz (amulet-plugin-xyz 1.0): the process in which it observes ended with exit code 4, "
         "with 0 of 1 events not taken. What it records of this run is incomplete.",
     )
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Final
 
+from amulet_core.lines import ending
+
 from amulet_plugin_ray.messages import Message, News
 
 _PATIENCE: Final = 5.0
@@ -44,7 +46,7 @@ class Line:
         line = self._process.stdout.readline()
         if line.endswith(b"\n"):
             return News.model_validate_json(line)
-        raise CutError(f"its process {_ending(self._process.wait())}, and said last: {self._last_words()}")
+        raise CutError(f"its process {ending(self._process.wait())}, and said last: {self._last_words()}")
 
     def cut(self) -> None:
         """End the process at once."""
@@ -100,12 +102,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"

@@ -1,0 +1,67 @@
+"""VGG networks for small images (Simonyan and Zisserman, arXiv 1409.1556) with GroupNorm and one hidden layer."""
+
+from typing import Final, NamedTuple
+
+from torch import Tensor, nn
+
+from amulet_core.modules import Classifier, Normalise
+from amulet_core.schema import DataSchema
+from amulet_plugins_builtin.catalogue.models import CapacityParams
+from amulet_plugins_builtin.catalogue.more_models import reads_images
+from amulet_plugins_builtin.models.convolutions import normalised_convolution
+
+
+class Stacks(NamedTuple):
+    """The channels of the convolutions between poolings, and the width of the hidden layer after them."""
+
+    channels: tuple[tuple[int, ...], ...]
+    hidden: int
+
+
+STACKS: Final = {
+    "m1": Stacks(((32,), (64,), (128,)), 128),
+    "m2": Stacks(((32, 32), (64, 64), (128, 128)), 128),
+    "m3": Stacks(((64,), (128,), (256, 256), (512, 512), (512, 512)), 512),
+    "m4": Stacks(((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)), 512),
+}
+"""``m3`` and ``m4`` have the convolutions of the paper's configurations A (VGG-11) and D (VGG-16)."""
+
+
+class Vgg(Classifier):
+    """3x3 convolutions with GroupNorm and ReLU, a pooling after each stack, then one hidden layer.
+
+    Poolings round up, so that the same layers fit any image; the paper's three layers after them are made for images
+    of 224 pixels, and one takes their place.
+    """
+
+    def __init__(self, schema: DataSchema, stacks: Stacks) -> None:
+        """Make the layers for images ``schema.shape``, and a head with one logit a class."""
+        super().__init__()
+        self.normalise = Normalise(schema)
+        layers: list[nn.Module] = []
+        inner = schema.shape[0]
+        for stack in stacks.channels:
+            for outer in stack:
+                layers += [*normalised_convolution(inner, outer), nn.ReLU()]
+                inner = outer
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.hidden = nn.Sequential(nn.Linear(inner, stacks.hidden), nn.ReLU())
+        self.head = nn.Linear(stacks.hidden, len(schema.classes))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the hidden layer ``[n, h]`` of images ``[n, channels, height, width]``."""
+        out: Tensor = self.hidden(self.convolutions(self.normalise(x)))
+        return out
+
+
+def build(params: CapacityParams, schema: DataSchema) -> nn.Module:
+    """Make a VGG network of the given capacity, with the default initialisation of torch.
+
+    Raises:
+        ValueError: if the rows are no images, or smaller than 8x8.
+    """
+    reasons = reads_images("vgg")(params, schema)
+    if reasons:
+        raise ValueError("; ".join(reasons))
+    return Vgg(schema, STACKS[params.capacity])

@@ -1,0 +1,376 @@
+"""A user's own tables: what becomes of each column, and what is said of every mistake."""
+
+import gzip
+import sys
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pytest
+import torch
+from pydantic import Field, ValidationError
+
+from amulet_core.data import Data
+from amulet_core.entries import Entry
+from amulet_core.errors import RequestError
+from amulet_core.testing import component_checks
+from amulet_plugins_builtin.catalogue.own_datasets import COMPONENTS, TableFileParams
+from amulet_plugins_builtin.datasets.table_file import table_file
+
+TEXT = """age,job,hours,sex,label
+30,cook,40,f,no
+40, "clerk",38.5,m,yes
+51,cook,0,f,yes
+62,"a, b",12,m,no
+"""
+SETTINGS = {
+    "categorical": ("job",),
+    "sensitive": ("sex",),
+    "bounds": {"age": (0, 100), "hours": (0, 60)},
+    "immutable": ("age", "job"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("AMULET_DATA", str(folder))
+    return folder
+
+
+def load(folder: Path, text: str = TEXT, **settings: object) -> Data:
+    (folder / "table.csv").write_text(text)
+    return table_file(TableFileParams(**SETTINGS | settings))
+
+
+def refused(folder: Path, text: str = TEXT, **settings: object) -> list[str]:
+    """Return the problems, without the name of the file that each begins with."""
+    with pytest.raises(RequestError) as raised:
+        load(folder, text, **settings)
+    start = f"table-file: {folder / 'table.csv'}: "
+    assert all(problem.startswith(start) for problem in raised.value.problems)
+    return [problem.removeprefix(start) for problem in raised.value.problems]
+
+
+def test_every_column_becomes_what_was_said_of_it(folder: Path) -> None:
+    data = load(folder, TEXT.replace(' "clerk"', "clerk"))
+    schema = data.schema
+    assert schema.features == ("age", "job=a, b", "job=clerk", "job=cook", "hours")
+    assert data.x.tolist() == [[30, 0, 0, 1, 40], [40, 0, 1, 0, 38.5], [51, 0, 0, 1, 0], [62, 1, 0, 0, 12]]
+    assert (schema.classes, data.y.tolist()) == (("no", "yes"), [0, 1, 1, 0])
+    assert [(one.name, one.categories) for one in schema.sensitive] == [("sex", ("f", "m"))]
+    assert data.z.tolist() == [[0], [1], [0], [1]]
+    assert data.id.tolist() == [0, 1, 2, 3]
+    feasible = schema.feasible
+    assert (feasible.low, feasible.high) == ((0, 0, 0, 0, 0), (100, 1, 1, 1, 60))
+    assert (feasible.immutable, feasible.one_hot, feasible.integer) == ((0, 1, 2, 3), ((1, 2, 3),), (0,))
+
+
+def test_parquet_and_csv_and_gzip_give_the_same_bits(folder: Path) -> None:
+    text = TEXT.replace(' "clerk"', "clerk")
+    expected = load(folder, text)
+    (folder / "table.csv.gz").write_bytes(gzip.compress(text.encode()))
+    pd.read_csv(folder / "table.csv").to_parquet(folder / "table.parquet")
+    for name in ("table.csv.gz", "table.parquet"):
+        data = table_file(TableFileParams(path=name, **SETTINGS))
+        assert torch.equal(data.x, expected.x)
+        assert torch.equal(data.y, expected.y)
+        assert torch.equal(data.z, expected.z)
+        assert data.schema == expected.schema
+
+
+def test_a_parquet_file_keeps_what_it_does_not_know_unknown(folder: Path) -> None:
+    frame = pd.DataFrame({"a": [1, None, 3, 4], "b": [True, False, None, False], "label": [0, 1, 1, 1]})
+    frame.to_parquet(folder / "table.parquet")
+    settings = {"path": "table.parquet", "categorical": ("b",), "bounds": {"a": (0, 5)}}
+    data = table_file(TableFileParams(missing="drop", **settings))
+    assert data.schema.features == ("a", "b=False", "b=True")
+    assert data.x.tolist() == [[1, 0, 1], [4, 1, 0]]
+    assert (data.id.tolist(), data.schema.classes) == ([0, 3], ("0", "1"))
+    with pytest.raises(RequestError) as raised:
+        table_file(TableFileParams(**settings))
+    assert str(raised.value) == (
+        f"table-file: {folder / 'table.parquet'}: there are unknown values in a (1, first in row 2), b (1, first in row "
+        "3): fill them, or set missing to drop to leave out their rows"
+    )
+
+
+def test_dropped_rows_leave_the_others_their_ids(folder: Path) -> None:
+    text = TEXT.replace("40, ", "?,").replace("51,", "NA,")
+    data = load(folder, text + "20,cook,1,f,yes\n", missing="drop")
+    assert data.id.tolist() == [0, 3, 4]
+
+
+def test_a_relative_path_starts_in_the_data_folder_and_then_in_the_working_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = TEXT.replace(' "clerk"', "clerk")
+    (tmp_path / "mine.csv").write_text(text)
+    assert len(table_file(TableFileParams(path="mine.csv", **SETTINGS))) == 4
+    (folder / "mine.csv").write_text(text + "20,cook,1,f,yes\n")
+    assert len(table_file(TableFileParams(path="mine.csv", **SETTINGS))) == 5
+    assert len(table_file(TableFileParams(path=str(tmp_path / "mine.csv"), **SETTINGS))) == 4
+
+
+def test_a_missing_file_is_an_error_with_every_place_looked_at(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError) as raised:
+        table_file(TableFileParams(path="no.csv"))
+    assert str(raised.value) == (
+        f"table-file: there is no {folder / 'no.csv'} and no {tmp_path / 'no.csv'} (AMULET_DATA names the first folder): correct path, or put it there"
+    )
+    monkeypatch.delenv("AMULET_DATA")
+    with pytest.raises(RequestError) as raised:
+        table_file(TableFileParams(path="no.csv"))
+    assert str(raised.value) == (
+        f"table-file: there is no {tmp_path / 'no.csv'} (AMULET_DATA is not set): correct path, or put it there"
+    )
+
+
+GOOD = TEXT.replace(' "clerk"', "clerk")
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "problems"),
+    [
+        (
+            GOOD,
+            {"label": "lable", "sensitive": ("sx",), "drop": ("zip",)},
+            [
+                'label names the column "lable", which is not there; did you mean "label"?',
+                'sensitive names the column "sx", which is not there; did you mean "sex"?',
+                'drop names the column "zip", which is not there.',
+                "the columns are age, job, hours, sex, label",
+            ],
+        ),
+        (
+            GOOD.replace("cook,40", ",40").replace("clerk,38.5", "?,NA").replace("62,", "1e9,"),
+            {},
+            [
+                "there are unknown values in job (2, first in line 2), hours (1, first in line 3): fill them, or set "
+                "missing to drop to leave out their rows",
+                "the column age leaves its bounds 0 to 100 (the file holds 51 to 1e+09) in line 5",
+            ],
+        ),
+        (
+            GOOD.replace("51,", "inf,").replace("62,", "130,"),
+            {"categorical": (), "bounds": {"hours": (1, 40)}, "immutable": ()},
+            [
+                'the column age holds 1 cells that are no finite numbers (first: "inf" in line 4): name it in '
+                "categorical or in drop, or correct them",
+                'the column job holds 4 cells that are no finite numbers (first: "cook" in line 2): name it in '
+                "categorical or in drop, or correct them",
+                "the column hours leaves its bounds 1 to 40 (the file holds 0 to 40) in line 4",
+            ],
+        ),
+        (
+            GOOD,
+            {"bounds": {}, "sensitive": ("sex", "age"), "sensitive_in_x": True, "categorical": ("job", "sex")},
+            [
+                "the column age has no bounds (the file holds 30 to 62): declare them in bounds, name it in "
+                "categorical or in drop, or set other_bounds to from-file",
+                "the column hours has no bounds (the file holds 0 to 40): declare them in bounds, name it in "
+                "categorical or in drop, or set other_bounds to from-file",
+            ],
+        ),
+        (
+            GOOD.replace("yes", "no").replace(",m,", ",f,"),
+            {"categories": {"job": ("cook", "clerk")}},
+            [
+                "the label label has 1 different values (no): expected 2 to 1000",
+                "the sensitive column sex has one value only (f): leave it out",
+                "the column job holds values that are not declared: a, b",
+            ],
+        ),
+        (
+            GOOD,
+            {"classes": ("yes", "maybe")},
+            ["the column label holds values that are not declared: no"],
+        ),
+        (
+            GOOD,
+            {"drop": ("age", "job", "hours")},
+            ["no column is left for x: drop fewer, or set sensitive_in_x"],
+        ),
+        (
+            GOOD.replace("40,f", "40,f,9").replace(",m,yes", ""),
+            {},
+            ["the header has 5 columns, but not so the lines 2, 3"],
+        ),
+        ("a,b,a\n1,2,3\n", {}, ["several columns have one name: a"]),
+        ("a,,b\n1,2,3\n", {}, ["its first line must name every column"]),
+        ("", {}, ["its first line must name every column"]),
+        ("age,label\n", {}, ["it has no rows"]),
+        (
+            "age,sex,label\n?,f,yes\n30,?,no\n",
+            {"missing": "drop", "categorical": (), "bounds": {}, "immutable": (), "other_bounds": "from-file"},
+            [
+                "every row has an unknown value: leave out the columns that are mostly unknown",
+            ],
+        ),
+        (
+            GOOD.replace("40,f", "7,f").replace("38.5", "7").replace("cook,0", "cook,7").replace("12", "7"),
+            {"bounds": {}, "other_bounds": "from-file"},
+            ["the column hours is 7 in every row: name it in drop, or declare its bounds"],
+        ),
+    ],
+)
+def test_every_mistake_is_named_at_once(
+    folder: Path, text: str, settings: dict[str, object], problems: list[str]
+) -> None:
+    assert refused(folder, text, **settings) == problems
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        (
+            "table.csv",
+            b"a,label\n\xff\xfe,1\n",
+            "cannot be read: 'utf-8' codec can't decode byte 0xff in position 8: invalid start byte",
+        ),
+        ("table.csv", b'a,label\n"1,2\n', "cannot be read: unexpected end of data"),
+        ("table.csv.gz", b"a,label\n1,2\n", "cannot be read: Not a gzipped file (b'a,')"),
+        ("table.pkl", b"\x80\x04.", "is of no known kind: expected .csv, .csv.gz, .parquet"),
+    ],
+)
+def test_a_file_that_is_no_table_is_an_error(folder: Path, name: str, content: bytes, reason: str) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(RequestError) as raised:
+        table_file(TableFileParams(path=name))
+    assert str(raised.value) == f"table-file: {folder / name} {reason}"
+
+
+def test_a_damaged_parquet_file_is_an_error(folder: Path) -> None:
+    (folder / "table.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(
+        RequestError, match=r"^table-file: .*table\.parquet cannot be read: .*Parquet magic bytes not found"
+    ):
+        table_file(TableFileParams(path="table.parquet"))
+
+
+def test_nested_values_are_named(folder: Path) -> None:
+    pd.DataFrame({"a": [[1], [2]], "label": [b"x", b"y"]}).to_parquet(folder / "table.parquet")
+    with pytest.raises(RequestError) as raised:
+        table_file(TableFileParams(path="table.parquet"))
+    start = f"table-file: {folder / 'table.parquet'}: the column"
+    assert (
+        str(raised.value)
+        == f"{start} a holds no plain values, but list\n{start} label holds no plain values, but bytes"
+    )
+
+
+def test_without_pyarrow_the_error_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (folder / "table.parquet").write_bytes(b"")
+    with pytest.raises(RequestError) as raised:
+        table_file(TableFileParams(path="table.parquet"))
+    assert str(raised.value) == (
+        f"{folder / 'table.parquet'}: Parquet files are read by pyarrow, which cannot be imported (import of pyarrow "
+        "halted; None in sys.modules): pip install 'amulet-framework[parquet]', or give a CSV file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "labels", "places"),
+    [
+        ((40,), ("up to 40", "over 40"), [0, 0, 1, 1]),
+        ((30, 51.5), ("up to 30", "over 30 to 51.5", "over 51.5"), [0, 1, 1, 2]),
+    ],
+)
+def test_a_sensitive_number_is_grouped_by_declared_ends(
+    folder: Path, ends: tuple[float, ...], labels: tuple[str, ...], places: list[int]
+) -> None:
+    data = load(folder, GOOD, sensitive=("age",), categorical=("job", "sex"), groups={"age": ends})
+    assert data.schema.sensitive[0].categories == labels
+    assert data.z[:, 0].tolist() == places
+
+
+def test_a_sensitive_column_of_many_values_asks_for_groups(folder: Path) -> None:
+    text = "age,label\n" + "".join(f"{age},{age % 2}\n" for age in range(60))
+    assert refused(
+        folder, text, sensitive=("age",), sensitive_in_x=True, bounds={"age": (0, 60)}, categorical=(), immutable=()
+    ) == [
+        "the sensitive column age has 60 different values: if they are numbers, give the ends of groups, such as "
+        "groups: {age: [25, 45]}"
+    ]
+
+
+def test_bounds_from_the_file_are_its_lowest_and_highest_numbers(folder: Path) -> None:
+    data = load(folder, GOOD, bounds={"age": (0, 100)}, other_bounds="from-file")
+    assert (data.schema.feasible.low[4], data.schema.feasible.high[4]) == (0, 40)
+    assert (data.schema.feasible.low[0], data.schema.feasible.high[0]) == (0, 100)
+
+
+def test_sensitive_columns_are_inputs_only_on_request(folder: Path) -> None:
+    assert "sex=f" not in load(folder, GOOD).schema.features
+    with_ = load(folder, GOOD, sensitive_in_x=True, categorical=("job", "sex"))
+    assert with_.schema.features[-2:] == ("sex=f", "sex=m")
+
+
+def test_declared_categories_stand_in_their_order_also_where_no_row_has_them(folder: Path) -> None:
+    jobs = ("cook", "pilot", "clerk", "a, b")
+    data = load(folder, GOOD, categories={"job": jobs}, classes=("yes", "no"))
+    assert data.schema.features[1:5] == tuple(f"job={job}" for job in jobs)
+    assert data.y.tolist() == [1, 0, 0, 1]
+
+
+def test_classes_that_are_numbers_are_sorted_by_size(folder: Path) -> None:
+    text = "a,label\n1,10\n2,9\n3,100\n"
+    settings = {"sensitive": (), "categorical": (), "immutable": (), "bounds": {"a": (0, 5)}}
+    assert load(folder, text, **settings).schema.classes == ("9", "10", "100")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"sensitive": ("label", "a", "a"), "groups": {"b": (1,)}},
+            "sensitive names the label label; sensitive names a more than once; groups names b, which is not sensitive",
+        ),
+        ({"sensitive": ("a",), "groups": {"a": (2, 1)}}, "groups of a must ascend, and be one at least"),
+        (
+            {
+                "categorical": ("a",),
+                "bounds": {"a": (0, 1), "b": (3, 2)},
+                "categories": {"c": ("x",)},
+                "drop": ("label",),
+            },
+            "drop names the label label; a cannot be categorical and have bounds; categories names c, which is not "
+            "categorical; the bounds of b must be a lower and a higher number",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        TableFileParams(**settings)
+    assert raised.value.errors()[0]["msg"] == f"Value error, {message}"
+
+
+def test_settings_come_back_from_json() -> None:
+    given = TableFileParams(**SETTINGS, sensitive_in_x=True)
+    assert TableFileParams.model_validate_json(given.model_dump_json()) == given
+
+
+class FromFile(TableFileParams):
+    """Settings whose defaults, which the kit takes, fit a table without further words."""
+
+    other_bounds: Literal["error", "from-file"] = Field(default="from-file", description="as for any table")
+
+
+(COMPONENT,) = [one.model_copy(update={"params": FromFile}) for one in COMPONENTS if one.name == "table-file"]
+CHECKS = component_checks(Entry(COMPONENT, plugin="builtin", distribution="amulet-framework", version="0"))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=str)
+def test_the_conformance_checks_hold(check, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The checks of a component share one call, hence one file.
+    folder = tmp_path_factory.getbasetemp() / "conformance of tables"
+    folder.mkdir(exist_ok=True)
+    (folder / "table.csv").write_text("a,b,label\n1,2.5,yes\n2,3.5,no\n")
+    monkeypatch.setenv("AMULET_DATA", str(folder))
+    check.run()
