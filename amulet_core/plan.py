@@ -1,11 +1,10 @@
 """Planning: which fits, banks and plays a request needs, equal ones merged, and which cell each play fills."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
-from amulet_core.chains import data_problems
 from amulet_core.components import Resources
 from amulet_core.errors import RequestError
 from amulet_core.facts import DataFacts
@@ -13,8 +12,8 @@ from amulet_core.fingerprint import code_of, environment, packages_of
 from amulet_core.games.threats import MembershipThreat, PoisoningThreat
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork, Recipe, WorstWork
 from amulet_core.layout import Place, layout_of, wanted
+from amulet_core.plan_problems import attack_problems, request_problems
 from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of, defense_of
-from amulet_core.schema import DataSchema
 
 WORST = "worst case"
 Stack = tuple[Place, ...]
@@ -58,42 +57,6 @@ def plan(request: Request, facts: DataFacts) -> Plan:
             for seed in range(request.seeds):
                 planner.add(row, risk, seed)
     return Plan(planner.jobs, tuple(planner.cells))
-
-
-def request_problems(request: Request, schema: DataSchema) -> list[str]:
-    """List every reason why the request cannot be run on such data; attacks are skipped cell by cell instead."""
-    problems = data_problems(request.model, schema, "model")
-    for row in request.rows:
-        for use in row.chain:
-            problems += data_problems(use, schema, f"{row.path} ({row.label})")
-    for risk in request.risks:
-        path = f"risks.{risk.game.risk}"
-        for use in risk.metrics:
-            problems += data_problems(use, schema, f"{path}.metrics")
-        problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, rows=request.data.train)]
-    return problems
-
-
-def threat_problems(risk: RiskPlan, schema: DataSchema, *, rows: int) -> list[str]:
-    """List what a threat model asks of the data, or of the ``rows`` that train a model, that they do not have."""
-    if isinstance(risk.threat, PoisoningThreat):
-        return _poisoning_problems(risk.threat, schema, rows)
-    if risk.game.risk != "discriminatory-behavior":
-        return []
-    names = [attribute.name for attribute in schema.sensitive]
-    wanted = getattr(risk.threat, "attribute", "")
-    if names and wanted and wanted not in names:
-        return [f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}']
-    return []
-
-
-def _poisoning_problems(threat: PoisoningThreat, schema: DataSchema, rows: int) -> list[str]:
-    problems = []
-    if threat.target and threat.target not in schema.classes:
-        problems.append(f'the data set has no class "{threat.target}"; it has {", ".join(schema.classes)}')
-    if 0 < threat.rate * rows < 1:
-        problems.append(f"a rate of {threat.rate:g} is less than one of {rows} training rows: raise it, or set it to 0")
-    return problems
 
 
 class _Planner:
@@ -310,7 +273,7 @@ class _Planner:
     def _inapplicable(self, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
         if attack is None:
             return ""
-        return "; ".join([*_reasons(self._request, self._schema, row, attack), *_norm_reasons(risk, attack)])
+        return "; ".join(attack_problems(self._request, self._schema, row, risk, attack))
 
     def _adversary(self, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
         if attack is None or attack_of(attack).control:
@@ -334,20 +297,3 @@ class _Planner:
 def _trained(chain: tuple[Use, ...]) -> tuple[Use, ...]:
     """Leave out the defenses that act on predictions alone: no training depends on them."""
     return tuple(use for use in chain if set(defense_of(use).stages) != {"inference"})
-
-
-def _reasons(request: Request, schema: DataSchema, row: RowPlan, attack: Use) -> Iterator[str]:
-    yield from data_problems(attack, schema, "not applicable")
-    access = attack_of(attack).access
-    differentiable = getattr(request.model.entry.component, "differentiable", True)
-    if access in ("white-box", "gradients") and not differentiable:
-        yield f"{attack.id} needs gradients, and {request.model.id} has none"
-    hiding = [use.id for use in row.chain if defense_of(use).labels_only]
-    if access == "probabilities" and hiding:
-        yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
-
-
-def _norm_reasons(risk: RiskPlan, attack: Use) -> Iterator[str]:
-    norm, norms = getattr(risk.threat, "norm", None), attack_of(attack).norms
-    if norm is not None and norm not in norms:
-        yield f"{attack.id} keeps to budgets in {' or '.join(norms)}, the threat model's norm is {norm}"
