@@ -48,7 +48,7 @@ def test_listing_imports_nothing_heavy(arguments):
 
 def test_the_installed_command_lists_the_builtin_components():
     done = subprocess.run([sys.executable, "-m", "amulet_core.cli", "list"], capture_output=True, text=True, check=True)
-    assert "attack: evasion\n  pgd " in done.stdout
+    assert "attack: evasion\n  apgd " in done.stdout
 
 
 @pytest.mark.parametrize(
