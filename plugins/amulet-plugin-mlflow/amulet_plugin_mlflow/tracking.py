@@ -85,7 +85,7 @@ class TrackedRun:
             where = f" All of it is in {folder}." if folder else ""
             raise TrackingError(
                 f"the MLflow server {_public(self._uri)} did not take the whole run: "
-                f"{_public(' '.join(str(error).split()))}.{where}"
+                f"{_public(' '.join(str(error).split())).rstrip('.')}.{where}"
             ) from error
 
     def _note(self, metrics: list[contents.Metric]) -> None:

@@ -95,8 +95,8 @@ def _first(line: Line, kind: str, warn: Callable[[str], None]) -> News:
             news = line.receive()
         except CutError as error:
             raise ClusterError(
-                f"the connection to the Ray cluster was lost: {error}. What was finished is in the cache: see that the "
-                "cluster's head and this machine's node run, and run again"
+                f"the connection to the Ray cluster was lost: {str(error).rstrip('.')}. What was finished "
+                "is in the cache: see that the cluster's head and this machine's node run, and run again"
             ) from error
         if news.kind == kind:
             return news
@@ -137,8 +137,9 @@ def _unreachable(address: str | None, why: str) -> str:
         return f"executor: {ID}: Ray cannot be started on this machine: {why}"
     head = "HOST:6379" if address == "auto" else address
     return (
-        f"executor: {ID}: {_named(address)} cannot be joined: {why}. Start it with ray start --head on one machine and "
-        f"ray start --address={head} on the others, this one among them (ray status says what runs)"
+        f"executor: {ID}: {_named(address)} cannot be joined: {why.rstrip('.')}. Start it with "
+        f"ray start --head on one machine and ray start --address={head} on the others, this one among "
+        "them (ray status says what runs)"
     )
 
 
