@@ -332,17 +332,22 @@ def test_without_an_address_a_cluster_is_started_and_ends_with_the_run(monkeypat
 
 def test_a_cluster_that_is_gone_ends_the_session_with_what_to_do(cluster, tmp_path):
     gate = Gate(tmp_path / "gate")
+    before = _drivers()
     with serving(joined(cluster), setting(), SERVICE) as session:
         session.submit(task(f"wait {gate.path}"))
         gate.come()
-        drivers = [one for one in psutil.Process().children() if "amulet_plugin_ray.driver" in one.cmdline()]
-        drivers[-1].kill()
+        (driver,) = _drivers() - before  # other tests' sessions have theirs
+        driver.kill()
         with pytest.raises(ClusterError) as error:
             session.next()
     assert str(error.value) == (
         "the connection to the Ray cluster was lost: its process was killed by SIGKILL, and said last: nothing. What "
         "was finished is in the cache: see that the cluster's head and this machine's node run, and run again"
     )
+
+
+def _drivers():
+    return {one for one in psutil.Process().children() if "amulet_plugin_ray.driver" in one.cmdline()}
 
 
 def _raylets():
