@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -321,13 +322,11 @@ def test_a_cluster_that_the_program_uses_already_is_joined_and_stays(cluster):
 
 def test_without_an_address_a_cluster_is_started_and_ends_with_the_run(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))  # where Ray leaves a token for later clusters
-    before = _raylets()
     with serving(RayParams(wait_seconds=SECONDS), setting(), SERVICE) as session:
         [outcome] = done(session, task("hello"))
-        own = _raylets() - before
+        assert len(_raylets(tmp_path)) == 1
     assert isinstance(outcome, Done)
-    assert len(own) == 1
-    assert not own & _raylets()
+    assert not _raylets(tmp_path)
 
 
 def test_a_cluster_that_is_gone_ends_the_session_with_what_to_do(cluster, tmp_path):
@@ -350,5 +349,11 @@ def _drivers():
     return {one for one in psutil.Process().children() if "amulet_plugin_ray.driver" in one.cmdline()}
 
 
-def _raylets():
-    return {one.pid for one in psutil.process_iter(["name"]) if one.info["name"] == "raylet"}
+def _raylets(home):
+    """Return the nodes that were started with this home folder: other tests start some meanwhile."""
+    found = set()
+    for one in psutil.process_iter(["name"]):
+        with suppress(psutil.Error):
+            if one.info["name"] == "raylet" and one.environ().get("HOME") == str(home):
+                found.add(one.pid)
+    return found
