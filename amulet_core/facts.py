@@ -65,5 +65,5 @@ def _files(use: Use) -> list[list[str | int]]:
     """Return name, size and time of the files that parameters name: facts of files that were edited are forgotten."""
     named = [Path(value) for value in use.params.model_dump(mode="json").values() if isinstance(value, str) and value]
     places = [path for name in named for path in (name, Path(os.environ.get("AMULET_DATA", ".")) / name)]
-    found = [(path, path.stat()) for path in places if path.exists()]
+    found = [(path, path.stat()) for path in places if os.path.exists(path)]  # noqa: PTH110  # Path.exists may raise
     return [[str(path), state.st_size, state.st_mtime_ns] for path, state in found]

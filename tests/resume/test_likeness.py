@@ -73,6 +73,9 @@ def test_facts_are_recalled_where_they_were_remembered(data, tmp_path):
     (tmp_path / "rows.csv").write_text("1,2,3")
     remember_facts(store, request, facts)
     assert recalled_facts(store, request) == facts
+    use.params = Named(path="x" * 5000)  # no file has such a name, and asking for it is no error
+    assert recalled_facts(store, request) is None
+    use.params = Named(path=str(tmp_path / "rows.csv"))
     for key in list(store.keys()):
         store.put(key, Stored({"rows": "of another version"}, b""))
     assert recalled_facts(store, request) is None

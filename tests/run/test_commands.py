@@ -122,3 +122,42 @@ def test_the_quickstart_measures_what_it_promises() -> None:
         "utility",
     ]
     assert request.seeds == 5
+
+
+def test_results_that_cannot_be_written_make_the_exit_code_1(
+    command: Any, config: Any, capsys: Any, monkeypatch: Any
+) -> None:
+    def full(*_given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(api, "write_results", full)
+    assert command(config()) == 1
+    assert "error: the output folder amulet-mine cannot be written: No space left on device." in capsys.readouterr().err
+
+
+def test_a_dry_run_into_the_folder_of_another_configuration_is_refused(command: Any, config: Any, capsys: Any) -> None:
+    command(config(), "--out", "there")
+    capsys.readouterr()
+    assert command(config(), "--out", "there", "--set", "seeds=1", "--dry-run") == 2
+    assert "error: the output folder there holds the results of another configuration" in capsys.readouterr().err
+
+
+def test_a_job_that_another_run_is_at_is_waited_for_and_said_once(
+    command: Any, config: Any, capsys: Any, monkeypatch: Any
+) -> None:
+    from amulet_core.sessions import Busy
+    from amulet_core.workbench import Workbench
+
+    ordinary, refused = Workbench.do, []
+
+    def busy(self: Workbench, key: str) -> Any:
+        if len(refused) < 3:
+            refused.append(key)
+            return Busy(key)
+        return ordinary(self, key)
+
+    monkeypatch.setattr(Workbench, "do", busy)
+    assert command(config()) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("another run")]
+    assert len(told) == len(set(refused))
+    assert told[0] == "another run is at this job, it is waited for: train none (2 models)"

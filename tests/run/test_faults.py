@@ -335,3 +335,21 @@ def test_what_an_executor_warns_of_is_shown_at_once_and_once(registry: Registry,
         i for i, line in enumerate(lines) if line.startswith("[1/")
     )
     assert "the workers are tired" in results.provenance.warnings
+
+
+@pytest.mark.parametrize("error", [OSError(38, "Function not implemented"), NotImplementedError()])
+def test_an_output_folder_without_locks_says_so(
+    registry: Registry, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    import filelock
+
+    def refused(_self: Any, **_given: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refused)
+    with pytest.raises(RequestError) as caught:
+        run(config(), out=tmp_path / "out", registry=registry)
+    assert str(caught.value) == (
+        f"the output folder {tmp_path / 'out'} is on a file system without locks, which keep two runs from writing into one "
+        "folder: choose another with --out."
+    )
