@@ -1,9 +1,9 @@
 """Descriptors: what a plugin says of each component it contributes, before any of its code is imported."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from amulet_core.schema import DataSchema, Frozen
 from amulet_core.vocabulary import Access, Better, Kind, Modality, Norm, Stage
@@ -112,10 +112,13 @@ class Defense(Component):
     ``data(data, params) -> Data``; ``training(training, params, context) -> Training``;
     ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
     ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
+
+    ``verify(view, params) -> amulet_core.games.verification.VerificationAnswer`` scores suspects for the owner, whom
+    ``verify_access`` lets see them; a defense that only verifies has no stages, and ``target`` repeats ``verify``.
     """
 
     kind: Literal["defense"] = "defense"
-    stages: dict[Stage, Target] = Field(min_length=1)
+    stages: dict[Stage, Target] = Field(default_factory=dict)
     risk: str
     sok: str | None = None
     reads_private_rows: bool = False
@@ -126,6 +129,13 @@ class Defense(Component):
     randomised: bool = False
     labels_only: bool = False
     verify: Target | None = None
+    verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not self.stages and not self.verify:
+            raise ValueError("a defense has a stage that it acts in, or verifies ownership")
+        return self
 
 
 class Attack(Component):

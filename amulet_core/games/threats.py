@@ -49,6 +49,45 @@ class MembershipThreat(Params):
     population: int = Field(1000, ge=10, description="how many rows of its own the adversary has (from aux)")
 
 
+class Interface(Params):
+    """What the victim's interface tells a thief, and how often."""
+
+    oracle: Literal["probabilities", "top-k", "labels"] = Field(
+        "probabilities", description="what each query is answered with: all probabilities, the largest few, or the class"
+    )
+    top_k: int = Field(3, ge=1, le=10_000, description="how many probabilities the top-k oracle tells")
+    budget: int = Field(500, ge=1, le=10_000_000, description="how many inputs the thief may ask about")
+
+
+class TheftThreat(Interface):
+    """The adversary asks the victim, so many times, and trains a model of its own on the answers."""
+
+    curve: tuple[Annotated[int, Field(ge=1, le=10_000_000)], ...] = Field(
+        (100,), max_length=20, description="further budgets that are measured"
+    )
+    rows: int = Field(1000, ge=10, description="on how many test rows the models are compared")
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Return all budgets, ascending, without repetition."""
+        return tuple(sorted({self.budget, *self.curve}))
+
+
+class VerificationThreat(Interface):
+    """Thieves copy or imitate the victim, and try to wash the copy clean; the owner says which models are its own."""
+
+    fpr: float = Field(
+        0.05, gt=0, le=0.5, description="the share of independent models that may be claimed by mistake"
+    )
+    independent: int = Field(
+        20, ge=4, le=2000, multiple_of=2, description="independent models, half with the defense, half without"
+    )
+    fine_tuning_epochs: int = Field(
+        10, ge=1, le=10_000, description="passes over its own labelled rows that a thief fine-tunes a stolen model for"
+    )
+    pruned: float = Field(0.5, gt=0, lt=1, description="the share of a stolen model's weights set to zero, smallest first")
+
+
 class DiscriminationThreat(Params):
     """No adversary: the model's own behaviour on the groups of a sensitive attribute."""
 
@@ -67,6 +106,8 @@ class Primary(Frozen):
     label: str
     better: Better
     margin: float = Field(gt=0, description="changes smaller than this do not matter")
+    floor: float | None = None
+    """The value without any protection, where the row ``none`` cannot have one."""
 
 
 class Game(Frozen):
@@ -74,8 +115,9 @@ class Game(Frozen):
 
     ``view(contest, threat, access)`` and ``judge(contest, answer, threat)`` are functions of the module
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
-    a game without attacks has only ``behave(contest, threat)``. ``poisons``: the attack comes before training, with
-    ``view(train, test, threat, draws)`` and ``accept(train, view, answer)`` instead.
+    a game without attacks has only ``behave(contest, threat)``. The other kinds of ``play`` have jobs of their own: in
+    ``poisoning`` the attack comes before training, in ``theft`` it hands back a model, and in ``verification`` a
+    defense looks for its own model among those that the thieves of another risk (``attacks_of``) made of it.
     """
 
     risk: str
@@ -87,7 +129,10 @@ class Game(Frozen):
     metrics: tuple[str, ...]
     primary: Primary
     joins: bool = False
-    poisons: bool = False
+    play: Literal["contest", "poisoning", "theft", "verification"] = "contest"
+    attacks_of: str = ""
+    joined: str = "worst case"
+    """What stands in the place of the attack where results of several attacks are joined."""
     sok: str | None = None
 
 
@@ -115,7 +160,7 @@ GAMES: Final[Mapping[str, Game]] = {
             module="amulet_core.games.poisoning",
             attacks=("badnets",),
             metrics=("poisoning",),
-            poisons=True,
+            play="poisoning",
             primary=Primary(
                 metric="poisoning",
                 value="attack_success_rate",
@@ -124,6 +169,44 @@ GAMES: Final[Mapping[str, Game]] = {
                 margin=0.05,
             ),
             sok="R2",
+        ),
+        Game(
+            risk="unauthorized-model-ownership",
+            title="Unauthorized model ownership",
+            threat=TheftThreat,
+            module="amulet_core.games.theft",
+            attacks=("model-extraction",),
+            controls=("independent-model",),
+            metrics=("extraction",),
+            play="theft",
+            primary=Primary(
+                metric="extraction",
+                value="fidelity_gain",
+                label="fidelity beyond an independent model",
+                better="lower",
+                margin=0.03,
+            ),
+            sok="R3",
+        ),
+        Game(
+            risk="ownership-verification",
+            title="Ownership verification",
+            threat=VerificationThreat,
+            module="amulet_core.games.verification",
+            attacks=("model-copy", "model-extraction"),
+            attacks_of="unauthorized-model-ownership",
+            metrics=("verification",),
+            play="verification",
+            joins=True,
+            joined="all suspects",
+            primary=Primary(
+                metric="verification",
+                value="true_positive_rate",
+                label="derived models claimed",
+                better="higher",
+                margin=0.05,
+                floor=0.05,
+            ),
         ),
         Game(
             risk="membership-inference",

@@ -110,11 +110,25 @@ class GradientRule(Protocol):
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What a data stage returns that leaves something behind: rows, public evidence (JSON), and a proof (tensors)."""
+
+    data: Data
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    proof: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Fitted:
-    """A trained model, plain, and the evidence that its defenses left (privacy spent, triggers, certificates)."""
+    """A trained model, plain, and the evidence that its defenses left (privacy spent, certificates), as JSON.
+
+    ``proof`` is what the owner keeps to itself, as tensors: a trigger set, say, with which it can later show that a
+    model is its own. It is kept beside the model, and is in no result.
+    """
 
     model: nn.Module
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    proof: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 Fit = Callable[["Training", Sequence[Data], Sequence[Data], Sequence[Streams]], list[Fitted]]
