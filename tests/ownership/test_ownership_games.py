@@ -54,7 +54,7 @@ def test_more_than_the_budget_is_refused_before_any_of_it_is_answered():
 
 def test_an_oracle_answers_no_input_that_is_not_finite():
     oracle = BudgetOracle(Told(0.0, 1.0), tells="labels", top_k=1, budget=5)
-    with pytest.raises(ValueError, match="^the attack asked about inputs that are not finite$"):
+    with pytest.raises(ValueError, match=r"^the attack asked about inputs that are not finite$"):
         oracle.ask(torch.full((1, 2), float("nan")))
     assert oracle.queries == 0
 
