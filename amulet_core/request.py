@@ -103,6 +103,7 @@ class Request:
     stack: int
     executor: Use
     reporters: tuple[Use, ...]
+    members_alone: bool = True
 
     @property
     def uses(self) -> tuple[Use, ...]:
@@ -130,6 +131,7 @@ class Request:
                 for row in self.rows
                 if row.kind == "defense"
             ],
+            "members_alone": self.members_alone,
             "risks": {
                 risk.game.risk: {
                     "threat": risk.threat.model_dump(mode="json"),

@@ -60,13 +60,18 @@ class UtilityThreat(Params):
 
 
 class Primary(Frozen):
-    """The one value of a risk that verdicts are about, and the smallest change of it that matters."""
+    """The one value of a risk that verdicts are about, and the smallest change of it that matters.
+
+    ``floor`` is the value without any protection, of a quantity that exists only for rows with a certain defense: the
+    row ``none`` then has no value that changes could be measured against.
+    """
 
     metric: str
     value: str
     label: str
     better: Better
     margin: float = Field(gt=0, description="changes smaller than this do not matter")
+    floor: float | None = Field(None, allow_inf_nan=False, description="the value without any protection")
 
 
 class Game(Frozen):

@@ -1,11 +1,11 @@
 """The summary in plain language: what each defense did to which risk, and no more than the verdicts support."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from amulet_core.report.words import count, listing, signed
-from amulet_core.results import PLACEBO, Column, Effect, Results
+from amulet_core.report.words import count, listing, number, signed, span
+from amulet_core.results import PLACEBO, Column, Effect, Entry, Results
 from amulet_core.vocabulary import UTILITY
 
 Found = tuple[str, str, Effect]
@@ -68,7 +68,15 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
 def _sentence(results: Results, label: str) -> str:
     found = effects(results, label)
     named = {title for title, _, _ in found}
-    missing = [_title(column) for column in results.columns if _title(column) not in named]
+    alone = {entry.risk: entry for entry in results.entries if entry.row == label and entry.effect is None}
+    values = [_own_value(column, alone[column.risk]) for column in results.columns if _has_own(column, alone)]
+    missing = [
+        _title(column)
+        for column in results.columns
+        if _title(column) not in named
+        and not _has_own(column, alone)
+        and not (column.risk in alone and alone[column.risk].inapplicable)
+    ]
     parts = [*_clauses(found)]
     said = f"{listing(parts)}." if parts else "got no verdict of a change."
     rest = [
@@ -76,9 +84,21 @@ def _sentence(results: Results, label: str) -> str:
         *_others(found, "degenerate", "Degenerate, hence no verdict, for"),
         *_others(found, "blocked", "Verdict blocked for"),
         *_others(found, "too few seeds", "Too few seeds for a verdict on"),
+        *([f"Without a change to judge: {listing(values)}."] if values else []),
         *([f"Not measured: {listing(missing)}."] if missing else []),
     ]
     return " ".join([said, *rest])
+
+
+def _has_own(column: Column, alone: Mapping[str, Entry]) -> bool:
+    """Say whether a column shows a row's value itself, for which there is no value without the defense."""
+    return column.floor is not None and column.risk in alone and alone[column.risk].mean is not None
+
+
+def _own_value(column: Column, entry: Entry) -> str:
+    assert entry.mean is not None
+    shown = f"{number(entry.mean)} {span(entry.low, entry.high)}".strip()
+    return f"{_title(column)} ({column.primary_label} {shown})"
 
 
 def _clauses(found: Sequence[Found]) -> Iterator[str]:
