@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from amulet_core.report.words import Look, conflict_look, count, interval, listing, number, signed
+from amulet_core.report.words import Look, conflict_look, count, in_sentence, interval, listing, number, signed
 from amulet_core.results import Column, Conflict, Results
 from amulet_core.vocabulary import UTILITY
 
@@ -74,14 +74,14 @@ def _opening(found: Sequence[Conflict], pairs: int) -> str:
         f"{counts['kept']} kept",
         f"{counts['inconclusive']} inconclusive",
         *([f"{without} without a verdict"] if without else []),
-        f"{pairs - len(found)} in which the member alone shows no protection",
+        *([f"{pairs - len(found)} in which the member alone shows no protection"] if pairs > len(found) else []),
     ]
     return f"of {count(pairs, 'pair')} of a chain's member and a risk, {listing(parts)}."
 
 
 def _lost(conflict: Conflict, column: Column) -> str:
     part = "part of what" if conflict.partial else "what"
-    said = f"{conflict.chain} loses {part} {_name(conflict)} does alone for {column.title}"
+    said = f"{conflict.chain} loses {part} {_name(conflict)} does alone for {in_sentence(column)}"
     values = [
         f"{number(value)} {where}"
         for value, where in (
@@ -129,7 +129,7 @@ def _gaps(found: Sequence[Conflict], columns: dict[str, Column]) -> Iterator[str
     for each in found:
         if each.verdict == "missing":
             key = (each.chain, _name(each), each.verdict_reason)
-            whose.setdefault(key, []).append(columns[each.risk].title)
+            whose.setdefault(key, []).append(in_sentence(columns[each.risk]))
     for (chain, member, reason), titles in whose.items():
         yield f"{member} in {chain} ({', '.join(titles)}): {reason}"
 

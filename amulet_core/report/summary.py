@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from amulet_core.report.words import count, listing, number, signed, span
+from amulet_core.report.words import count, in_sentence, listing, number, signed, span
 from amulet_core.results import PLACEBO, Column, Effect, Entry, Results
 from amulet_core.vocabulary import UTILITY
 
@@ -35,7 +35,7 @@ def effects(results: Results, label: str) -> tuple[Found, ...]:
     """Return a row's effects in the order of the columns, utility among them."""
     found = {entry.risk: entry.effect for entry in results.entries if entry.row == label}
     return tuple(
-        (_title(column), column.primary_label, effect)
+        (in_sentence(column), column.primary_label, effect)
         for column in results.columns
         if (effect := found.get(column.risk)) is not None
     )
@@ -54,7 +54,7 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
     ]
     without = len(verdicts) - sum(counts[verdict] for verdict in ("risk up", "risk down", "no change", "inconclusive"))
     said += [f"{without} without a verdict"] if without else []
-    risks = [_title(column) for column in results.columns if column.risk != UTILITY]
+    risks = [in_sentence(column) for column in results.columns if column.risk != UTILITY]
     data = results.data.get("id", "the data")
     compared = (
         f"Of {count(len(verdicts), 'comparison')}, {listing(said)}." if verdicts else "Nothing could be compared."
@@ -71,9 +71,9 @@ def _sentence(results: Results, label: str) -> str:
     alone = {entry.risk: entry for entry in results.entries if entry.row == label and entry.effect is None}
     values = [_own_value(column, alone[column.risk]) for column in results.columns if _has_own(column, alone)]
     missing = [
-        _title(column)
+        in_sentence(column)
         for column in results.columns
-        if _title(column) not in named
+        if in_sentence(column) not in named
         and not _has_own(column, alone)
         and not (column.risk in alone and alone[column.risk].inapplicable)
     ]
@@ -98,7 +98,7 @@ def _has_own(column: Column, alone: Mapping[str, Entry]) -> bool:
 def _own_value(column: Column, entry: Entry) -> str:
     assert entry.mean is not None
     shown = f"{number(entry.mean)} {span(entry.low, entry.high)}".strip()
-    return f"{_title(column)} ({column.primary_label} {shown})"
+    return f"{in_sentence(column)} ({column.primary_label} {shown})"
 
 
 def _clauses(found: Sequence[Found]) -> Iterator[str]:
@@ -136,9 +136,3 @@ def _placebo(results: Results) -> str:
 def _changed(found: Found) -> str:
     title, label, effect = found
     return f"{title} ({label} {signed(effect.difference)})"
-
-
-def _title(column: Column) -> str:
-    """Return a column's title as it stands within a sentence; an abbreviation keeps its capitals."""
-    title = column.risk if column.risk == UTILITY else column.title
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]

@@ -120,6 +120,12 @@ def listing(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
+def in_sentence(column: Column) -> str:
+    """Return a column's title as it stands within a sentence; an abbreviation keeps its capitals."""
+    title = column.risk if column.risk == UTILITY else column.title
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def count(number_of: int, one: str, many: str = "") -> str:
     """Return ``1 seed`` or ``3 seeds``."""
     return f"{number_of} {one if number_of == 1 else many or one + 's'}"
