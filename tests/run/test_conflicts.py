@@ -153,6 +153,11 @@ def test_a_chain_without_a_seed_in_common_with_its_member_says_so() -> None:
     assert (found.with_member, found.together) == (pytest.approx(0.7), None)
 
 
+def test_a_member_without_an_entry_was_not_measured() -> None:
+    (found,) = judged(entry("both", GONE, "no change"))
+    assert (found.verdict, found.verdict_reason) == ("missing", "alone: not measured")
+
+
 @pytest.mark.parametrize(
     ("members_alone", "reason"),
     [
