@@ -11,6 +11,7 @@ from typing import Any
 
 from amulet_core.conduct import Prepared, conduct, prepared
 from amulet_core.config import overridden, read, resolve
+from amulet_core.conflicts import conflicts
 from amulet_core.errors import ComponentError, RequestError, UnwrittenError
 from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
@@ -18,13 +19,14 @@ from amulet_core.observers import Observers, observed
 from amulet_core.provenance import provenance
 from amulet_core.recipes import blamed
 from amulet_core.registry import Registry, discover
+from amulet_core.report.terminal import text_matrix
 from amulet_core.request import Request, load_all
 from amulet_core.results import Column, Results, Row
 from amulet_core.run_folder import located, run_folder
 from amulet_core.running import Progress, unfilled
 from amulet_core.schema import DataSchema
 from amulet_core.store import Store, cache_folder
-from amulet_core.tables import text_matrix, write_results
+from amulet_core.tables import write_results
 
 QUICKSTART = Path(__file__).parent / "quickstart.yaml"
 
@@ -152,20 +154,21 @@ def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Ob
         progress.cells.get(index) or unfilled(planned, status="skipped", reason="the run was interrupted before")
         for index, planned in enumerate(ready.plan.cells)
     )
-    schema = ready.facts.data_schema
+    schema, overlap = ready.facts.data_schema, ready.layout.overlap
+    rows, columns = _rows(request), _columns(request)
+    found = entries(request, cells, overlap=overlap, classes=len(schema.classes))
     return Results(
         name=request.name,
         config=request.canonical(),
         data=_described(request, schema, rows=ready.facts.rows),
         seeds=tuple(range(request.seeds)),
         design=request.data.design,
-        overlap=ready.layout.overlap,
-        rows=tuple(
-            Row(label=row.label, kind=row.kind, chain=tuple(use.member() for use in row.chain)) for row in request.rows
-        ),
-        columns=_columns(request),
+        overlap=overlap,
+        rows=rows,
+        columns=columns,
         cells=cells,
-        entries=entries(request, cells, overlap=ready.layout.overlap, classes=len(schema.classes)),
+        entries=found,
+        conflicts=conflicts(rows, columns, found, overlap=overlap, members_alone=request.members_alone),
         provenance=provenance(
             request,
             started=started,
@@ -192,6 +195,12 @@ def _described(request: Request, schema: DataSchema, *, rows: int) -> dict[str, 
     }
 
 
+def _rows(request: Request) -> tuple[Row, ...]:
+    return tuple(
+        Row(label=row.label, kind=row.kind, chain=tuple(use.member() for use in row.chain)) for row in request.rows
+    )
+
+
 def _columns(request: Request) -> tuple[Column, ...]:
     return tuple(
         Column(
@@ -206,6 +215,7 @@ def _columns(request: Request) -> tuple[Column, ...]:
             primary_label=risk.game.primary.label,
             better=risk.game.primary.better,
             margin=risk.game.primary.margin,
+            floor=risk.game.primary.floor,
         )
         for risk in request.risks
     )

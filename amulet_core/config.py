@@ -5,20 +5,20 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from amulet_core.chains import chain_problems, in_stage_order, model_problems
+from amulet_core.checked import checked, shown
 from amulet_core.components import Params
 from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.games.threats import GAMES, Game
 from amulet_core.registry import Registry
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use
+from amulet_core.rows import beside_members
 from amulet_core.settings import TrainingSettings
 from amulet_core.vocabulary import RISKS, UTILITY
-
-P = TypeVar("P", bound=BaseModel)
 
 
 class Shell(Params):
@@ -32,6 +32,9 @@ class Shell(Params):
     defenses: list[Any] = Field(
         default_factory=list,
         description="the rows: each a defense (a name, or {name, params}), a chain of them (a list), or {label, chain}",
+    )
+    members_alone: bool = Field(
+        True, description="whether each defense of a chain is also measured alone, in a row before the chain's"
     )
     risks: Any = Field(description="the columns: a list of risks, or a mapping from risk to {threat, attacks, metrics}")
     seeds: int = Field(
@@ -56,7 +59,7 @@ class UseForm(Params):
 class RowForm(Params):
     """A row as a mapping."""
 
-    label: str = Field("", max_length=60, description="how the report calls the row")
+    label: str = Field("", max_length=200, description="how the report calls the row")
     chain: Any = Field(description="the defenses of the row, applied together")
 
 
@@ -125,14 +128,14 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
         RequestError: with *all* problems, each with its dotted path.
     """
     problems: list[str] = []
-    shell = _checked(Shell, raw, "", problems)
+    shell = checked(Shell, raw, "", problems)
     at = _Reader(registry, problems)
     # The parts are read even where the outermost level is wrong, so that their mistakes are reported with its own.
     part = {name: field.get_default(call_default_factory=True) for name, field in Shell.model_fields.items()} | dict(
         raw
     )
-    training = _checked(TrainingSettings, part["training"], "training", problems)
-    data = _checked(DataSettings, part["data"], "data", problems)
+    training = checked(TrainingSettings, part["training"], "training", problems)
+    data = checked(DataSettings, part["data"], "data", problems)
     dataset = at.use("dataset", part["dataset"], "dataset") if "dataset" in raw else None
     model = at.use("model", part["model"], "model")
     executor = at.use("executor", part["executor"], "executor")
@@ -147,13 +150,15 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
             problems += [f"{row.path} ({row.label}): {text}" for text in model_problems(model, row.chain)]
     if problems or not (shell and training and data and dataset and model and executor):
         raise RequestError(*problems)
+    alone = shell.members_alone
     return Request(
         name=shell.name,
         dataset=dataset,
         model=model,
         training=training,
         data=data,
-        rows=(RowPlan("none", "none"), RowPlan("placebo", "placebo"), *rows),
+        rows=(RowPlan("none", "none"), RowPlan("placebo", "placebo"), *(beside_members(rows) if alone else rows)),
+        members_alone=alone,
         risks=risks,
         seeds=shell.seeds,
         root_seed=shell.root_seed,
@@ -171,7 +176,7 @@ class _Reader:
         self._registry, self._problems = registry, problems
 
     def use(self, kind: str, given: Any, path: str) -> Use | None:
-        form = _checked(UseForm, {"name": given} if isinstance(given, str) else given, path, self._problems)
+        form = checked(UseForm, {"name": given} if isinstance(given, str) else given, path, self._problems)
         if form is None:
             return None
         try:
@@ -179,7 +184,7 @@ class _Reader:
         except RequestError as error:
             self._problems += [f"{path}: {text}" for text in error.problems]
             return None
-        params = _checked(entry.component.params, form.params, f"{path}.params", self._problems)
+        params = checked(entry.component.params, form.params, f"{path}.params", self._problems)
         return None if params is None else Use(entry, params)
 
     def rows(self, given: Sequence[Any]) -> tuple[RowPlan, ...]:
@@ -197,7 +202,7 @@ class _Reader:
     def _row(self, given: Any, path: str) -> RowPlan | None:
         form, row = None, path
         if isinstance(given, dict) and "chain" in given:
-            form = _checked(RowForm, given, path, self._problems)
+            form = checked(RowForm, given, path, self._problems)
             given, path = given["chain"], f"{path}.chain"
         members = given if isinstance(given, list) else [given]
         if not members:
@@ -213,7 +218,7 @@ class _Reader:
     def risks(self, given: Any) -> tuple[RiskPlan, ...]:
         if not given or not isinstance(given, dict | list) or not all(isinstance(risk, str) for risk in given):
             self._problems.append(
-                f"risks: expected a list of risks or a mapping from risk to settings, got {_shown(given)}"
+                f"risks: expected a list of risks or a mapping from risk to settings, got {shown(given)}"
             )
             return ()
         given = given if isinstance(given, dict) else dict.fromkeys(given)
@@ -229,10 +234,10 @@ class _Reader:
             hint = did_you_mean(risk, list(GAMES)) or "."
             self._problems.append(f'{path}: unknown risk "{risk}"{hint}{later} There are: {", ".join(GAMES)}.')
             return None
-        form = _checked(RiskForm, given or {}, path, self._problems)
+        form = checked(RiskForm, given or {}, path, self._problems)
         if form is None:
             return None
-        threat = _checked(game.threat, form.threat, f"{path}.threat", self._problems)
+        threat = checked(game.threat, form.threat, f"{path}.threat", self._problems)
         attacks = self._players("attack", game, form.attacks)
         metrics = self._players("metric", game, form.metrics)
         return None if threat is None else RiskPlan(game, threat, attacks, metrics)
@@ -261,39 +266,3 @@ class _Reader:
                 self._problems.append(f"{at}: {use.id} is for {use.entry.risk}, not for {risk}")
             found.setdefault(use.id, (at, use))
         return tuple(use for _, use in found.values())
-
-
-def _checked(model: type[P], given: Any, path: str, problems: list[str]) -> P | None:
-    """Return the validated section, or None after noting each of its problems under its dotted path."""
-    if not isinstance(given, Mapping):
-        problems.append(
-            f"{path}: expected a mapping with the keys {', '.join(model.model_fields)}, got {_shown(given)}"
-        )
-        return None
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        problems += [_problem(dict(one), model, path) for one in error.errors(include_url=False)]
-        return None
-
-
-def _problem(error: Mapping[str, Any], model: type[BaseModel], path: str) -> str:
-    where = ".".join([*([path] if path else []), *(str(part) for part in error["loc"])])
-    if error["type"] == "extra_forbidden":
-        hint = did_you_mean(str(error["loc"][-1]), list(model.model_fields)) or "."
-        known = ", ".join(model.model_fields) or "none at all"
-        return f"{where}: there is no such key, got {_shown(error['input'])}{hint} There are: {known}."
-    if error["type"] == "missing":
-        return f"{where}: this key is missing: {_description(model, error['loc'])}"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{where or 'the configuration'}: {message[0].lower() + message[1:]}, got {_shown(error['input'])}"
-
-
-def _description(model: type[BaseModel], loc: Sequence[Any]) -> str:
-    field = model.model_fields.get(str(loc[0])) if loc else None
-    return (field.description if field else "") or "it has no default"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -8,11 +8,15 @@ from amulet_core.request import Request, RiskPlan, RowPlan, defense_of
 from amulet_core.results import NONE, Cell, Effect, Entry, Expected
 from amulet_core.scores import Value, Withheld
 from amulet_core.statistics.interval import Interval
+from amulet_core.statistics.paired import paired_interval
 from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
 from amulet_core.vocabulary import UTILITY, Better
 
 CHANCE_MARGIN = 0.05
 """A model whose balanced accuracy is within this of chance is degenerate: its other risks say nothing."""
+
+NO_CHANGE = "no value without the defense: the value itself is shown, and no verdict of a change"
+"""Why an entry of a column with a floor has no effect."""
 
 Cells = Mapping[tuple[str, str], Sequence[Cell]]
 
@@ -82,6 +86,8 @@ def _column(
     request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, _Chance], overlap: float
 ) -> list[Entry]:
     own_cells = {row.label: by_entry.get((row.label, risk.game.risk), ()) for row in request.rows}
+    if risk.game.primary.floor is not None:
+        return [_alone(row, risk, own_cells, chance, overlap) for row in request.rows]
     needed = _needed(own_cells[NONE], risk)
     values = {label: primary_values(cells, risk, needed) for label, cells in own_cells.items()}
     baseline = values[NONE]
@@ -103,9 +109,7 @@ def _column(
     result = []
     for row in request.rows:
         cells = own_cells[row.label]
-        warnings = _warnings(cells, risk, needed)
-        if risk.game.risk != UTILITY and not degenerate[row.label] and chance[row.label].some:
-            warnings = (*warnings, chance[row.label].some)
+        warnings = _warnings(cells, risk, needed, "" if degenerate[row.label] else chance[row.label].some)
         finding = findings.get(row.label)
         effect = _effect(finding, means[row.label], len(pairs[row.label]), warnings) if finding else None
         own = values[row.label]
@@ -123,6 +127,31 @@ def _column(
             )
         )
     return result
+
+
+def _alone(
+    row: RowPlan, risk: RiskPlan, cells: Mapping[str, Sequence[Cell]], chance: Mapping[str, _Chance], overlap: float
+) -> Entry:
+    """Return an entry of a column in which the undefended row has no value: the value itself, and no change of it."""
+    needed = {attack for own in cells.values() for attack in _needed(own, risk)}
+    own, values = cells[row.label], primary_values(cells[row.label], risk, needed)
+    every = tuple(values.values())
+    interval = paired_interval(every, overlap=overlap) if len(every) > 1 else None
+    degenerate = chance[row.label].most
+    skipped = bool(own) and all(cell.status == "skipped" or cell.control for cell in own)
+    return Entry(
+        row=row.label,
+        risk=risk.game.risk,
+        values=tuple(values.items()),
+        mean=sum(every) / len(every) if every else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        expected=_expected(row, risk),
+        degenerate=degenerate,
+        warnings=_warnings(own, risk, needed, "" if degenerate else chance[row.label].some),
+        missing=NO_CHANGE if values else _missing(row, risk, values, None, own),
+        inapplicable=skipped,
+    )
 
 
 def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]) -> Effect:
@@ -180,9 +209,10 @@ def _degenerate(chance: Mapping[str, _Chance], row: str) -> str:
     return f"the undefended model to compare with: {chance[NONE].most}" if chance[NONE].most else ""
 
 
-def _warnings(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> tuple[str, ...]:
+def _warnings(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str], near_chance: str) -> tuple[str, ...]:
     texts = dict.fromkeys(text for cell in cells for text in cell.warnings)
-    return (*texts, *_control_wins(cells, risk, needed))
+    few = (near_chance,) if near_chance and risk.game.risk != UTILITY else ()
+    return (*texts, *_control_wins(cells, risk, needed), *few)
 
 
 def _control_wins(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from amulet_core.schema import DataSchema
 def request_problems(request: Request, schema: DataSchema) -> list[str]:
     """List every reason why the request cannot be run on such data; attacks are skipped cell by cell instead."""
     problems = data_problems(request.model, schema, "model")
-    for row in request.rows:
-        for use in row.chain:
+    for row in request.rows:  # members that were put beside their chain are looked at in the chain's own row
+        for use in row.chain if row.path else ():
             problems += data_problems(use, schema, f"{row.path} ({row.label})")
     for risk in request.risks:
         path = f"risks.{risk.game.risk}"

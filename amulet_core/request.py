@@ -108,6 +108,7 @@ class Request:
     stack: int
     executor: Use
     reporters: tuple[Use, ...]
+    members_alone: bool = True
 
     @property
     def uses(self) -> tuple[Use, ...]:
@@ -135,6 +136,7 @@ class Request:
                 for row in self.rows
                 if row.kind == "defense"
             ],
+            "members_alone": self.members_alone,
             "risks": {
                 risk.game.risk: {
                     "threat": risk.threat.model_dump(mode="json"),

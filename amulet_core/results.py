@@ -39,7 +39,10 @@ class Row(Frozen):
 
 
 class Column(Frozen):
-    """A column of the matrix: a risk (or utility), its threat model, its attacks, and the value verdicts are about."""
+    """A column of the matrix: a risk (or utility), its threat model, its attacks, and the value verdicts are about.
+
+    ``floor`` is the value without any protection, where the value exists only for rows with a certain defense.
+    """
 
     risk: str
     title: str
@@ -52,6 +55,7 @@ class Column(Frozen):
     primary_label: str
     better: Better
     margin: float
+    floor: Finite | None = None
 
 
 class Measured(Frozen):
@@ -116,18 +120,51 @@ class Entry(Frozen):
     """One square of the matrix: a row and a risk, its primary value by seed, and the effect against ``none``.
 
     ``values`` lists (seed, value) of the seeds that were measured. ``effect`` is absent for ``none`` itself and where
-    nothing could be paired; ``missing`` then says why.
+    nothing could be paired; ``missing`` then says why. In a column with a ``floor`` there are no effects: ``low`` and
+    ``high`` are the 95 % t interval of the mean, and ``inapplicable`` marks the rows without the defense.
     """
 
     row: str
     risk: str
     values: tuple[tuple[int, Finite], ...] = ()
     mean: Finite | None = None
+    low: Finite | None = None
+    high: Finite | None = None
     effect: Effect | None = None
     expected: tuple[Expected, ...] = ()
     degenerate: str = ""
     warnings: tuple[str, ...] = ()
     missing: str = ""
+    inapplicable: bool = False
+
+
+class Conflict(Frozen):
+    """Whether a chain keeps, on one risk, the protection that one of its members gives alone.
+
+    ``chain`` and ``alone`` are the labels of the two rows (``alone`` is empty where the member has none), ``member`` is
+    the component's id. ``without``, ``with_member`` and ``together`` are means of the primary value over the seeds that
+    both rows have; ``without`` is the row ``none``'s, or the column's floor. ``difference`` is ``together`` minus
+    ``with_member``. ``partial``: a conflict, though the chain still lowers the risk by its own verdict.
+    """
+
+    chain: str
+    member: str
+    alone: str
+    risk: str
+    without: Finite | None = None
+    with_member: Finite | None = None
+    together: Finite | None = None
+    difference: Finite | None = None
+    low: Finite | None = None
+    high: Finite | None = None
+    level: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    p_kept: float | None = None
+    seeds: int = 0
+    verdict: Literal["conflict", "kept", "inconclusive", "degenerate", "too few seeds", "blocked", "missing"]
+    verdict_reason: str = ""
+    partial: bool = False
 
 
 class Provenance(Frozen):
@@ -169,6 +206,8 @@ class Results(Frozen):
     columns: tuple[Column, ...]
     cells: tuple[Cell, ...]
     entries: tuple[Entry, ...]
+    conflicts: tuple[Conflict, ...] = ()
+    """For each chain: what it keeps of what its members do alone."""
     provenance: Provenance
 
     @property

@@ -15,7 +15,7 @@ from amulet_core.writing import replace_text
 
 CONFIG: Final = "config.json"
 JOURNAL: Final = "journal.jsonl"
-RESULT_FILES: Final = ("results.csv", "results.json", "provenance.json", "report.html")
+RESULT_FILES: Final = ("results.csv", "conflicts.csv", "results.json", "provenance.json", "report.html")
 _LOCKLESS: Final = (
     "the output folder {folder} is on a file system without locks, which keep two runs from writing into one folder: "
     "choose another with --out."

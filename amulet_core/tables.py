@@ -1,29 +1,17 @@
-"""Results as tables: a tidy frame, the matrix, its plain text, and the files of a run. Computes no statistics."""
+"""Results as tables: a tidy frame, the matrix, and the files of a run. Computes no statistics."""
 
 import csv
 import io
 import json
 import math
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
 
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.report.words import (
-    LOOKS,
-    UTILITY_LOOKS,
-    effect_interval,
-    judged,
-    look,
-    number,
-    printable,
-    reasons,
-    signed,
-)
-from amulet_core.results import Cell, Column, Entry, Results
+from amulet_core.results import Cell, Conflict, Entry, Results
 from amulet_core.run_folder import CONFIG
 from amulet_core.scores import Value, Withheld
 from amulet_core.writing import replace_parts, replace_text
@@ -32,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION: Final = 1
-WIDTH: Final = 110
-LABEL: Final = 34
 _WHICH_FOLDER: Final = "give the folder that `amulet run` wrote its results into"
 
 
@@ -93,26 +79,10 @@ def matrix(results: Results, show: Literal["effect", "mean", "verdict"]) -> "pd.
     return pd.DataFrame(columns, index=labels).astype("string" if show == "verdict" else "Float64")
 
 
-def text_matrix(results: Results) -> str:
-    """Return the matrix as plain text of at most 110 columns: sign and effect over its interval, and a legend below.
-
-    The row ``none`` shows the primary values themselves. Columns that do not fit follow in a further block.
-    """
-    label = min(LABEL, max([len(printable(row.label)) for row in results.rows], default=4))
-    squares = {(entry.row, entry.risk): entry for entry in results.entries}
-    blocks = []
-    columns = list(results.columns)
-    while columns:
-        block, width = [columns.pop(0)], label + 2 + _width(squares)
-        while columns and width + 2 + _width(squares) <= WIDTH:
-            width += 2 + _width(squares)
-            block.append(columns.pop(0))
-        blocks.append("\n".join(_block(results, squares, block, label=label)))
-    return "\n\n".join([*blocks, "\n".join(_legend(results))]) + "\n"
-
-
 def write_results(results: Results, directory: str | Path) -> Path:
     """Write results.csv, provenance.json and results.json (all but the provenance) and return the folder.
+
+    conflicts.csv is written too where there are chains and something to say of them.
 
     Equal results give an equal results.csv and results.json, bit by bit; where and how long they ran stands apart.
 
@@ -125,7 +95,13 @@ def write_results(results: Results, directory: str | Path) -> Path:
     if wrong := [*_not_finite(whole, "results")]:
         raise ValueError(f"results must be finite numbers to be written, but these are not: {', '.join(wrong[:5])}")
     provenance = whole.pop("provenance")
-    replace_text(folder / "results.csv", _csv(results))
+    replace_text(folder / "results.csv", _csv(Record._fields, records(results)))
+    if results.conflicts:
+        fields = tuple(Conflict.model_fields)
+        lines = ([getattr(conflict, field) for field in fields] for conflict in results.conflicts)
+        replace_text(folder / "conflicts.csv", _csv(fields, lines))
+    else:
+        (folder / "conflicts.csv").unlink(missing_ok=True)
     replace_text(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
     # Piece by piece: as one text, the JSON of 10,000 cells would take 300 MB while it is made.
     replace_parts(folder / "results.json", _encoded(whole))
@@ -183,74 +159,11 @@ def _shown(entry: Entry, show: Literal["effect", "mean", "verdict"]) -> float | 
     return entry.effect.verdict if show == "verdict" else entry.effect.difference
 
 
-def _width(squares: dict[tuple[str, str], Entry]) -> int:
-    """Return how wide a column must be; headings wrap, so that only the numbers count."""
-    texts = [text for entry in squares.values() for text in _square(entry)]
-    return max([14, *(len(text) for text in texts)])
-
-
-def _square(entry: Entry | None) -> tuple[str, str]:
-    if entry is None or (entry.effect is None and entry.mean is None):
-        return ("not measured", "")
-    if entry.effect is None:
-        return (f"  {number(entry.mean)}" if entry.mean is not None else "", "")
-    sign = look(entry.effect.verdict, entry.risk).sign
-    return (f"{sign} {signed(entry.effect.difference)}", effect_interval(entry.effect))
-
-
-def _block(
-    results: Results, squares: dict[tuple[str, str], Entry], columns: list[Column], *, label: int
-) -> Iterator[str]:
-    width = _width(squares)
-    better = {"higher": "higher is better", "lower": "lower is better"}
-    headings = [
-        [
-            line
-            for part in (column.title, judged(column, results), better[column.better])
-            for line in textwrap.wrap(printable(part), width)
-        ]
-        for column in columns
-    ]
-    for depth in range(max(map(len, headings))):
-        texts = [heading[depth] if depth < len(heading) else "" for heading in headings]
-        yield _line("", texts, label=label, width=width)
-    yield "-" * (label + (2 + width) * len(columns))
-    for row in results.rows:
-        name = printable(row.label)
-        name = name if len(name) <= label else f"{name[: label - 1]}…"
-        pairs = [_square(squares.get((row.label, column.risk))) for column in columns]
-        yield _line(name, [above for above, _ in pairs], label=label, width=width)
-        if any(below for _, below in pairs):
-            yield _line("", [below for _, below in pairs], label=label, width=width)
-
-
-def _line(name: str, texts: list[str], *, label: int, width: int) -> str:
-    return "  ".join([name.ljust(label), *(text.ljust(width) for text in texts)]).rstrip()
-
-
-def _legend(results: Results) -> Iterator[str]:
-    signs = "   ".join(f"{shown.sign} {shown.word}" for shown in LOOKS.values())
-    yield signs
-    yield "In the utility column: " + "   ".join(f"{shown.sign} {shown.word}" for shown in UTILITY_LOOKS.values())
-    yield "Each square: change of the primary value against the row none, over its interval; none shows the value."
-    titles = {column.risk: column.title for column in results.columns}
-    rows: dict[tuple[str, str], list[str]] = {}
-    for entry in results.entries:
-        for reason in reasons(entry):
-            rows.setdefault((titles.get(entry.risk, entry.risk), reason), []).append(entry.row)
-    whom: dict[tuple[str, str], list[str]] = {}
-    for (title, reason), labels in rows.items():
-        whom.setdefault((", ".join(labels), reason), []).append(title)
-    for (named, reason), columns in whom.items():
-        where = f"{printable(named)} ({printable(', '.join(columns))})"
-        yield textwrap.fill(f"{where}: {printable(reason)}", WIDTH, subsequent_indent="  ")
-
-
-def _csv(results: Results) -> str:
+def _csv(fields: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(Record._fields)
-    writer.writerows(records(results))
+    writer.writerow(fields)
+    writer.writerows(lines)
     return stream.getvalue()
 
 

@@ -98,15 +98,20 @@ class UtilityThreat(Params):
 
 
 class Primary(Frozen):
-    """The one value of a risk that verdicts are about, and the smallest change of it that matters."""
+    """The one value of a risk that verdicts are about, and the smallest change of it that matters.
+
+    ``floor`` is the value without any protection, of a quantity that exists only for rows with a certain defense: the
+    row ``none`` then has no value that changes could be measured against.
+    """
 
     metric: str
     value: str
     label: str
     better: Better
     margin: float = Field(gt=0, description="changes smaller than this do not matter")
-    floor: float | None = None
-    """The value without any protection, where the row ``none`` cannot have one."""
+    floor: float | None = Field(
+        None, allow_inf_nan=False, description="the value without any protection, where the row none has none"
+    )
 
 
 class Game(Frozen):

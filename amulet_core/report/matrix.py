@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from amulet_core.report.words import LOOKS, Look, effect_interval, look, number, reasons, signed
+from amulet_core.report.words import LOOKS, Look, effect_interval, look, number, reasons, signed, span
 from amulet_core.results import Column, Entry, Expected, Results
 
 
@@ -79,7 +79,7 @@ def _square(entry: Entry, notes: Mapping[str, int]) -> Square:
     return Square(
         mean="" if entry.mean is None else number(entry.mean),
         effect=signed(effect.difference) if effect else "",
-        interval=effect_interval(effect) if effect else "",
+        interval=effect_interval(effect) if effect else span(entry.low, entry.high),
         look=look(effect.verdict, entry.risk) if effect else None,
         claims=tuple(claim(each, named=len(entry.expected) > 1) for each in entry.expected),
         notes=tuple(notes[reason] for reason in reasons(entry)),

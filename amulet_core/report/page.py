@@ -12,11 +12,21 @@ from markupsafe import Markup
 
 from amulet_core.errors import RequestError
 from amulet_core.published.tables import factors
+from amulet_core.report.chains import chains
 from amulet_core.report.matrix import claim, grid
 from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, warned
 from amulet_core.report.sections import sections
 from amulet_core.report.summary import summary
-from amulet_core.report.words import DESIGNS, LOOKS, UTILITY_LOOKS, effect_interval, look, signed
+from amulet_core.report.words import (
+    CONFLICT_LOOKS,
+    DESIGNS,
+    LOOKS,
+    UTILITY_LOOKS,
+    effect_interval,
+    look,
+    number,
+    signed,
+)
 from amulet_core.results import Effect, Expected, Results
 from amulet_core.vocabulary import UTILITY
 from amulet_core.writing import replace_text
@@ -68,6 +78,8 @@ def render(results: Results) -> str:
         provenance=results.provenance,
         summary=summary(results),
         grid=grid(results),
+        chains=chains(results),
+        conflict_looks=tuple(CONFLICT_LOOKS.values()),
         looks=tuple(LOOKS.values()),
         utility_looks=tuple(UTILITY_LOOKS.values()),
         utility=UTILITY,
@@ -124,7 +136,8 @@ def _published(results: Results) -> Iterator[tuple[str, str, Expected, str, str,
                 for factor, letters in expected.factors
             )
             effect = entry.effect
-            measured = f"{signed(effect.difference)} {effect_interval(effect)}".strip() if effect else "not measured"
+            value = "not measured" if entry.mean is None else f"{number(entry.mean)} (no value without it)"
+            measured = f"{signed(effect.difference)} {effect_interval(effect)}".strip() if effect else value
             verdict = f"{(shown := look(effect.verdict, entry.risk)).sign} {shown.word}" if effect else ""
             words = claim(expected, named=False).text
             yield entry.row, titles.get(entry.risk, entry.risk), expected, words, said, measured, verdict

@@ -10,7 +10,7 @@ from amulet_core.report.charts import Change, effects
 from amulet_core.report.details import Pictures, pictures
 from amulet_core.report.seeds import SeedTable, seed_tables
 from amulet_core.report.values import OWN, Figure, figure, plain
-from amulet_core.report.words import Look, effect_interval, judged, look, number, signed
+from amulet_core.report.words import Look, effect_interval, judged, look, number, signed, span
 from amulet_core.results import Cell, Column, Entry, Results
 from amulet_core.scores import Value
 
@@ -133,12 +133,18 @@ def _primary(label: str, entry: Entry, seeds: Sequence[int], column: Column) -> 
         by_seed=tuple(number(values[seed]) if seed in values else "" for seed in seeds),
         mean="" if entry.mean is None else number(entry.mean),
         effect=signed(effect.difference) if effect else "",
-        interval=effect_interval(effect) if effect else "",
-        level=f"{effect.level:.2%}" if effect and effect.level is not None else "",
+        interval=effect_interval(effect) if effect else span(entry.low, entry.high),
+        level=_level(entry),
         p=number(effect.p_adjusted) if effect and effect.p_adjusted is not None else "",
         look=look(effect.verdict, column.risk) if effect else None,
         reason=entry.missing or (effect.verdict_reason if effect else ""),
     )
+
+
+def _level(entry: Entry) -> str:
+    """Return the level of the interval shown; that of a value itself is not adjusted."""
+    level = entry.effect.level if entry.effect else 0.95 if entry.low is not None else None
+    return "" if level is None else f"{level:.2%}"
 
 
 def _chart(results: Results, column: Column, entries: dict[str, Entry]) -> Markup | None:

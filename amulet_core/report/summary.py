@@ -1,11 +1,11 @@
 """The summary in plain language: what each defense did to which risk, and no more than the verdicts support."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from amulet_core.report.words import count, listing, signed
-from amulet_core.results import PLACEBO, Column, Effect, Results
+from amulet_core.report.words import count, in_sentence, listing, number, signed, span
+from amulet_core.results import PLACEBO, Column, Effect, Entry, Results
 from amulet_core.vocabulary import UTILITY
 
 Found = tuple[str, str, Effect]
@@ -35,7 +35,7 @@ def effects(results: Results, label: str) -> tuple[Found, ...]:
     """Return a row's effects in the order of the columns, utility among them."""
     found = {entry.risk: entry.effect for entry in results.entries if entry.row == label}
     return tuple(
-        (_title(column), column.primary_label, effect)
+        (in_sentence(column), column.primary_label, effect)
         for column in results.columns
         if (effect := found.get(column.risk)) is not None
     )
@@ -54,7 +54,7 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
     ]
     without = len(verdicts) - sum(counts[verdict] for verdict in ("risk up", "risk down", "no change", "inconclusive"))
     said += [f"{without} without a verdict"] if without else []
-    risks = [_title(column) for column in results.columns if column.risk != UTILITY]
+    risks = [in_sentence(column) for column in results.columns if column.risk != UTILITY]
     data = results.data.get("id", "the data")
     compared = (
         f"Of {count(len(verdicts), 'comparison')}, {listing(said)}." if verdicts else "Nothing could be compared."
@@ -68,7 +68,15 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
 def _sentence(results: Results, label: str) -> str:
     found = effects(results, label)
     named = {title for title, _, _ in found}
-    missing = [_title(column) for column in results.columns if _title(column) not in named]
+    alone = {entry.risk: entry for entry in results.entries if entry.row == label and entry.effect is None}
+    values = [_own_value(column, alone[column.risk]) for column in results.columns if _has_own(column, alone)]
+    missing = [
+        in_sentence(column)
+        for column in results.columns
+        if in_sentence(column) not in named
+        and not _has_own(column, alone)
+        and not (column.risk in alone and alone[column.risk].inapplicable)
+    ]
     parts = [*_clauses(found)]
     said = f"{listing(parts)}." if parts else "got no verdict of a change."
     rest = [
@@ -76,9 +84,21 @@ def _sentence(results: Results, label: str) -> str:
         *_others(found, "degenerate", "Degenerate, hence no verdict, for"),
         *_others(found, "blocked", "Verdict blocked for"),
         *_others(found, "too few seeds", "Too few seeds for a verdict on"),
+        *([f"Without a change to judge: {listing(values)}."] if values else []),
         *([f"Not measured: {listing(missing)}."] if missing else []),
     ]
     return " ".join([said, *rest])
+
+
+def _has_own(column: Column, alone: Mapping[str, Entry]) -> bool:
+    """Say whether a column shows a row's value itself, for which there is no value without the defense."""
+    return column.floor is not None and column.risk in alone and alone[column.risk].mean is not None
+
+
+def _own_value(column: Column, entry: Entry) -> str:
+    assert entry.mean is not None
+    shown = f"{number(entry.mean)} {span(entry.low, entry.high)}".strip()
+    return f"{in_sentence(column)} ({column.primary_label} {shown})"
 
 
 def _clauses(found: Sequence[Found]) -> Iterator[str]:
@@ -116,9 +136,3 @@ def _placebo(results: Results) -> str:
 def _changed(found: Found) -> str:
     title, label, effect = found
     return f"{title} ({label} {signed(effect.difference)})"
-
-
-def _title(column: Column) -> str:
-    """Return a column's title as it stands within a sentence; an abbreviation keeps its capitals."""
-    title = column.risk if column.risk == UTILITY else column.title
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from amulet_core.report.words import number
+from amulet_core.report.words import number, span
 from amulet_core.results import Cell
 from amulet_core.scores import Value, Withheld
 
@@ -36,12 +36,11 @@ def figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figur
         return Figure("", "", "; ".join(reasons) or "not given")
     numbers = [value.estimate for value in values]
     if alone:
-        low, high = values[0].low, values[0].high
-        span = "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+        shown = span(values[0].low, values[0].high)
     else:
-        span = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
+        shown = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
     part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
-    return Figure(number(sum(numbers) / len(numbers)), span, part, values[0].null)
+    return Figure(number(sum(numbers) / len(numbers)), shown, part, values[0].null)
 
 
 def _found(cell: Cell, key: tuple[str, str]) -> Iterator[Value | Withheld]:

@@ -1,10 +1,10 @@
 """The words, signs and number formats that the report and the terminal share, so that both say the same."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from amulet_core.results import Column, Effect, Entry, Results
+from amulet_core.results import Column, Conflict, Effect, Entry, Results
 from amulet_core.vocabulary import UTILITY
 
 
@@ -31,6 +31,16 @@ UTILITY_LOOKS: Final[Mapping[str, Look]] = {
     "risk up": Look("▼", "utility down", "up", "the defense costs utility; mere chance is unlikely"),
     "risk down": Look("▲", "utility up", "down", "the defense adds utility; mere chance is unlikely"),
 }
+CONFLICT_LOOKS: Final[Mapping[str, Look]] = {
+    "conflict": Look("✗", "conflict", "up", "together the member's protection is smaller; mere chance is unlikely"),
+    "kept": Look("✓", "kept", "down", "together no more than the column's margin is lost of the member's protection"),
+    "inconclusive": Look("?", "inconclusive", "open", "the seeds decide neither for a loss nor against one"),
+    "degenerate": Look("~", "degenerate", "weak", "a model is near a constant one: its risks say nothing"),
+    "too few seeds": Look("·", "too few seeds", "open", "estimates only: a verdict needs more seeds"),
+    "blocked": Look("!", "blocked", "weak", "a warning stands against the verdict, so none is given"),
+    "missing": Look("–", "not measured", "open", "the chain, or the member alone, has no value"),
+}
+"""How it is shown whether a chain keeps what a member does alone."""
 DESIGNS: Final[Mapping[str, str]] = {
     "crossed": "crossed: all seeds share one block of rows, and each victim trains on a balanced half of it",
     "disjoint": "disjoint: each seed has a block of rows of its own",
@@ -41,6 +51,12 @@ DESIGNS: Final[Mapping[str, str]] = {
 def look(verdict: str, risk: str) -> Look:
     """Return how a verdict is shown in a risk's column; utility is a virtue, so its words turn round."""
     return UTILITY_LOOKS[verdict] if risk == UTILITY and verdict in UTILITY_LOOKS else LOOKS[verdict]
+
+
+def conflict_look(conflict: Conflict) -> Look:
+    """Return how the verdict on a chain and one of its members is shown."""
+    found = CONFLICT_LOOKS[conflict.verdict]
+    return replace(found, word="conflict in part") if conflict.partial else found
 
 
 def judged(column: Column, results: Results) -> str:
@@ -89,6 +105,11 @@ def interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
 
 
+def span(low: float | None, high: float | None) -> str:
+    """Return ``[low, high]`` of a value, or nothing where there is no interval."""
+    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+
+
 def effect_interval(effect: Effect) -> str:
     """Return the interval of an effect, or nothing where there is none."""
     return interval(effect.low, effect.high)
@@ -97,6 +118,12 @@ def effect_interval(effect: Effect) -> str:
 def listing(items: Sequence[str]) -> str:
     """Return ``a``, ``a and b``, or ``a, b and c``."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def in_sentence(column: Column) -> str:
+    """Return a column's title as it stands within a sentence; an abbreviation keeps its capitals."""
+    title = column.risk if column.risk == UTILITY else column.title
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def count(number_of: int, one: str, many: str = "") -> str:

@@ -56,6 +56,17 @@ def equivalence_p(differences: ArrayLike, *, margin: float, overlap: float = 0.0
     return _tail(abs(sample.mean) - margin, sample, at_zero=1.0)
 
 
+def no_loss_p(gains: ArrayLike, *, margin: float, overlap: float = 0.0) -> float:
+    """Return the p value of the hypothesis that the mean gain is `-margin` or less: a loss that matters.
+
+    One t test. A small value is evidence that nothing beyond the margin is lost. Gains that are all equal give 0 above
+    `-margin` and 1 elsewhere. The margin has the units of the gains and is positive. `overlap` and other errors as
+    `paired_interval`. Source: Schuirmann 1987, as `equivalence_p`, whose other half this leaves out.
+    """
+    sample = _sample(gains, overlap=overlap, problems=margin_problems(margin))
+    return _tail(-sample.mean - margin, sample, at_zero=1.0)
+
+
 def margin_problems(margin: float) -> list[str]:
     """List what is wrong with an equivalence margin: it must be positive and finite."""
     return [] if 0 < margin < math.inf else [f"the margin must be positive and finite, not {margin}"]

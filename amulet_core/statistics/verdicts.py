@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from amulet_core.statistics.paired import equivalence_p, margin_problems, overla
 
 Verdict = Literal["risk up", "risk down", "no change", "inconclusive", "degenerate", "too few seeds"]
 Better = Literal["higher", "lower"]
+MINIMUM_SEEDS: Final = 5
+"""With fewer differences there is an interval and no verdict."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def verdicts(
     better: Better,
     alpha: float = 0.05,
     overlap: float = 0.0,
-    minimum_seeds: int = 5,
+    minimum_seeds: int = MINIMUM_SEEDS,
 ) -> tuple[Finding | EstimateOnly | NoEstimate, ...]:
     """Return one finding for each defense row of one risk's column, in the given order.
 
@@ -121,10 +123,14 @@ def _untested(row: Differences, minimum_seeds: int) -> str:
     """Say why the row is not tested; empty if it is."""
     if row.degenerate:
         return row.degenerate
-    if len(row.values) < minimum_seeds:
-        seeds = "1 seed" if len(row.values) == 1 else f"{len(row.values)} seeds"
-        return f"{seeds}, fewer than the {minimum_seeds} that a verdict needs"
-    return ""
+    return too_few(len(row.values), minimum_seeds=minimum_seeds)
+
+
+def too_few(count: int, *, minimum_seeds: int = MINIMUM_SEEDS) -> str:
+    """Say why this many seeds give no verdict; empty if they are enough."""
+    if count >= minimum_seeds:
+        return ""
+    return f"{count} {'seed' if count == 1 else 'seeds'}, fewer than the {minimum_seeds} that a verdict needs"
 
 
 def _shown(row: Differences, reason: str, *, alpha: float, overlap: float) -> EstimateOnly | NoEstimate:

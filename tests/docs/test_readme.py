@@ -13,7 +13,7 @@ from amulet_core.api import QUICKSTART
 from amulet_core.cli import _parser
 from amulet_core.config import overridden, read, resolve
 from amulet_core.games.threats import GAMES
-from amulet_core.report.words import LOOKS
+from amulet_core.report.words import CONFLICT_LOOKS, LOOKS
 from amulet_core.vocabulary import RISKS
 
 
@@ -25,7 +25,7 @@ def test_the_config_resolves_against_the_built_in_components(readme):
     (block,) = readme.blocks("yaml")
     request = resolve(yaml.safe_load(block.text), amulet.discover())
     assert [row.label for row in request.rows] == [
-        *("none", "placebo", "reweighing", "adversarial-debiasing", "fair and robust")
+        *("none", "placebo", "reweighing", "adversarial-debiasing", "adversarial-training", "fair and robust")
     ]
 
 
@@ -35,7 +35,7 @@ def test_a_matrix_shown_has_the_rows_and_the_threat_models_of_its_config(readme,
     config = read(QUICKSTART) if name == "quickstart" else yaml.safe_load(own.text)
     request = resolve(config, amulet.discover())
     shown = readme.blocks("text")[place].text
-    assert [line.split("  ")[0] for line in shown.splitlines() if re.match(r"\S.*\d", line)] == [
+    assert [line.split("  ")[0] for line in shown.partition("\n\n")[0].splitlines() if re.match(r"\S.*\d", line)] == [
         row.label for row in request.rows
     ]
     threat = next(risk.threat for risk in request.risks if risk.game.risk == "evasion")
@@ -101,6 +101,12 @@ def test_the_table_of_columns_says_of_every_game_what_its_verdicts_are_about(rea
 
 def primary(game):
     return game.primary.label, game.primary.better, game.primary.margin
+
+
+def test_the_table_of_chains_lists_every_verdict_on_a_chain_with_its_sign(readme):
+    assert readme.table("sign | of a chain and a member | meaning") == {
+        look.sign: look.word for look in CONFLICT_LOOKS.values()
+    }
 
 
 def test_the_python_shown_runs(readme, tmp_path, monkeypatch):

@@ -5,10 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from amulet_core.conflicts import conflicts
+from amulet_core.interactions import NO_CHANGE
 from amulet_core.published.tables import expected
 from amulet_core.results import Cell, Column, Effect, Entry, Measured, Member, Provenance, Results, Row
 from amulet_core.scores import Scores, Value, Withheld
 from amulet_core.statistics.membership import roc
+from amulet_core.statistics.paired import paired_interval
 from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
 
 BLAMED = {"blame": "builtin/dp-sgd", "traceback": "Traceback (most recent call last):\n  <script>alert(2)</script>"}
@@ -87,7 +90,10 @@ def example_results(
     rows = _rows(defenses, hostile=hostile)
     columns = tuple(_column(risk) for risk in RISKS[:risks])
     values = {(row.label, risk.id): _values(row, risk, seeds, draw) for row in rows for risk in RISKS[:risks]}
-    entries = tuple(entry for risk in RISKS[:risks] for entry in _entries(rows, risk, values))
+    near = {row.label: "balanced accuracy .51, near chance" for row in rows if len(row.chain) > 1}
+    entries = tuple(
+        entry for risk in RISKS[:risks] for entry in _entries(rows, risk, values, near if risk.id == "evasion" else {})
+    )
     cells = tuple(
         cell for row in rows for risk in RISKS[:risks] for cell in _cells(row, risk, values[row.label, risk.id], draw)
     )
@@ -107,8 +113,79 @@ def example_results(
         columns=columns,
         cells=cells,
         entries=entries,
+        conflicts=conflicts(rows, columns, entries, overlap=0.0, members_alone=True),
         provenance=_provenance(rows, complete=complete),
     )
+
+
+VERIFICATION = "ownership-verification"
+FLOOR = 0.05
+PLANTED = {
+    ("evasion", "none"): 0.4,
+    ("evasion", "watermark"): 0.4,
+    ("evasion", "adversarial-training"): 0.7,
+    ("evasion", "dp-sgd"): 0.45,
+    ("evasion", "watermark + dp-sgd"): 0.45,
+    ("evasion", "watermark + adversarial-training"): 0.6,
+    (VERIFICATION, "watermark"): 0.97,
+    (VERIFICATION, "watermark + dp-sgd"): 0.3,
+    (VERIFICATION, "watermark + adversarial-training"): 0.97,
+    ("utility", "none"): 0.8,
+    ("utility", "watermark"): 0.8,
+    ("utility", "adversarial-training"): 0.75,
+    ("utility", "dp-sgd"): 0.7,
+    ("utility", "watermark + dp-sgd"): 0.7,
+    ("utility", "watermark + adversarial-training"): 0.75,
+}
+"""The primary values of ``chain_results``: where one is not given the row has no value, and its cells are skipped."""
+
+
+def chain_results() -> Results:
+    """Return planted results of two chains: the watermark is lost under dp-sgd, and kept beside adversarial training.
+
+    Adversarial training loses a third of its robust accuracy to the watermark. Ownership verification has no value
+    without the watermark: its column has a floor.
+    """
+    chains = [["watermark"], ["dp-sgd"], ["watermark", "dp-sgd"], ["adversarial-training"]]
+    chains.append(["watermark", "adversarial-training"])
+    named = [Row(label=" + ".join(names), kind="defense", chain=tuple(map(member, names))) for names in chains]
+    rows = (Row(label="none", kind="none"), *named)
+    verification = Risk(VERIFICATION, "R3", "verification", "tpr", "TPR", "higher", 0.1, 0, 0, (0,))
+    risks = [RISKS[0], verification, RISKS[3]]
+    columns = [_column(risk) for risk in risks]
+    columns[1] = columns[1].model_copy(update={"floor": FLOOR, "title": "Ownership verification"})
+    jitter = np.random.default_rng(7).normal(size=(len(rows), 5)) * 0.004
+    values = {
+        (row.label, risk.id): {seed: PLANTED[risk.id, row.label] + float(jitter[place, seed]) for seed in range(5)}
+        if (risk.id, row.label) in PLANTED
+        else {}
+        for place, row in enumerate(rows)
+        for risk in risks
+    }
+    entries = [entry for risk in risks if risk != verification for entry in _entries(rows, risk, values, {})]
+    entries[len(rows) : len(rows)] = [_verified(row.label, values[row.label, VERIFICATION]) for row in rows]
+    return Results(
+        name="Two chains",
+        config={},
+        data={"id": "builtin/digits"},
+        seeds=tuple(range(5)),
+        design="disjoint",
+        rows=rows,
+        columns=tuple(columns),
+        cells=(),
+        entries=tuple(entries),
+        conflicts=conflicts(rows, columns, entries, overlap=0.0, members_alone=True),
+        provenance=_provenance(rows, complete=True),
+    )
+
+
+def _verified(row: str, values: dict[int, float]) -> Entry:
+    if not values:
+        reason = "skipped: no defense of this row can be verified"
+        return Entry(row=row, risk=VERIFICATION, missing=reason, inapplicable=True)
+    found = paired_interval([*values.values()])
+    about = {"values": tuple(values.items()), "mean": found.estimate, "low": found.low, "high": found.high}
+    return Entry(row=row, risk=VERIFICATION, **about, missing=NO_CHANGE)
 
 
 def member(name: str, reference: tuple[str, str] | None = None) -> Member:
@@ -174,23 +251,27 @@ def _values(row: Row, risk: Risk, seeds: Sequence[int], draw: np.random.Generato
     }
 
 
-def _entries(rows: Sequence[Row], risk: Risk, values: dict[tuple[str, str], dict[int, float]]) -> list[Entry]:
+def _entries(
+    rows: Sequence[Row], risk: Risk, values: dict[tuple[str, str], dict[int, float]], near: dict[str, str]
+) -> list[Entry]:
     base = values["none", risk.id]
     compared = [row for row in rows if row.kind != "none" and values[row.label, risk.id]]
     column = [
         Differences(
             row.label,
             tuple(values[row.label, risk.id][seed] - base[seed] for seed in base),
-            "balanced accuracy .51, near chance" if len(row.chain) > 1 and risk.id == "evasion" else "",
+            near.get(row.label, ""),
         )
         for row in compared
     ]
     found = map(_effect, column, verdicts(column, margin=risk.margin, better=risk.better))
     effects = dict(zip([row.label for row in compared], found, strict=True))
-    return [_entry(row, risk, values[row.label, risk.id], effects.get(row.label)) for row in rows]
+    return [
+        _entry(row, risk, values[row.label, risk.id], effects.get(row.label), near.get(row.label, "")) for row in rows
+    ]
 
 
-def _entry(row: Row, risk: Risk, values: dict[int, float], effect: Effect | None) -> Entry:
+def _entry(row: Row, risk: Risk, values: dict[int, float], effect: Effect | None, degenerate: str) -> Entry:
     ids = {f"builtin/{name}": sok for name, sok, _ in DEFENSES}
     published = [expected(ids.get(used.id), risk.sok) for used in row.chain]
     masked = row.label == "dp-sgd" and risk.id == "evasion"
@@ -200,6 +281,7 @@ def _entry(row: Row, risk: Risk, values: dict[int, float], effect: Effect | None
         values=tuple(values.items()),
         mean=float(np.mean([*values.values()])) if values else None,
         effect=effect,
+        degenerate=degenerate,
         expected=tuple(each for each in published if each is not None),
         missing="" if values else f"all seeds failed: {REASON} {HOSTILE}",
         warnings=("the input gradient was zero for 37 of 1000 rows",) if masked else (),

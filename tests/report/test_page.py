@@ -100,6 +100,7 @@ def test_the_sections_come_in_reading_order(html):
     assert heads == [
         "Summary",
         "Matrix",
+        "Do the defenses of a chain keep what each does alone?",
         "What it costs in utility",
         "What to know when reading",
         "Evasion",

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from amulet_core.errors import RequestError
+from amulet_core.report.terminal import text_matrix
 from amulet_core.results import Cell, Effect, Measured, Provenance, Results, Row
 from amulet_core.scores import Scores, Value, Withheld
-from amulet_core.tables import frame, matrix, read_results, records, text_matrix, write_results
+from amulet_core.tables import frame, matrix, read_results, records, write_results
 
 COLUMNS = ["row", "kind", "risk", "attack", "control", "seed", "status", "reason"]
 COLUMNS += ["metric", "value", "estimate", "low", "high", "n", "method"]
@@ -26,6 +27,9 @@ placebo                        = +0.010
 adversarial-training           ▼ +0.250
                                [+0.200, +0.300]
 dp-sgd + adversarial-training  · +0.100
+
+Chains: of 2 pairs of a chain's member and a risk, 0 conflicts, 0 kept, 0 inconclusive and 2 in which the
+  member alone shows no protection.
 
 ▲ risk up   ▼ risk down   = no change   ? inconclusive   ~ degenerate   · too few seeds   ! blocked
 In the utility column: ▼ utility down   ▲ utility up
@@ -114,10 +118,10 @@ def test_the_text_matrix_reads_as_planted(examples):
         Effect(difference=0.1, seeds=1, verdict="too few seeds", verdict_reason="1 seed, fewer than 5"),
     )
     entries = tuple(
-        entry.model_copy(update={"effect": effect, "mean": 0.5})
+        entry.model_copy(update={"effect": effect, "mean": 0.5, "degenerate": ""})
         for entry, effect in zip(results.entries, planted, strict=True)
     )
-    assert text_matrix(results.model_copy(update={"entries": entries})) == PLANTED
+    assert text_matrix(results.model_copy(update={"entries": entries, "conflicts": ()})) == PLANTED
 
 
 def test_in_the_utility_column_the_signs_follow_utility(examples):

@@ -225,7 +225,11 @@ def amulet_components():
         stages={"inference": f"{HERE}:halve"}, risk="membership-inference", **PARAMS,
     )
     yield Defense(
-        name="needy", summary="Needs what nobody makes here", target=f"{HERE}:keep", stages={"training": f"{HERE}:keep"},
+        name="giver", summary="Makes what another needs", target=f"{HERE}:keep", stages={"training": f"{HERE}:keep"},
+        risk="evasion", produces=("trigger-set",), **PARAMS,
+    )
+    yield Defense(
+        name="needy", summary="Needs what another makes", target=f"{HERE}:keep", stages={"training": f"{HERE}:keep"},
         risk="evasion", requires=("trigger-set",), **PARAMS,
     )
     yield Attack(name="nudge", summary="Changes nothing at all", target=f"{HERE}:nudge", risk="evasion",

@@ -27,7 +27,7 @@ MISTAKES = {
     "an unknown key": (
         {"trainng": {}},
         'trainng: there is no such key, got {}; did you mean "training"? There are: name, dataset, model, training, data, '
-        "defenses, risks, seeds, root_seed, threads_per_job, stack, executor, reporters.",
+        "defenses, members_alone, risks, seeds, root_seed, threads_per_job, stack, executor, reporters.",
     ),
     "an unknown key of a section": (
         {"training": {"epoch": 3}},

@@ -1,5 +1,6 @@
 """From cells to entries: the worst attack counts, controls never do, and nothing is concluded where it must not be."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from amulet_core.registry import Registry
 from amulet_core.request import Request
 from amulet_core.results import Cell, Entry, Measured
 from amulet_core.scores import Scores, Value, Withheld
+from amulet_core.statistics.paired import paired_interval
 
 SEEDS = range(5)
 
@@ -279,3 +281,67 @@ def test_nothing_is_concluded_from_an_undefended_model_that_knows_nothing(reques
         "the undefended model to compare with: balanced accuracy is near chance (0.500) on 5 of 5 seeds: "
         "a model that knows nothing has nothing to lose"
     )
+
+
+@pytest.fixture
+def floored(request_of: Any) -> Request:
+    """A request whose first column has a floor: its value exists only for rows with the defense."""
+    request = request_of("membership-inference", defenses=["builtin/dp-sgd", "keep"])
+    risk = request.risks[0]
+    primary = risk.game.primary.model_copy(update={"floor": 0.05, "better": "higher"})
+    own = replace(risk, game=risk.game.model_copy(update={"primary": primary}))
+    return replace(request, risks=(own, *request.risks[1:]))
+
+
+def skipped(row: str) -> list[Cell]:
+    changes: dict[str, Any] = {"status": "skipped", "reason": "nothing to verify", "measured": ()}
+    return auc(row, HIGH, attack="pool", **changes)
+
+
+def alone(request: Request, *cells: list[Cell], row: str = "dp-sgd", overlap: float = 0.0, **balanced: float) -> Entry:
+    models = [cell for each in ("none", "dp-sgd", "keep") for cell in utility(each, balanced.get(each[:2], 0.8))]
+    return entry(
+        request, [*skipped("none"), *(cell for given in cells for cell in given), *models], row, overlap=overlap
+    )
+
+
+@pytest.mark.parametrize("overlap", [0.0, 1.0])
+def test_without_a_value_of_none_the_value_itself_stands_with_its_interval(floored: Request, overlap: float) -> None:
+    found = alone(floored, auc("dp-sgd", HIGH, attack="pool"), overlap=overlap)
+    interval = paired_interval(HIGH, overlap=overlap)
+    assert (found.mean, found.low, found.high) == pytest.approx((interval.estimate, interval.low, interval.high))
+    assert found.values == tuple(enumerate(HIGH))
+    assert (found.effect, found.inapplicable, found.degenerate) == (None, False, "")
+    assert found.missing == "no value without the defense: the value itself is shown, and no verdict of a change"
+
+
+def test_a_row_without_the_defense_says_that_it_has_no_such_value(floored: Request) -> None:
+    for row in ("none", "keep"):
+        found = alone(floored, auc("dp-sgd", HIGH, attack="pool"), skipped("keep"), row=row)
+        assert (found.mean, found.low, found.effect, found.inapplicable) == (None, None, None, True)
+        assert found.missing == "skipped: nothing to verify"
+
+
+def test_a_row_whose_cells_failed_is_missing_and_not_without_such_a_value(floored: Request) -> None:
+    failed = [
+        *skipped("dp-sgd")[1:],
+        *auc("dp-sgd", [0.1], attack="pool", status="failed", reason="it broke", measured=()),
+    ]
+    found = alone(floored, failed)
+    assert (found.inapplicable, found.missing) == (False, "skipped: nothing to verify; failed: it broke")
+
+
+def test_one_value_alone_has_no_interval(floored: Request) -> None:
+    found = alone(floored, auc("dp-sgd", HIGH[:1], attack="pool"))
+    assert (found.mean, found.low, found.high) == (0.7, None, None)
+
+
+def test_only_the_rows_own_models_make_such_a_value_degenerate(floored: Request) -> None:
+    own, other = (alone(floored, auc("dp-sgd", HIGH, attack="pool"), **{row: 0.5}) for row in ("dp", "no"))
+    assert own.degenerate.startswith("balanced accuracy is near chance (0.500) on 5 of 5 seeds")
+    assert other.degenerate == ""
+
+
+def test_a_seed_that_lacks_an_attack_that_another_row_met_has_no_value(floored: Request) -> None:
+    cells = auc("dp-sgd", HIGH, attack="pool"), auc("dp-sgd", LOW[:4], attack="second"), skipped("keep")
+    assert alone(floored, *cells).values == tuple(enumerate(LOW[:4]))

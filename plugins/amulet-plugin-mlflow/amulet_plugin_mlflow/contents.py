@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 LONGEST_NAME: Final = 250
 LONGEST_PARAM: Final = 6000
 LONGEST_TAG: Final = 5000
-FILES: Final = ("results.csv", "results.json", "provenance.json", "report.html")
+FILES: Final = ("results.csv", "conflicts.csv", "results.json", "provenance.json", "report.html")
 
 
 class Metric(NamedTuple):

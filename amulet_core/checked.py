@@ -1,0 +1,45 @@
+"""A section of a configuration against its model: each mistake under its dotted path. Light."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from amulet_core.errors import did_you_mean
+
+P = TypeVar("P", bound=BaseModel)
+
+
+def checked(model: type[P], given: Any, path: str, problems: list[str]) -> P | None:
+    """Return the validated section, or None after noting each of its problems under its dotted path."""
+    if not isinstance(given, Mapping):
+        problems.append(f"{path}: expected a mapping with the keys {', '.join(model.model_fields)}, got {shown(given)}")
+        return None
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        problems += [_problem(dict(one), model, path) for one in error.errors(include_url=False)]
+        return None
+
+
+def _problem(error: Mapping[str, Any], model: type[BaseModel], path: str) -> str:
+    where = ".".join([*([path] if path else []), *(str(part) for part in error["loc"])])
+    if error["type"] == "extra_forbidden":
+        hint = did_you_mean(str(error["loc"][-1]), list(model.model_fields)) or "."
+        known = ", ".join(model.model_fields) or "none at all"
+        return f"{where}: there is no such key, got {shown(error['input'])}{hint} There are: {known}."
+    if error["type"] == "missing":
+        return f"{where}: this key is missing: {_description(model, error['loc'])}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where or 'the configuration'}: {message[0].lower() + message[1:]}, got {shown(error['input'])}"
+
+
+def _description(model: type[BaseModel], loc: Sequence[Any]) -> str:
+    field = model.model_fields.get(str(loc[0])) if loc else None
+    return (field.description if field else "") or "it has no default"
+
+
+def shown(value: Any) -> str:
+    """Return a value as it stands in a message: cut short where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

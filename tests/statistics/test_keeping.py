@@ -1,0 +1,99 @@
+"""Conflicts within chains: found where they are planted, and in at most 5 % of runs where there are none."""
+
+import math
+
+import numpy as np
+import pytest
+
+from amulet_core.statistics.keeping import keeping
+from amulet_core.statistics.paired import equivalence_p, no_loss_p, paired_interval, paired_p
+from amulet_core.statistics.verdicts import Better, Differences, Finding, verdicts
+
+LOSS = (-0.11, -0.09, -0.10, -0.12, -0.08)
+SAME = (0.01, -0.01, 0.0, 0.005, -0.005)
+NOISY = (0.2, -0.3, 0.25, -0.1, 0.05)
+
+
+def below(t: float) -> float:
+    """The t distribution on 4 degrees of freedom in closed form (Student 1908)."""
+    root = t / math.sqrt(4 + t * t)
+    return 0.5 + 0.75 * (root - root**3 / 3)
+
+
+@pytest.mark.parametrize(
+    ("pair", "better", "margin", "verdict"),
+    [
+        (LOSS, "higher", 0.05, "conflict"),
+        (LOSS, "lower", 0.05, "kept"),
+        (tuple(-d for d in LOSS), "lower", 0.05, "conflict"),
+        (tuple(-d for d in LOSS), "higher", 0.05, "kept"),
+        (SAME, "higher", 0.05, "kept"),
+        (SAME, "lower", 0.05, "kept"),
+        (NOISY, "higher", 0.05, "inconclusive"),
+        ((0.0,) * 5, "higher", 0.05, "kept"),
+        ((-0.01,) * 5, "higher", 0.05, "conflict"),
+        (LOSS, "higher", 0.5, "conflict"),
+    ],
+    ids=str,
+)
+def test_a_planted_pair_gets_its_verdict(pair: tuple[float, ...], better: Better, margin: float, verdict: str) -> None:
+    (found,) = keeping([pair], margin=margin, better=better)
+    assert found.verdict == verdict
+
+
+def test_the_numbers_of_five_seeds_are_those_of_the_formulas() -> None:
+    """LOSS has mean -.1 and standard error sqrt(.00025 / 5); SAME has mean 0 and standard error sqrt(.0000625 / 5)."""
+    lost, same = keeping([LOSS, SAME], margin=0.05, better="higher")
+    assert lost.p == pytest.approx(2 * below(-0.1 / math.sqrt(0.00005)))
+    assert lost.p_adjusted == pytest.approx(2 * lost.p)
+    assert lost.p_kept == pytest.approx(below(0.05 / math.sqrt(0.00005)))
+    assert same.p == same.p_adjusted == 1.0
+    assert same.p_kept == pytest.approx(2 * below(-0.05 / math.sqrt(0.0000125)))
+    assert lost.interval == paired_interval(LOSS, level=1 - 0.05 / 2)
+    assert same.interval == paired_interval(SAME, level=1 - 0.05)
+
+
+def test_one_side_of_the_two_one_sided_tests_is_asked_alone() -> None:
+    loss, gain = no_loss_p(LOSS, margin=0.05), no_loss_p([-d for d in LOSS], margin=0.05)
+    assert max(loss, gain) == pytest.approx(equivalence_p(LOSS, margin=0.05))
+    assert gain < 1e-4
+    assert [no_loss_p((d,) * 5, margin=0.05) for d in (-0.04, -0.05, -0.06)] == [0.0, 1.0, 1.0]
+
+
+def test_overlap_reaches_every_number() -> None:
+    (without,), (found,) = (keeping([LOSS], margin=0.2, better="higher", overlap=o) for o in (0.0, 1.0))
+    assert found.interval == paired_interval(LOSS, overlap=1.0)
+    assert found.p == paired_p(LOSS, overlap=1.0)
+    assert found.p_kept == no_loss_p(LOSS, margin=0.2, overlap=1.0) > without.p_kept
+
+
+def test_a_margin_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError) as caught:
+        keeping([LOSS], margin=0.0, better="higher")
+    assert str(caught.value) == "paired differences: the margin must be positive and finite, not 0.0."
+    assert keeping([], margin=0.1, better="lower") == ()
+
+
+@pytest.mark.parametrize("effect", [0.0, 2.0, 3.0, 6.0])
+def test_at_most_five_percent_of_runs_without_an_interaction_have_a_conflict(effect: float) -> None:
+    """Two chains of two, all of the same effect: only members that got "risk down" are tested, on the same seeds."""
+    generator, runs, hits, tested = np.random.default_rng(3), 700, 0, 0
+    for _ in range(runs):
+        none, rows = generator.standard_normal(5), generator.standard_normal((6, 5)) + effect
+        column = [Differences(str(place), tuple(row - none)) for place, row in enumerate(rows)]
+        found = verdicts(column, margin=0.5, better="higher")
+        protects = [isinstance(one, Finding) and one.verdict == "risk down" for one in found]
+        pairs = [rows[chain] - rows[alone] for alone, chain in ((0, 4), (1, 4), (2, 5), (3, 5)) if protects[alone]]
+        tested += len(pairs)
+        hits += any(one.verdict == "conflict" for one in keeping(pairs, margin=0.5, better="higher"))
+    assert hits / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+    assert tested > runs * (effect > 0) / 2  # there was something to get wrong
+
+
+def test_a_planted_conflict_is_found_beside_pairs_that_keep() -> None:
+    generator, found = np.random.default_rng(4), 0
+    for _ in range(200):
+        pairs = 0.02 * generator.standard_normal((3, 5)) - np.array([[0.2], [0.0], [0.0]])
+        verdict = [one.verdict for one in keeping(pairs, margin=0.1, better="higher")]
+        found += verdict == ["conflict", "kept", "kept"]
+    assert found >= 180
