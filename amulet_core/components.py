@@ -98,6 +98,8 @@ class Model(Component):
     skipped on those that are not ``differentiable``. Modules that ``trains_itself`` have a method
     ``learn(data, val) -> evidence`` (``amulet_core.training.learning``), which takes the place of the training loop:
     training settings play no part, and defenses that change training or weights are refused.
+    ``produces`` says what defenses may ask of an architecture, such as ``interval-bounds``: it is made of
+    affine and monotone layers alone, so that intervals can be passed through it.
     """
 
     kind: Literal["model"] = "model"
@@ -112,6 +114,10 @@ class Defense(Component):
     ``data(data, params) -> Data``; ``training(training, params, context) -> Training``;
     ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
     ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
+    ``rebuild(build, params, schema) -> module`` is for a defense whose models are not the architecture with other
+    weights: its module around fresh networks from ``build()``, untrained, into which the cache puts what it kept.
+    ``certify(question, params) -> bool [budgets, n]`` says where predictions are provably right
+    (``amulet_core.games.evasion.CertificateQuestion``).
     """
 
     kind: Literal["defense"] = "defense"
@@ -126,6 +132,16 @@ class Defense(Component):
     randomised: bool = False
     labels_only: bool = False
     verify: Target | None = None
+    rebuild: Target | None = None
+    certify: Target | None = None
+    clippable: bool = True
+    """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
+    account's clipping of each row's gradient needs."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return every target, each once."""
+        return tuple(dict.fromkeys(filter(None, (*self.stages.values(), self.verify, self.rebuild, self.certify))))
 
 
 class Attack(Component):

@@ -155,8 +155,8 @@ def load_all(request: Request) -> None:
     """
     problems: list[str] = []
     for use in request.uses:
-        stages = defense_of(use).stages.values() if use.entry.component.kind == "defense" else ()
-        for target in dict.fromkeys((use.entry.component.target, *stages)):
+        more = defense_of(use).targets if use.entry.component.kind == "defense" else ()
+        for target in dict.fromkeys((use.entry.component.target, *more)):
             try:
                 use.entry.load(target)
             except RequestError as error:
