@@ -65,7 +65,7 @@ class Smoothed(nn.Module):
         return torch.cat(parts).logsumexp(0) - torch.tensor(len(self.noise)).log()
 
     def _log_probabilities(self, x: Tensor, noise: Tensor) -> Tensor:
-        logits = self.base((x + noise[:, None]).flatten(0, 1))
+        logits: Tensor = self.base((x + noise[:, None]).flatten(0, 1))
         return log_softmax(logits, -1).unflatten(0, (len(noise), len(x)))
 
 
