@@ -126,4 +126,5 @@ def margins(model: nn.Module, interval: Interval) -> Tensor:
         return centre - apart.masked_fill(same, 0)
     rows = (logits.weight[:, None] - logits.weight[None]).flatten(0, 1)
     wide = spread(nn.functional.linear, logits.before.radius, rows, logits.before.norm)
-    return centre - wide.unflatten(1, centre.shape[1:])
+    least: Tensor = centre - wide.unflatten(1, centre.shape[1:])
+    return least

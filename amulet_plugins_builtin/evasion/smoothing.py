@@ -65,8 +65,9 @@ class Smoothed(nn.Module):
         return torch.cat(parts).logsumexp(0) - torch.tensor(len(self.noise)).log()
 
     def _log_probabilities(self, x: Tensor, noise: Tensor) -> Tensor:
-        logits: Tensor = self.base((x + noise[:, None]).flatten(0, 1))
-        return log_softmax(logits, -1).unflatten(0, (len(noise), len(x)))
+        logits = self.base((x + noise[:, None]).flatten(0, 1))
+        one_each: Tensor = log_softmax(logits, -1).unflatten(0, (len(noise), len(x)))
+        return one_each
 
 
 def smooth(fitted: Fitted, data: Data, params: SmoothingParams) -> Fitted:
