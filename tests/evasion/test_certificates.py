@@ -8,10 +8,17 @@ import amulet_core as amulet
 from amulet_core import api
 from amulet_core.conduct import prepared
 from amulet_core.config import resolve
+from amulet_core.data import make_data
+from amulet_core.facts import facts_of
+from amulet_core.forecast import forecast
+from amulet_core.games import evasion as evasion_game
+from amulet_core.games.threats import EvasionThreat
+from amulet_core.ground import load_data
 from amulet_core.jobs import AttackWork, CertifyWork
 from amulet_core.plan_certificates import certifiers
 from amulet_core.registry import discover
 from amulet_core.report.details import pictures
+from amulet_core.schema import DataSchema, Feasible
 from amulet_core.store import Store
 
 TOY = """
@@ -110,6 +117,19 @@ def test_who_certifies_is_who_made_the_deployed_model_what_it_is(registry, chain
     assert [use.entry.component.name for use in certifiers(row.chain)] == names
 
 
+def test_a_proof_covers_what_the_judge_lets_pass():
+    schema = DataSchema(modality="tabular", shape=(2,), classes=("a", "b"), feasible=Feasible(low=0.0, high=1.0))
+    rows = make_data(torch.full((20, 2), 0.5), torch.arange(20) % 2, schema)
+    threat = EvasionThreat(epsilon=0.1, curve=(0.01,))
+    question = evasion_game.certifiable(torch.nn.Linear(2, 2), rows, threat, ("draws", 0))
+    for asked, budget in zip(question.epsilons, threat.epsilons, strict=True):
+        contest_x = rows.x + torch.tensor([asked - 1e-7, 0.0])
+        answer = evasion_game.EvasionAnswer(x=torch.stack([contest_x]))
+        one = EvasionThreat(epsilon=budget, curve=())
+        evasion_game._check_budgets(rows, answer, one)
+        assert budget < asked < 1.001 * budget
+
+
 def test_certificates_are_asked_for_once_for_each_victim_and_seed(registry, tmp_path):
     two = config(defenses=["liar", "ibp", "trades"], seeds=2)
     jobs = prepared(resolve(two, registry), Store(tmp_path)).plan.jobs
@@ -124,6 +144,9 @@ def test_certificates_are_asked_for_once_for_each_victim_and_seed(registry, tmp_
     plays = [job for job in jobs.values() if isinstance(job.work, AttackWork) and job.work.risk.game.risk == "evasion"]
     assert len(plays) == 2 * 5 * 3  # seeds, rows, attacks with the control
     assert sum(map(len, users)) == 2 * 2 * 3
+    request = resolve(two, registry)
+    todo = forecast(request, Store(tmp_path), tmp_path, loaded=lambda: facts_of(load_data(request)))
+    assert [(line.kind, line.jobs) for line in todo.lines if line.kind == "certify"] == [("certify", 4)]
     order = list(jobs)
     assert all(order.index(need) < order.index(key) for key, job in jobs.items() for need in job.needs)
 

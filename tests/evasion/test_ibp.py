@@ -86,6 +86,16 @@ def test_the_radius_after_affine_layers_is_the_product_of_their_absolute_weights
     assert (found.radius[0] >= exact).all()
 
 
+def test_a_ball_becomes_a_box_after_the_first_layer():
+    """Two copies of one feature move together: their sum moves twice as far as the ball's radius, not by its root."""
+    copies, total = nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        copies.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+        total.weight.fill_(1.0)
+        found = passed(nn.Sequential(copies, total), Interval(torch.zeros(1, 2), torch.ones(1, 2), "l2"))
+    assert float(found.radius) == pytest.approx(2.0)
+
+
 def built(name, schema):
     entry = amulet.discover().find("model", name)
     return entry.load()(entry.component.params(), schema).double().eval()
