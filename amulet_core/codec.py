@@ -16,6 +16,7 @@ from amulet_core.ground import Ground
 from amulet_core.jobs import (
     AttackWork,
     BankWork,
+    CertifyWork,
     FitWork,
     IndependentWork,
     Job,
@@ -25,8 +26,17 @@ from amulet_core.jobs import (
     VerificationPlayWork,
 )
 from amulet_core.layout import Place
-from amulet_core.outputs import BankOutput, FitOutput, IndependentOutput, PlayOutput, PoisonOutput, TheftOutput
-from amulet_core.recipes import built, evidence_json, maker_of
+from amulet_core.outputs import (
+    BankOutput,
+    CertifyOutput,
+    FitOutput,
+    IndependentOutput,
+    PlayOutput,
+    PoisonOutput,
+    TheftOutput,
+)
+from amulet_core.recipes import built, evidence_json, maker_of, rebuilt
+from amulet_core.request import attack_of
 from amulet_core.results import Measured
 from amulet_core.store import Stored
 from amulet_core.streams import isolated
@@ -40,51 +50,77 @@ _ROWS = 64
 def pack(job: Job, output: Any, ground: Ground) -> Packed:
     """Return a job's output as bytes and a record.
 
-    A model is kept only if a twin, built from the architecture and given the same tensors, answers alike bit by bit.
+    A model is kept only if a twin, built from the architecture and what the recipe's defenses put it into, and given
+    the same tensors, answers alike bit by bit.
     """
+    if isinstance(output, PlayOutput):
+        return _pack_play(job, output)
+    if isinstance(output, FitOutput):
+        return _pack_fit(job, output, ground)
+    if isinstance(output, TheftOutput):
+        return _pack_theft(job, output, ground)
+    return Packed(_values(output))
+
+
+def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
+    """Return the output that ``pack`` made an entry of."""
+    tensors = load(entry.tensors) if entry.tensors else {}
+    match job.work:
+        case FitWork():
+            return _unpack_fit(job.work, entry.record, tensors, ground)
+        case TheftWork():
+            return _unpack_theft(job.work, entry.record, tensors, ground)
+        case BankWork() | PoisonWork() | IndependentWork() | CertifyWork():
+            return _unpack_values(job.work, entry.record, tensors)
+    return _unpack_play(job, entry.record, tensors)
+
+
+def _values(output: Any) -> Stored:
+    """Return an output of tensors and texts as it is stored."""
     match output:
-        case FitOutput():
-            return _pack_fit(job, output, ground)
         case BankOutput():
             tensors = {
                 f"{_name(place)}/{part}": tensor
                 for place, pair in output.logits.items()
                 for part, tensor in zip(("pool", "aux"), pair, strict=True)
             }
-            return Packed(Stored({"kind": "bank"}, _saved(tensors)))
+            return Stored({"kind": "bank"}, _saved(tensors))
         case PoisonOutput():
-            return _pack_poison(output)
-        case TheftOutput():
-            return _pack_theft(job, output, ground)
+            answer = output.answer
+            fields = {name: getattr(answer, name) for name in type(answer).model_fields}
+            return Stored({"kind": "poison", "warnings": list(answer.warnings)}, _saved(_tensors(fields)))
         case IndependentOutput():
-            scores = {"score": output.score, "defended": output.defended}
-            scores |= {} if output.p is None else {"p": output.p}
-            return Packed(Stored({"kind": "independent", "warnings": list(output.warnings)}, _saved(scores)))
-        case PlayOutput():
-            return _pack_play(job, output)
+            return Stored({"kind": "independent", "warnings": list(output.warnings)}, _saved(_tensors(vars(output))))
+        case CertifyOutput():
+            return Stored({"kind": "certify"}, _saved(_tensors(vars(output))))
     raise TypeError(f"a job gave {type(output).__name__}")
 
 
-def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
-    """Return the output that ``pack`` made an entry of."""
-    tensors = load(entry.tensors) if entry.tensors else {}
-    if isinstance(job.work, FitWork):
-        return _unpack_fit(job.work, entry.record, tensors, ground)
-    if isinstance(job.work, BankWork):
-        names = dict.fromkeys(name.partition("/")[0] for name in tensors)
-        return BankOutput({_place(name): (tensors[f"{name}/pool"], tensors[f"{name}/aux"]) for name in names})
-    if isinstance(job.work, PoisonWork):
-        answer = PoisoningAnswer(**tensors, warnings=tuple(entry.record["warnings"]))
-        return PoisonOutput(job.work.place, answer)
-    if isinstance(job.work, TheftWork):
-        twin = _theft_twin(job.work, ground)
-        twin.load_state_dict(tensors)
-        return TheftOutput(twin.eval().requires_grad_(False), entry.record["queries"], tuple(entry.record["warnings"]))
-    if isinstance(job.work, IndependentWork):
-        return IndependentOutput(
-            tensors["score"], tensors.get("p"), tensors["defended"], tuple(entry.record["warnings"])
-        )
-    return _unpack_play(job, entry.record, tensors)
+def _unpack_values(
+    work: BankWork | PoisonWork | IndependentWork | CertifyWork,
+    record: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> Any:
+    match work:
+        case BankWork():
+            names = dict.fromkeys(name.partition("/")[0] for name in tensors)
+            return BankOutput({_place(name): (tensors[f"{name}/pool"], tensors[f"{name}/aux"]) for name in names})
+        case PoisonWork():
+            return PoisonOutput(work.place, PoisoningAnswer(**tensors, warnings=tuple(record["warnings"])))
+        case IndependentWork():
+            scores = {name: tensors[name] for name in ("score", "defended")}
+            return IndependentOutput(**scores, p=tensors.get("p"), warnings=tuple(record["warnings"]))
+    return CertifyOutput(**tensors)
+
+
+def _tensors(fields: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+
+
+def _unpack_theft(work: TheftWork, record: Mapping[str, Any], tensors: Mapping[str, Tensor], ground: Ground) -> Any:
+    twin = _theft_twin(work, ground)
+    twin.load_state_dict(tensors)
+    return TheftOutput(twin.eval().requires_grad_(False), record["queries"], tuple(record["warnings"]))
 
 
 def _pack_theft(job: Job, output: TheftOutput, ground: Ground) -> Packed:
@@ -99,7 +135,10 @@ def _pack_theft(job: Job, output: TheftOutput, ground: Ground) -> Packed:
 
 def _theft_twin(work: TheftWork, ground: Ground) -> nn.Module:
     """Build what a thief's model is: the bare architecture, or the victim itself where it was given away whole."""
-    return _twin(work.recipe, ground)
+    if attack_of(work.attack).access == "white-box":
+        return _twin(work.recipe, ground)
+    with isolated("twin"):
+        return built(work.recipe.model, ground.data.schema)
 
 
 def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
@@ -179,13 +218,7 @@ def _under(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _twin(recipe: Recipe, ground: Ground) -> nn.Module:
     with isolated("twin"):
-        return built(recipe.model, ground.data.schema)
-
-
-def _pack_poison(output: PoisonOutput) -> Packed:
-    answer = output.answer
-    tensors = {name: value for name in type(answer).model_fields if isinstance(value := getattr(answer, name), Tensor)}
-    return Packed(Stored({"kind": "poison", "warnings": list(answer.warnings)}, _saved(tensors)))
+        return rebuilt(recipe, ground.data.schema)
 
 
 def _pack_play(job: Job, output: PlayOutput) -> Packed:
@@ -198,7 +231,7 @@ def _pack_play(job: Job, output: PlayOutput) -> Packed:
     tensors: dict[str, Tensor] = {}
     if job.joined:
         fields = {name: getattr(output.result, name) for name in type(output.result).model_fields}
-        tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+        tensors = _tensors(fields)
         plain = output.result.model_dump(mode="json", exclude=set(tensors))
         record["result"] = {"type": type(output.result).__name__, "fields": plain}
     return Packed(Stored(record, _saved(tensors) if tensors else b""))

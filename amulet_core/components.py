@@ -103,6 +103,8 @@ class Model(Component):
     skipped on those that are not ``differentiable``. Modules that ``trains_itself`` have a method
     ``learn(data, val) -> evidence`` (``amulet_core.training.learning``), which takes the place of the training loop:
     training settings play no part, and defenses that change training or weights are refused.
+    ``produces`` says what defenses may ask of an architecture, such as ``interval-bounds``: it is made of
+    affine and monotone layers alone, so that intervals can be passed through it.
     """
 
     kind: Literal["model"] = "model"
@@ -117,6 +119,10 @@ class Defense(Component):
     ``data(data, params) -> Data``; ``training(training, params, context) -> Training``;
     ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
     ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
+    ``rebuild(build, params, schema) -> module`` is for a defense whose models are not the architecture with other
+    weights: its module around fresh networks from ``build()``, untrained, into which the cache puts what it kept.
+    ``certify(question, params) -> bool [budgets, n]`` says where predictions are provably right
+    (``amulet_core.games.evasion.CertificateQuestion``).
 
     ``verify(view, params) -> amulet_core.games.verification.VerificationAnswer`` scores suspects for the owner, whom
     ``verify_access`` lets see them; a defense that only verifies has no stages, and ``target`` repeats ``verify``.
@@ -134,12 +140,17 @@ class Defense(Component):
     randomised: bool = False
     labels_only: bool = False
     verify: Target | None = None
+    rebuild: Target | None = None
+    certify: Target | None = None
+    clippable: bool = True
+    """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
+    account's clipping of each row's gradient needs."""
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Return the targets of all stages and of the verification, each once."""
-        every = (self.target, *self.stages.values(), self.verify)
+        """Return every target, each once."""
+        every = (self.target, *self.stages.values(), self.verify, self.rebuild, self.certify)
         return tuple(dict.fromkeys(target for target in every if target))
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_fact
 from amulet_core.jobs import (
     AttackWork,
     BankWork,
+    CertifyWork,
     FitWork,
     IndependentWork,
     Job,
@@ -22,6 +23,8 @@ from amulet_core.jobs import (
     TheftPlayWork,
     TheftWork,
     VerificationPlayWork,
+    Work,
+    WorstWork,
 )
 from amulet_core.journal import read_journal
 from amulet_core.layout import Place, layout_of
@@ -32,7 +35,7 @@ from amulet_core.run_folder import JOURNAL, check_folder, located
 from amulet_core.schedule import Schedule
 from amulet_core.store import Store, cache_folder
 
-_KINDS: Final = ("train", "ask shadow models", "ask independent models", "attack", "observe", "join attacks")
+_KINDS: Final = ("train", "ask shadow models", "ask independent models", "certify", "attack", "observe", "join attacks")
 
 
 @dataclass(frozen=True)
@@ -149,18 +152,24 @@ def _line(kind: str, jobs: Sequence[Job], todo: Container[str], durations: Mappi
 
 
 def _kind(job: Job) -> str:
-    match job.work:
-        case FitWork():
-            return "train"
-        case BankWork():
-            return "ask shadow models"
-        case AttackWork(attack=None) | PoisonedPlayWork() | TheftPlayWork():
-            return "observe"
-        case AttackWork() | PoisonWork() | TheftWork() | VerificationPlayWork():
-            return "attack"
-        case IndependentWork():
-            return "ask independent models"
-    return "join attacks"
+    if isinstance(job.work, AttackWork) and job.work.attack is None:
+        return "observe"
+    return _KIND_OF[type(job.work)]
+
+
+_KIND_OF: Final[Mapping[type[Work], str]] = {
+    FitWork: "train",
+    BankWork: "ask shadow models",
+    IndependentWork: "ask independent models",
+    CertifyWork: "certify",
+    AttackWork: "attack",
+    PoisonWork: "attack",
+    TheftWork: "attack",
+    VerificationPlayWork: "attack",
+    PoisonedPlayWork: "observe",
+    TheftPlayWork: "observe",
+    WorstWork: "join attacks",
+}
 
 
 def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place], bool]) -> tuple[int, int]:

@@ -79,6 +79,18 @@ class AttackWork:
 
 
 @dataclass(frozen=True)
+class CertifyWork:
+    """Ask the certifying defenses of a chain where a victim's predictions are provably right, once for all attacks."""
+
+    recipe: Recipe
+    certifiers: tuple[Use, ...]
+    risk: RiskPlan
+    victim: Place
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
 class TheftWork:
     """Have a thief make a model of its own of one victim, through its interface; a control sees no victim.
 
@@ -145,6 +157,7 @@ Work = (
     FitWork
     | PoisonWork
     | BankWork
+    | CertifyWork
     | AttackWork
     | PoisonedPlayWork
     | TheftWork

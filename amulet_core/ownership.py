@@ -164,7 +164,7 @@ RETRAINED = "retrained without the defense"
 def pruned(model: nn.Module, share: float) -> nn.Module:
     """Return a copy whose smallest weights are zero: this share of all of them together, biases left alone."""
     copied = copy.deepcopy(model)
-    weights = [value for value in copied.state_dict().values() if value.is_floating_point() and value.dim() > 1]
+    weights = [value.detach() for value in copied.parameters() if value.dim() > 1]
     sizes = torch.cat([value.abs().flatten() for value in weights])
     count = int(share * len(sizes))
     if count:

@@ -12,6 +12,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from amulet_core.certificates import certify
 from amulet_core.data import Data
 from amulet_core.errors import ComponentError
 from amulet_core.games.contest import Bank, Contest
@@ -19,6 +20,7 @@ from amulet_core.ground import Ground
 from amulet_core.jobs import (
     AttackWork,
     BankWork,
+    CertifyWork,
     FitWork,
     IndependentWork,
     Job,
@@ -32,7 +34,7 @@ from amulet_core.jobs import (
 )
 from amulet_core.layout import Place
 from amulet_core.measuring import measured_play
-from amulet_core.outputs import BankOutput, FitOutput, PlayOutput
+from amulet_core.outputs import BankOutput, CertifyOutput, FitOutput, PlayOutput
 from amulet_core.ownership import independent, theft, theft_play, verification_play
 from amulet_core.poisoned import poison, poisoned_play, poisoned_rows
 from amulet_core.recipes import blamed, deployed, fit_recipe, maker_of
@@ -144,6 +146,7 @@ def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest
         aux=ground.rows(block.aux),
         bank=_bank_of(work, banks, members, ground.data, (len(block.pool), len(block.aux))),
         draws=("draws", work.root_seed, work.seed),
+        certified=next((output.certified for output in inputs if isinstance(output, CertifyOutput)), None),
     )
 
 
@@ -166,6 +169,7 @@ def _bank_of(
 _PERFORMED: Final[Mapping[type[Work], Callable[[Any, Sequence[Any], Ground], Any]]] = {
     FitWork: _fit,
     BankWork: _bank,
+    CertifyWork: certify,
     AttackWork: _attack,
     PoisonWork: poison,
     PoisonedPlayWork: poisoned_play,

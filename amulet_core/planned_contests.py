@@ -1,11 +1,13 @@
 """Planning of plays on trained victims: the contest of most games, and the join of several attacks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from amulet_core.games.threats import MembershipThreat
 from amulet_core.job_specs import NO_DEFENSE, JobSpecs
 from amulet_core.jobs import AttackWork, Job, WorstWork
 from amulet_core.layout import wanted
+from amulet_core.planned_certificates import certificate_jobs
 from amulet_core.request import RiskPlan, RowPlan, Use
 
 
@@ -46,7 +48,9 @@ def contest(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, s
     used = (attack, *risk.metrics) if attack else risk.metrics
     like = specs.like("attack", row, used, threat=spec["threat"])
     label, resources = f"{name} on {row.label}, seed {seed}", specs.resources(row, *used)
-    return specs.add(Job(work, label, spec, needs, like, resources=resources))
+    play = Job(work, label, spec, needs, like, resources=resources)
+    proofs = [specs.add(job) for job in certificate_jobs(play, needs[0], versioned=specs.versioned)]
+    return specs.add(replace(play, needs=(*needs, *proofs)))
 
 
 def joined(specs: JobSpecs, row: RowPlan, risk: RiskPlan, seed: int, played: Sequence[str]) -> str:

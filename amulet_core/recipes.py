@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from amulet_core.chains import remaking
 from amulet_core.data import Data, checked
 from amulet_core.errors import ComponentError, RequestError
 from amulet_core.jobs import Recipe
@@ -208,6 +209,26 @@ def built(use: Use, schema: DataSchema) -> nn.Module:
         module = use.entry.load()(use.params, schema)
         if not isinstance(module, nn.Module):
             raise TypeError(f"it built {type(module).__name__}, expected a torch.nn.Module")  # noqa: TRY301
+    except Exception as error:
+        raise ComponentError(use.id, error) from error
+    return module
+
+
+def rebuilt(recipe: Recipe, schema: DataSchema) -> nn.Module:
+    """Return an untrained module of the make of the recipe's models: the architecture in what its defenses put it."""
+    build: Callable[[], nn.Module] = partial(built, recipe.model, schema)
+    for use in remaking(recipe.chain):
+        build = partial(_remade, use, build, schema)
+    return build()
+
+
+def _remade(use: Use, build: Callable[[], nn.Module], schema: DataSchema) -> nn.Module:
+    try:
+        module = use.entry.load(defense_of(use).rebuild)(build, use.params, schema)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"rebuild returned {type(module).__name__}, expected a torch.nn.Module")  # noqa: TRY301
+    except ComponentError:
+        raise
     except Exception as error:
         raise ComponentError(use.id, error) from error
     return module

@@ -122,6 +122,7 @@ class Game(Frozen):
     a game without attacks has only ``behave(contest, threat)``. The other kinds of ``play`` have jobs of their own: in
     ``poisoning`` the attack comes before training, in ``theft`` it hands back a model, and in ``verification`` a
     defense looks for its own model among those that the thieves of another risk (``attacks_of``) made of it.
+    ``certifies``: defenses may prove some rows right, which ``certifiable(model, test, threat, draws)`` asks them.
     """
 
     risk: str
@@ -137,6 +138,7 @@ class Game(Frozen):
     attacks_of: str = ""
     joined: str = "worst case"
     """What stands in the place of the attack where results of several attacks are joined."""
+    certifies: bool = False
     sok: str | None = None
 
 
@@ -152,6 +154,7 @@ GAMES: Final[Mapping[str, Game]] = {
             controls=("random-noise",),
             metrics=("robustness",),
             joins=True,
+            certifies=True,
             primary=Primary(
                 metric="robustness", value="robust_accuracy", label="robust accuracy", better="higher", margin=0.05
             ),

@@ -162,8 +162,13 @@ def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:
         for stage, target in component.stages.items():
             yield target, _STAGE_ARGUMENTS[stage]
         yield component.target, _STAGE_ARGUMENTS[next(iter(component.stages))]
-        if component.verify:
-            yield component.verify, ("view", "params")
+        for more, taken in (
+            (component.verify, ("view", "params")),
+            (component.rebuild, ("build", "params", "schema")),
+            (component.certify, ("question", "params")),
+        ):
+            if more:
+                yield more, taken
     else:
         yield component.target, _ARGUMENTS[component.kind]
     if component.checks:

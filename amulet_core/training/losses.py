@@ -1,11 +1,15 @@
 """Networks as functions of stacked parameters: the one place where ``vmap`` meets an objective."""
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 from torch import Tensor
 from torch.func import functional_call, vmap
 
 from amulet_core.training.values import Batch, Bundle, Call, Problem
+
+AXES: Final[Any] = Batch(0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+"""The axes of a batch that ``vmap`` goes along: all but its progress, which is one number for all."""
 
 
 def as_function(skeleton: Bundle, state: Mapping[str, Tensor]) -> Call:
@@ -29,7 +33,7 @@ def losses_of_stack(problem: Problem, batch: Batch) -> Tensor:
 
     params, fixed = dict(problem.params), dict(problem.fixed)
     if len(batch.y) > 1:
-        out: Tensor = vmap(losses)(params, fixed, batch)
+        out: Tensor = vmap(losses, in_dims=(0, 0, AXES))(params, fixed, batch)
         return out
     only = {name: value[0] for name, value in params.items()}
     return losses(only, {name: value[0] for name, value in fixed.items()}, only_model(batch))[None]
@@ -37,4 +41,5 @@ def losses_of_stack(problem: Problem, batch: Batch) -> Tensor:
 
 def only_model(batch: Batch) -> Batch:
     """Return the rows of a stack's only model."""
-    return Batch(batch.x[0], batch.y[0], batch.z[0], batch.w[0], {name: draw[0] for name, draw in batch.draws.items()})
+    draws = {name: draw[0] for name, draw in batch.draws.items()}
+    return Batch(batch.x[0], batch.y[0], batch.z[0], batch.w[0], draws, batch.progress)

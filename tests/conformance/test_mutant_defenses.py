@@ -140,7 +140,7 @@ MUTANTS = {
         "the trained model is finite and plain",
         "on the toy table the model has _forward_hooks",
         "the architecture as it was built, in eval mode, without hooks, with finite weights",
-        "work on a copy, and hand back the plain module",
+        "work on a copy, and hand back the plain module (or say in rebuild what it is put into)",
     ),
     "trains to infinity": (
         defense("training", "not_finite"),
@@ -155,14 +155,14 @@ MUTANTS = {
         "the trained model is finite and plain",
         "on the toy table the model is in train mode",
         "the architecture as it was built, in eval mode, without hooks, with finite weights",
-        "work on a copy, and hand back the plain module",
+        "work on a copy, and hand back the plain module (or say in rebuild what it is put into)",
     ),
     "wraps the model": (
         defense("training", "wrapped_model"),
         "the trained model is finite and plain",
         "on the toy table the model is a Sequential whose state differs in 0.head.bias, 0.head.weight, 0.hidden.bias",
         "the architecture as it was built, in eval mode, without hooks, with finite weights",
-        "work on a copy, and hand back the plain module",
+        "work on a copy, and hand back the plain module (or say in rebuild what it is put into)",
     ),
     "cannot train two models": (
         defense("training", "fit_crashing"),
