@@ -152,7 +152,7 @@ def _roc(found: Found, row: str) -> Iterator[Markup]:
 def _budgets(
     found: Found, row: str, *, kind: type[CurvePoint], draw: Callable[..., Markup], title: str
 ) -> Iterator[Markup]:
-    adapter = TypeAdapter(list[kind])  # type: ignore[valid-type]  # which kind is known when it is drawn
+    adapter: TypeAdapter[list[CurvePoint]] = TypeAdapter(list[kind])  # type: ignore[valid-type]  # known when drawn
     curves = []
     for attack, seeds in found.items():
         lines = [sorted(adapter.validate_python(detail), key=lambda point: point.place) for _, detail in seeds]

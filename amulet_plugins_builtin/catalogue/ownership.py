@@ -15,7 +15,10 @@ class ModelExtractionParams(Params):
         "random", description="which own inputs are asked about: any, or by what answers to inputs like them were worth"
     )
     epochs: int | None = Field(
-        None, ge=1, le=10_000, description="passes over the answers (default: as many as the victim's training)"
+        None,
+        ge=1,
+        le=10_000,
+        description="passes over the answers (default: the steps of training on all own rows, whatever the budget)",
     )
     round: int = Field(
         32, ge=1, le=100_000, description="adaptive: queries asked at once, before the policy is updated"

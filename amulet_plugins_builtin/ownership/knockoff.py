@@ -1,5 +1,7 @@
 """Model extraction by asking: a model trained on a victim's answers to the thief's own inputs (arXiv:1812.02766)."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,7 @@ def attack(view: TheftView, params: ModelExtractionParams) -> TheftAnswer:
     # The key first: it must not depend on how much the budget lets it ask before.
     key = ("own", int(torch.randint(2**62, ())))
     x, answers = at_random(view, view.model) if params.strategy == "random" else adaptively_asked(view, params)
-    settings = for_so_long(view.settings, params.epochs)
+    settings = for_so_long(view.settings, params.epochs, answered=len(x), own=len(view.x))
     model = imitated(view.architecture, x, as_targets(answers), settings, schema=view.data_schema, key=key)
     return TheftAnswer(model=model)
 
@@ -41,6 +43,12 @@ def as_targets(answers: Tensor) -> Tensor:
     return answers / answers.sum(1, keepdim=True)
 
 
-def for_so_long(settings: TrainingSettings, epochs: int | None) -> TrainingSettings:
-    """Return the settings with another number of epochs, if one is given."""
-    return settings if epochs is None else settings.model_copy(update={"epochs": epochs})
+def for_so_long(settings: TrainingSettings, epochs: int | None, *, answered: int, own: int) -> TrainingSettings:
+    """Return the settings with the epochs asked for; by default those that take as many steps as on all own rows.
+
+    The same epochs on fewer answers would be fewer steps: small budgets would look safe for want of training.
+    """
+    if epochs is not None:
+        return settings.model_copy(update={"epochs": epochs})
+    steps, each = (math.ceil(rows / settings.batch_size) for rows in (own, answered))
+    return settings.model_copy(update={"epochs": math.ceil(settings.epochs * steps / each)})

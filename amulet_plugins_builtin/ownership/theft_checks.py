@@ -87,15 +87,11 @@ def independent_model_checks() -> tuple[Check, ...]:
 
 def grows_with_the_budget(attack: Attack) -> None:
     """Compare fidelity at two budgets and with the control's."""
-    victim = planted_theft.contrary()
-    few, many = (
-        planted_theft.fidelity(attack, victim, access="labels", budget=budget) for budget in (20, planted_theft.OWN)
-    )
-    control = planted_theft.fidelity(_control, victim, access="none", budget=planted_theft.OWN)
-    assert few + 0.1 < many, (
-        f"fidelity is {few:.3f} from 20 queries and {many:.3f} from planted_theft.OWN, expected .1 more"
-    )
-    assert many > 0.8, f"fidelity is {many:.3f} from {planted_theft.OWN}, expected above .8"
+    victim, most = planted_theft.contrary(), planted_theft.OWN
+    few, many = (planted_theft.fidelity(attack, victim, access="labels", budget=budget) for budget in (8, most))
+    control = planted_theft.fidelity(_control, victim, access="none", budget=most)
+    assert few + 0.1 < many, f"fidelity is {few:.3f} from 8 queries and {many:.3f} from {most}, expected .1 more"
+    assert many > 0.8, f"fidelity is {many:.3f} from {most} queries, expected above .8"
     assert many > control + 0.3, f"fidelity is {many:.3f}, the control's {control:.3f}, expected .3 more"
 
 
