@@ -121,7 +121,7 @@ class Wrapped(nn.Module):
         (lambda: nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)), "0, 2"),
         (Wrapped, "layer"),
         (lambda: nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 3, 6), nn.Flatten()), "1"),
-        (lambda: nn.Flatten(), "no layer"),
+        (nn.Flatten, "no layer"),
     ],
     ids=["two layers", "something after it", "a convolution", "no weights"],
 )
