@@ -84,6 +84,7 @@ COMPONENTS: tuple[Component, ...] = (
         params=EquationSolvingParams,
         risk=_RISK,
         access="probabilities",
+        requires=("affine-logits",),
         threat=(
             "The adversary wants the victim's weights. It knows that the architecture is one affine layer under a "
             "softmax, and may ask so many times for all probabilities, of inputs of its own making."
