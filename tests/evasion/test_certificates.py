@@ -113,7 +113,7 @@ def config(**changes):
     ],
 )
 def test_who_certifies_is_who_made_the_deployed_model_what_it_is(registry, chain, names):
-    (row,) = resolve(config(defenses=[chain]), registry).rows[2:]
+    row = resolve(config(defenses=[chain]), registry).rows[-1]
     assert [use.entry.component.name for use in certifiers(row.chain)] == names
 
 
