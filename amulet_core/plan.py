@@ -48,7 +48,7 @@ def plan(request: Request, facts: DataFacts) -> Plan:
     Raises:
         RequestError: if a data set, model, defense, metric or threat model cannot be used on such data.
     """
-    problems = request_problems(request, facts.data_schema)
+    problems = request_problems(request, facts)
     if problems:
         raise RequestError(*problems)
     planner = _Planner(request, facts)
@@ -62,7 +62,7 @@ def plan(request: Request, facts: DataFacts) -> Plan:
 class _Planner:
     def __init__(self, request: Request, facts: DataFacts) -> None:
         schema = facts.data_schema
-        self._request, self._schema, self._layout = request, schema, layout_of(request, schema)
+        self._request, self._facts, self._schema, self._layout = request, facts, schema, layout_of(request, schema)
         self.jobs: dict[str, Job] = {}
         self.cells: list[PlannedCell] = []
         self._code = lru_cache(maxsize=None)(code_of)
@@ -273,7 +273,7 @@ class _Planner:
     def _inapplicable(self, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
         if attack is None:
             return ""
-        return "; ".join(attack_problems(self._request, self._schema, row, risk, attack))
+        return "; ".join(attack_problems(self._request, self._facts, row, risk, attack))
 
     def _adversary(self, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
         if attack is None or attack_of(attack).control:

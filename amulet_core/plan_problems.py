@@ -1,25 +1,53 @@
 """What keeps a request, or one attack on one row, from being run on such data; known before anything runs. Light."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from amulet_core.chains import data_problems
+from amulet_core.chains import run_problems
+from amulet_core.facts import DataFacts
 from amulet_core.games.threats import PoisoningThreat
+from amulet_core.layout import Layout
+from amulet_core.planned import Planned
 from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
+from amulet_core.sizes import SplitSizes, size_problems
 
 
-def request_problems(request: Request, schema: DataSchema) -> list[str]:
+def planned_run(request: Request, facts: DataFacts) -> Planned:
+    """Return what is known of a run, but for the threat models, which each risk has of its own."""
+    data = request.data
+    return Planned(
+        schema=facts.data_schema,
+        class_rows=facts.class_rows,
+        group_rows=facts.group_rows,
+        train=data.train,
+        val=data.val,
+        test=data.test,
+        aux=data.aux,
+        training=request.training,
+    )
+
+
+def request_problems(request: Request, facts: DataFacts) -> list[str]:
     """List every reason why the request cannot be run on such data; attacks are skipped cell by cell instead."""
-    problems = data_problems(request.model, schema, "model")
+    planned, schema = planned_run(request, facts), facts.data_schema
+    problems = _row_problems(request, facts) + run_problems(request.model, planned, "model")
     for row in request.rows:
         for use in row.chain:
-            problems += data_problems(use, schema, f"{row.path} ({row.label})")
+            problems += run_problems(use, planned, f"{row.path} ({row.label})")
     for risk in request.risks:
         path = f"risks.{risk.game.risk}"
         for use in risk.metrics:
-            problems += data_problems(use, schema, f"{path}.metrics")
+            problems += run_problems(use, replace(planned, threat=risk.threat), f"{path}.metrics")
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, rows=request.data.train)]
     return problems
+
+
+def _row_problems(request: Request, facts: DataFacts) -> list[str]:
+    data = request.data
+    sizes = SplitSizes(train=data.train, val=data.val, test=data.test, aux=data.aux)
+    blocks = Layout(data.design, request.seeds, shadow_models=0).blocks
+    return size_problems(sizes, blocks=blocks, classes=facts.data_schema.classes, class_rows=facts.class_rows)
 
 
 def threat_problems(risk: RiskPlan, schema: DataSchema, *, rows: int) -> list[str]:
@@ -44,9 +72,10 @@ def _poisoning_problems(threat: PoisoningThreat, schema: DataSchema, rows: int) 
     return problems
 
 
-def attack_problems(request: Request, schema: DataSchema, row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:
+def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:
     """Yield the reasons why an attack cannot be played on a row, which is then skipped there."""
-    yield from data_problems(attack, schema, "not applicable")
+    planned = replace(planned_run(request, facts), threat=risk.threat)
+    yield from run_problems(attack, planned, "not applicable")
     access = attack_of(attack).access
     differentiable = getattr(request.model.entry.component, "differentiable", True)
     if access in ("white-box", "gradients") and not differentiable:
