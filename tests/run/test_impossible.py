@@ -4,12 +4,17 @@ from functools import cache
 
 import pytest
 
+from amulet_core.chains import run_problems
+from amulet_core.components import NoParams
 from amulet_core.config import resolve
+from amulet_core.entries import Entry
 from amulet_core.errors import RequestError
 from amulet_core.facts import facts_of
 from amulet_core.ground import load_data
 from amulet_core.plan import plan
+from amulet_core.plan_problems import planned_run
 from amulet_core.registry import discover
+from amulet_core.request import Use
 
 SIZES = {"train": 100, "val": 50, "test": 100, "aux": 50}
 
@@ -186,3 +191,16 @@ def test_facts_count_classes_and_groups():
     found = facts("german-credit")
     assert found.class_rows == (300, 700)
     assert found.group_rows == ((310, 690), (190, 810))
+
+
+def test_a_component_whose_answer_fails_is_named():
+    component = (
+        registry()
+        .find("model", "mlp")
+        .component.model_copy(update={"impossible": lambda params, planned: planned.train / 0})
+    )
+    entry = Entry(component, plugin="made", distribution="amulet-plugin-made", version="1.0")
+    request = resolve({"dataset": "digits", "data": SIZES, "risks": ["utility"]}, registry())
+    assert run_problems(Use(entry, NoParams()), planned_run(request, facts("digits")), "model") == [
+        "model: made/mlp: its impossible() failed: ZeroDivisionError: division by zero. Update or report amulet-plugin-made."
+    ]
