@@ -202,7 +202,7 @@ def _planning(entry: Entry) -> None:
 
 def _planned(component: Component, toy: Toy) -> Planned:
     """Return a run of a hundred training rows on a toy, under the default threat model of the component's risk."""
-    schema, risk = toy.schema, getattr(component, "risk", None)
+    schema, risk = toy.schema, str(getattr(component, "risk", ""))
     return Planned(
         schema=schema,
         class_rows=tuple(200 for _ in schema.classes),
