@@ -1,8 +1,10 @@
 """Chains of defenses: their order, and whether their members can stand together. Light."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from amulet_core.errors import cause_of
+from amulet_core.planned import Planned
 from amulet_core.request import Use, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.settings import TrainingSettings
@@ -25,8 +27,8 @@ def remaking(chain: Sequence[Use]) -> tuple[Use, ...]:
     return tuple(sorted(makers, key=lambda use: "model" in defense_of(use).stages))
 
 
-def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use | None = None) -> list[str]:
-    """List why the members of a chain cannot stand together, whatever the data; ``model`` where it is known."""
+def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use) -> list[str]:
+    """List why the members of a chain cannot stand together on such a model, whatever the data."""
     problems = []
     ids = [use.id for use in chain]
     problems += [f"{one} stands in the chain twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
@@ -38,17 +40,16 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use 
     return problems + _needs_problems(chain, model) + _privacy_problems(chain, training)
 
 
-def _needs_problems(chain: Sequence[Use], model: Use | None) -> list[str]:
+def _needs_problems(chain: Sequence[Use], model: Use) -> list[str]:
     problems = []
-    made = set(model.entry.component.produces) if model else set()
-    maker = f"neither the model {model.id} nor a" if model else "no"
+    made = set(model.entry.component.produces)
     for use in chain:
         component = use.entry.component
         lacking = [need for need in component.requires if need not in made]
         if lacking:
             problems.append(
-                f"{use.id} needs {', '.join(lacking)}, which {maker} defense before it in the chain makes "
-                f"(made so far: {', '.join(sorted(made)) or 'nothing'})"
+                f"{use.id} needs {', '.join(lacking)}, which neither {model.id} nor a defense before it in the chain "
+                f"makes (made so far: {', '.join(sorted(made)) or 'nothing'})"
             )
         made |= set(component.produces)
     return problems
@@ -98,8 +99,18 @@ def data_problems(use: Use, schema: DataSchema, path: str) -> list[str]:
         problems.append(f"{path}: {use.id} works on {' and '.join(component.modality)} data, this is {schema.modality}")
     if getattr(component, "uses_sensitive", False) and not schema.sensitive:
         problems.append(f"{path}: {use.id} needs a sensitive attribute, and the data set declares none")
+    return problems + _reasons(use, "applicable", component.applicable, schema, path)
+
+
+def run_problems(use: Use, planned: Planned, path: str) -> list[str]:
+    """List why a component cannot work on such data, or not in such a run, each under ``path``."""
+    against = _reasons(use, "impossible", use.entry.component.impossible, planned, path)
+    return data_problems(use, planned.schema, path) + against
+
+
+def _reasons(use: Use, what: str, ask: Callable[[Any, Any], list[str]], about: Any, path: str) -> list[str]:
     try:
-        reasons = component.applicable(use.params, schema)
+        reasons = ask(use.params, about)
     except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the request names it
-        reasons = [f"its applicable() failed: {cause_of(error)}. Update or report {use.entry.distribution}."]
-    return problems + [f"{path}: {use.id}: {reason}" for reason in reasons]
+        reasons = [f"its {what}() failed: {cause_of(error)}. Update or report {use.entry.distribution}."]
+    return [f"{path}: {use.id}: {reason}" for reason in reasons]

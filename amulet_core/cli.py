@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from amulet_core.cache_arguments import add_cache
 from amulet_core.errors import RequestError, UnwrittenError
 from amulet_core.registry import Registry, discover
-from amulet_core.vocabulary import KINDS
+from amulet_core.vocabulary import KINDS, RISKS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +46,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
         return run_cache(arguments)
     registry = _registry(strict=arguments.strict)
-    if arguments.command in ("list", "show", "plugins", "schema"):
+    if arguments.command in ("list", "show", "plugins", "schema", "conjecture"):
         return _answer(arguments, registry)
     return _work(arguments, registry)
 
@@ -75,6 +75,11 @@ def _answer(arguments: argparse.Namespace, registry: Registry) -> int:
         case "show":
             records = [describing.details(entry) for entry in [registry.find(arguments.kind, arguments.name)]]
             text = listing.show_text(records[0], width=width)
+        case "conjecture":
+            from amulet_core import conjecturing
+
+            records = [conjecturing.conjectured(arguments.defense, arguments.risk, registry)]
+            text = conjecturing.conjecture_text(records[0], width=width)
         case _:
             records = [describing.plugin_record(plugin) for plugin in registry.plugins]
             text = listing.plugins_text(records, width=width) or "no plugins"
@@ -141,7 +146,10 @@ def _add_questions(command: Callable[[str, str], argparse.ArgumentParser]) -> No
     show.add_argument("name", metavar="NAME", help="its name, or plugin/name")
     show.add_argument("--kind", metavar="KIND", help="its kind, where several kinds have the name")
     plugins = command("plugins", "List the plugins that are installed, and what is wrong with them.")
-    for parser in (listing, show, plugins):
+    conjecture = command("conjecture", "Say what is published, or can be conjectured, of a defense and a risk.")
+    conjecture.add_argument("defense", metavar="DEFENSE", help="a defense, or a row of the published tables")
+    conjecture.add_argument("risk", metavar="RISK", help=", ".join(RISKS))
+    for parser in (listing, show, plugins, conjecture):
         parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
     command("schema", "Print the JSON Schema of a config, made from the plugins that are installed.")
 

@@ -55,6 +55,10 @@ def _nothing_against(_params: Any, _schema: DataSchema) -> list[str]:
     return []
 
 
+def _possible(_params: Any, _planned: Any) -> list[str]:
+    return []
+
+
 def _no_needs(_params: Any, _schema: DataSchema) -> tuple[LabRequest, ...]:
     return ()
 
@@ -63,8 +67,10 @@ class Component(Frozen):
     """What all descriptors share.
 
     ``target`` is ``module:function`` and is imported only when the component is used. ``applicable(params, schema)``
-    lists the reasons why the component cannot work on such data (an empty list: it can). ``checks`` is a
-    ``module:function`` that returns the component's known-answer and power checks.
+    lists the reasons why the component cannot work on such data (an empty list: it can), and
+    ``impossible(params, planned)`` why it cannot in such a run (``amulet_core.planned.Planned``: numbers of rows,
+    training settings, threat model). ``checks`` is a ``module:function`` that returns the component's known-answer and
+    power checks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
@@ -82,6 +88,7 @@ class Component(Frozen):
     checks: Target | None = None
     resources: Resources = Resources()
     applicable: Callable[[Any, DataSchema], list[str]] = _nothing_against
+    impossible: Callable[[Any, Any], list[str]] = _possible
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -102,9 +109,10 @@ class Model(Component):
     ``stackable`` architectures train faster as one stack than one after the other. Attacks that need gradients are
     skipped on those that are not ``differentiable``. Modules that ``trains_itself`` have a method
     ``learn(data, val) -> evidence`` (``amulet_core.training.learning``), which takes the place of the training loop:
-    training settings play no part, and defenses that change training or weights are refused.
-    ``produces`` says what defenses may ask of an architecture, such as ``interval-bounds``: it is made of
-    affine and monotone layers alone, so that intervals can be passed through it.
+    training settings play no part, and defenses that change training or weights are refused. What a model
+    ``produces`` defenses, and attacks, may require: ``features`` is a hidden layer within reach
+    (``amulet_core.modules.Classifier``); ``interval-bounds`` says that it is made of affine and monotone layers alone,
+    so that intervals can be passed through it.
     """
 
     kind: Literal["model"] = "model"

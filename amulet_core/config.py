@@ -142,7 +142,7 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     reporters = at.all("reporter", part["reporters"], "reporters")
     rows = at.rows(part["defenses"] if isinstance(part["defenses"], list) else [])
     risks = at.risks(part["risks"]) if "risks" in raw else ()
-    if training is not None:
+    if training is not None and model is not None:
         for row in rows:
             problems += [f"{row.path} ({row.label}): {text}" for text in chain_problems(row.chain, training, model)]
     if model is not None:

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 class DataFacts(Frozen):
-    """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them."""
+    """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them.
+
+    ``class_rows`` counts the rows of each class, ``group_rows`` those of each value of every sensitive attribute.
+    """
 
     data_schema: DataSchema
     rows: int
     content: str
+    class_rows: tuple[int, ...]
+    group_rows: tuple[tuple[int, ...], ...]
 
 
 def facts_of(data: "Data") -> DataFacts:
@@ -31,7 +36,17 @@ def facts_of(data: "Data") -> DataFacts:
     for tensor in (data.x, data.y, data.z, data.w, data.id):
         digest.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
-    return DataFacts(data_schema=data.schema, rows=len(data), content=digest.hexdigest())
+    schema = data.schema
+    return DataFacts(
+        data_schema=schema,
+        rows=len(data),
+        content=digest.hexdigest(),
+        class_rows=tuple(data.y.bincount(minlength=len(schema.classes)).tolist()),
+        group_rows=tuple(
+            tuple(data.z[:, place].bincount(minlength=len(attribute.categories)).tolist())
+            for place, attribute in enumerate(schema.sensitive)
+        ),
+    )
 
 
 def remember_facts(store: Store, request: Request, facts: DataFacts) -> None:

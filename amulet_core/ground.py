@@ -10,7 +10,8 @@ from amulet_core.errors import ComponentError, RequestError, cause_of
 from amulet_core.layout import Layout, Place
 from amulet_core.recipes import blamed
 from amulet_core.request import Request
-from amulet_core.splits import Block, SplitSizes, blocks, deduplicated, halves, positions
+from amulet_core.sizes import SplitSizes
+from amulet_core.splits import Block, blocks, deduplicated, halves, positions
 from amulet_core.streams import generator, seed_of
 
 

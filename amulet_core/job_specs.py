@@ -23,7 +23,7 @@ class JobSpecs:
 
     def __init__(self, request: Request, facts: DataFacts) -> None:
         """Set up for a request on data of which these facts are known."""
-        self.request, self.schema = request, facts.data_schema
+        self.request, self.facts, self.schema = request, facts, facts.data_schema
         self.layout = layout_of(request, self.schema)
         self.jobs: dict[str, Job] = {}
         self._code = lru_cache(maxsize=None)(code_of)

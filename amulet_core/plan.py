@@ -51,7 +51,7 @@ def plan(request: Request, facts: DataFacts) -> Plan:
     Raises:
         RequestError: if a data set, model, defense, metric or threat model cannot be used on such data.
     """
-    problems = request_problems(request, facts.data_schema)
+    problems = request_problems(request, facts)
     if problems:
         raise RequestError(*problems)
     specs = JobSpecs(request, facts)
@@ -92,7 +92,7 @@ def _cell(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, see
 def _inapplicable(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
     if attack is None:
         return ""
-    return "; ".join(attack_problems(specs.request, specs.schema, row, risk, attack))
+    return "; ".join(attack_problems(specs.request, specs.facts, row, risk, attack))
 
 
 def _adversary(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:

@@ -1,26 +1,54 @@
 """What keeps a request, or one attack on one row, from being run on such data; known before anything runs. Light."""
 
-import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from amulet_core.chains import data_problems
+from amulet_core.chains import run_problems
+from amulet_core.facts import DataFacts
 from amulet_core.games.threats import PoisoningThreat, TheftThreat, VerificationThreat
-from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of, verifiers
+from amulet_core.layout import Layout
+from amulet_core.ownership_problems import budget_problems, ownership_problems, verification_problems
+from amulet_core.planned import Planned
+from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
+from amulet_core.sizes import SplitSizes, size_problems
 
 
-def request_problems(request: Request, schema: DataSchema) -> list[str]:
+def planned_run(request: Request, facts: DataFacts) -> Planned:
+    """Return what is known of a run, but for the threat models, which each risk has of its own."""
+    data = request.data
+    return Planned(
+        schema=facts.data_schema,
+        class_rows=facts.class_rows,
+        group_rows=facts.group_rows,
+        train=data.train,
+        val=data.val,
+        test=data.test,
+        aux=data.aux,
+        training=request.training,
+    )
+
+
+def request_problems(request: Request, facts: DataFacts) -> list[str]:
     """List every reason why the request cannot be run on such data; attacks are skipped cell by cell instead."""
-    problems = data_problems(request.model, schema, "model")
+    planned, schema = planned_run(request, facts), facts.data_schema
+    problems = _row_problems(request, facts) + run_problems(request.model, planned, "model")
     for row in request.rows:  # members that were put beside their chain are looked at in the chain's own row
         for use in row.chain if row.path else ():
-            problems += data_problems(use, schema, f"{row.path} ({row.label})")
+            problems += run_problems(use, planned, f"{row.path} ({row.label})")
     for risk in request.risks:
         path = f"risks.{risk.game.risk}"
         for use in risk.metrics:
-            problems += data_problems(use, schema, f"{path}.metrics")
+            problems += run_problems(use, replace(planned, threat=risk.threat), f"{path}.metrics")
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, data=request.data)]
     return problems
+
+
+def _row_problems(request: Request, facts: DataFacts) -> list[str]:
+    data = request.data
+    sizes = SplitSizes(train=data.train, val=data.val, test=data.test, aux=data.aux)
+    blocks = Layout(data.design, request.seeds, shadow_models=0).blocks
+    return size_problems(sizes, blocks=blocks, classes=facts.data_schema.classes, class_rows=facts.class_rows)
 
 
 def threat_problems(risk: RiskPlan, schema: DataSchema, *, data: DataSettings) -> list[str]:
@@ -29,9 +57,9 @@ def threat_problems(risk: RiskPlan, schema: DataSchema, *, data: DataSettings) -
         case PoisoningThreat():
             return _poisoning_problems(risk.threat, schema, data.train)
         case TheftThreat():
-            return _budget_problems(max(risk.threat.budgets), data)
+            return budget_problems(max(risk.threat.budgets), data)
         case VerificationThreat():
-            return _verification_problems(risk.threat, data)
+            return verification_problems(risk.threat, data)
     if risk.game.risk != "discriminatory-behavior":
         return []
     names = [attribute.name for attribute in schema.sensitive]
@@ -50,54 +78,11 @@ def _poisoning_problems(threat: PoisoningThreat, schema: DataSchema, rows: int) 
     return problems
 
 
-def _budget_problems(budget: int, data: DataSettings) -> list[str]:
-    if budget <= data.aux:
-        return []
-    return [
-        f"a budget of {budget} queries is more than the adversary's {data.aux} own rows to ask about: lower the "
-        "budget, or raise data.aux"
-    ]
-
-
-def _verification_problems(threat: VerificationThreat, data: DataSettings) -> list[str]:
-    problems = _budget_problems(threat.budget, data)
-    if data.aux < data.train:
-        problems.append(
-            f"independent models train on {data.train} rows of aux, which has {data.aux}: raise data.aux to "
-            f"{data.train} at least, better to twice as many"
-        )
-    least = 1 / (1 + threat.independent)
-    if threat.fpr < least:
-        problems.append(
-            f"with {threat.independent} independent models no p-value is below {least:.4g}, and fpr is {threat.fpr:g}: "
-            f"raise independent to {_enough(threat.fpr)} at least"
-        )
-    return problems
-
-
-def _enough(fpr: float) -> int:
-    """Return the least even number of independent models with which a p-value can be as low as ``fpr``."""
-    least = math.ceil(1 / fpr - 1 - 1e-9)
-    return least + least % 2
-
-
-def _ownership_problems(request: Request, row: RowPlan, risk: RiskPlan) -> Iterator[str]:
-    if risk.game.play not in ("theft", "verification"):
-        return
-    if getattr(request.model.entry.component, "trains_itself", False):
-        yield f"{request.model.id} trains itself, and thieves here imitate with the architecture of their victim"
-    if risk.game.play == "verification":
-        names = [use.id for use in verifiers(row)]
-        if not names:
-            yield "no defense of this row can verify ownership"
-        if len(names) > 1:
-            yield f"{' and '.join(names)} both verify ownership: measure them in rows of their own"
-
-
-def attack_problems(request: Request, schema: DataSchema, row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:
+def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:
     """Yield the reasons why an attack cannot be played on a row, which is then skipped there."""
-    yield from data_problems(attack, schema, "not applicable")
-    yield from _ownership_problems(request, row, risk)
+    planned = replace(planned_run(request, facts), threat=risk.threat)
+    yield from run_problems(attack, planned, "not applicable")
+    yield from ownership_problems(request, row, risk)
     access = attack_of(attack).access
     differentiable = getattr(request.model.entry.component, "differentiable", True)
     if access in ("white-box", "gradients") and not differentiable:

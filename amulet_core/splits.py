@@ -1,6 +1,6 @@
 """Who gets which rows: duplicates removed, disjoint stratified blocks, members and held-out rows; by seed alone."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,22 +8,8 @@ from torch import Tensor
 
 from amulet_core.data import Data
 from amulet_core.errors import RequestError
+from amulet_core.sizes import SplitSizes, size_problems
 from amulet_core.streams import generator
-
-
-@dataclass(frozen=True)
-class SplitSizes:
-    """How many rows each part of a block has; its pool has ``2 * train``: the members, and as many non-members."""
-
-    train: int
-    val: int
-    test: int
-    aux: int
-
-    @property
-    def block(self) -> int:
-        """Count the rows of one block."""
-        return 2 * self.train + self.val + self.test + self.aux
 
 
 @dataclass(frozen=True)
@@ -86,7 +72,8 @@ def blocks(data: Data, *, sizes: SplitSizes, blocks: int, seed: int) -> tuple[Bl
     Raises:
         RequestError: if the sizes are impossible, the rows too few, or all of one class.
     """
-    problems = _size_problems(data, sizes, blocks)
+    class_rows = torch.bincount(data.y, minlength=len(data.schema.classes)).tolist()
+    problems = size_problems(sizes, blocks=blocks, classes=data.schema.classes, class_rows=class_rows)
     if problems:
         raise RequestError(*problems)
     counts = torch.tensor([2 * sizes.train, sizes.val, sizes.test, sizes.aux]).repeat(blocks)
@@ -127,36 +114,6 @@ def halves(block_pool_ids: Tensor, y: Tensor, *, pairs: int, seed: int) -> Tenso
 def split_of(block: Block, members: Tensor) -> Split:
     """Return the split of the victim that trains on the pool's rows under the mask ``members``, bool ``[pool]``."""
     return Split(train=block.pool[members], heldout=block.pool[~members], val=block.val, test=block.test, aux=block.aux)
-
-
-def _size_problems(data: Data, sizes: SplitSizes, blocks: int) -> list[str]:
-    negative = [field.name for field in fields(sizes) if getattr(sizes, field.name) < 0]
-    problems = [f"split: the size of {name} is {getattr(sizes, name)}; it must not be negative" for name in negative]
-    if sizes.train < 1 and "train" not in negative:
-        problems.append("split: the size of train is 0; give it at least 1 row")
-    if blocks < 1:
-        problems.append(f"split: {blocks} blocks were asked for; ask for at least 1")
-    if problems:
-        return problems
-    if len(data.y.unique()) < 2:
-        name = data.schema.classes[int(data.y[0])]
-        problems.append(f'split: all {len(data):,} rows are of one class, "{name}"; a classifier needs two')
-    if blocks * sizes.block > len(data):
-        problems.append(_shortage(len(data), sizes, blocks))
-    return problems
-
-
-def _shortage(rows: int, sizes: SplitSizes, blocks: int) -> str:
-    largest = (rows // blocks - (sizes.block - 2 * sizes.train)) // 2
-    hint = (
-        f"the largest train that fits is {largest:,}"
-        if largest >= 1
-        else "no train fits: ask for fewer blocks, or for less of val, test and aux"
-    )
-    return (
-        f"split: {blocks} disjoint blocks of {sizes.block:,} rows (2 x {sizes.train:,} train, {sizes.val:,} val, "
-        f"{sizes.test:,} test, {sizes.aux:,} aux) are {blocks * sizes.block:,} rows, but the data have {rows:,}; {hint}"
-    )
 
 
 def _stratified_order(data: Data, draws: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from amulet_core.components import Model
 from amulet_core.errors import cause_of
+from amulet_core.modules import Classifier
 from amulet_core.request import Use
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working
@@ -45,6 +46,11 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
         return conformance(component, name=name, why=why, examine=run)
 
     stacking = check("it works as a stack", "shadow models are trained as one stack of parameters", _stacks)
+    showing = check(
+        "it shows its hidden features, as produces says",
+        "defenses that require features read them, and write the head that stands on them",
+        _shows_features,
+    )
     learning = check(
         "it learns by itself, the same from the same seed, and is its tensors",
         "trains_itself puts it in the place of the training loop, and the cache keeps tensors alone",
@@ -62,6 +68,7 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
             "another seed gives other weights", "all repetitions would start from the same weights", _follows_the_seed
         ),
         *((stacking,) if model.stackable else ()),
+        *((showing,) if "features" in model.produces else ()),
         *((learning,) if model.trains_itself else ()),
         *(
             (check("its logits are differentiable in its input", "attacks follow gradients there", _differentiable),)
@@ -141,6 +148,25 @@ def _stacks(toy: Toy, one: Trial) -> None:
     if not torch.allclose(alone, together, rtol=1e-4, atol=1e-5):
         found = f"on {toy.label} the logits of a stack are off by {float((alone - together).abs().max()):.2g}"
         raise ConformanceError(found=found, expected=expected, fix=fix)
+
+
+def _shows_features(toy: Toy, one: Trial) -> None:
+    model, x = _built(toy, one).eval(), _inputs(toy)
+    problem = _features_problem(model, x)
+    if problem:
+        raise ConformanceError(
+            found=f"on {toy.label} {problem}",
+            expected="an amulet_core.modules.Classifier, whose logits are head(features(x))",
+            fix='derive the architecture from Classifier, or leave "features" out of produces',
+        )
+
+
+def _features_problem(model: nn.Module, x: Tensor) -> str:
+    if not isinstance(model, Classifier):
+        return f"it is a {type(model).__name__}, which shows no features"
+    with torch.no_grad():
+        off = (model.head(model.features(x)) - model(x)).abs().max()
+    return f"its logits are off by {float(off):.2g} from the head of its features" if off > 1e-4 else ""
 
 
 def _learns(use: Use, toy: Toy, one: Trial) -> None:

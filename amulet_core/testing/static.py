@@ -11,11 +11,13 @@ from typing import Any, Final
 from amulet_core.components import Attack, Component, Defense, LabRequest, Metric
 from amulet_core.entries import Entry
 from amulet_core.errors import RequestError, cause_of
+from amulet_core.games.threats import GAMES
 from amulet_core.loading import known_risk
+from amulet_core.planned import Planned
 from amulet_core.plugins import LoadedPlugin
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, conformance
 from amulet_core.testing.parameters import DEFAULTS, default_params, described_and_limited, survive_json
-from amulet_core.testing.toys import TOYS
+from amulet_core.testing.toys import SETTINGS, TOYS, Toy
 from amulet_core.vocabulary import Stage
 
 HEAVY: Final = (
@@ -90,7 +92,7 @@ def _checks(component: Component) -> Iterator[tuple[str, str, Callable[[Entry], 
     yield "its targets can be called as documented", "a run calls them by position", _targets
     yield (
         "what it says of data is light and of the right type",
-        "plans ask applicable() and needs() before anything is loaded",
+        "plans ask applicable(), impossible() and needs() before anything is loaded",
         _planning,
     )
     if hasattr(component, "risk"):
@@ -192,13 +194,33 @@ def _planning(entry: Entry) -> None:
     for toy in TOYS:
         if toy.schema.modality not in component.modality:
             continue
-        asked: list[tuple[str, Callable[[Any, Any], Any], type[list[Any] | tuple[Any, ...]], type]] = [
-            ("applicable", component.applicable, list, str)
+        planned = _planned(component, toy)
+        asked: list[tuple[str, Callable[[Any, Any], Any], Any, type[list[Any] | tuple[Any, ...]], type]] = [
+            ("applicable", component.applicable, toy.schema, list, str),
+            ("impossible", component.impossible, planned, list, str),
         ]
         if isinstance(component, Attack):
-            asked.append(("needs", component.needs, tuple, LabRequest))
-        for name, function, container, item in asked:
-            _answers_with(f"{name}() on {toy.label}", partial(function, params, toy.schema), container, item)
+            asked.append(("needs", component.needs, toy.schema, tuple, LabRequest))
+        for name, function, about, container, item in asked:
+            _answers_with(f"{name}() on {toy.label}", partial(function, params, about), container, item)
+
+
+def _planned(component: Component, toy: Toy) -> Planned:
+    """Return a run of a hundred training rows on a toy, under the default threat model of the component's risk."""
+    schema, risk = toy.schema, str(getattr(component, "risk", ""))
+    return Planned(
+        schema=schema,
+        class_rows=tuple(200 for _ in schema.classes),
+        group_rows=tuple(
+            tuple(200 * len(schema.classes) // len(one.categories) for _ in one.categories) for one in schema.sensitive
+        ),
+        train=100,
+        val=50,
+        test=100,
+        aux=50,
+        training=SETTINGS,
+        threat=GAMES[risk].threat() if risk in GAMES else None,
+    )
 
 
 def _answers_with(what: str, call: Callable[[], Any], container: type[list[Any] | tuple[Any, ...]], item: type) -> None:

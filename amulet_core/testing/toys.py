@@ -120,6 +120,7 @@ NETWORK: Final = Use(
             summary="One hidden layer of 16, for the conformance checks.",
             target="amulet_core.testing.toys:network",
             stackable=True,
+            produces=("features",),
         ),
         plugin="testing",
         distribution="amulet-framework",

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from amulet_core.components import Component, Defense, Measure, Metric, Params, Reference
+from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_plugins_builtin.fairness.attributes import attribute_problems
 
@@ -36,6 +37,25 @@ class GroupFairnessParams(Params):
 
 def _attribute(params: ReweighingParams | AdversarialDebiasingParams, schema: DataSchema) -> list[str]:
     return attribute_problems(params.attribute, schema)
+
+
+def _missing_groups(params: AdversarialDebiasingParams, planned: Planned) -> list[str]:
+    """List groups so rare that some model would train without them: the adversary could not learn to tell them."""
+    names = [attribute.name for attribute in planned.schema.sensitive]
+    if not names or params.attribute not in ("", *names):
+        return []
+    place = names.index(params.attribute) if params.attribute else 0
+    attribute = planned.schema.sensitive[place]
+    counts = zip(attribute.categories, planned.group_rows[place], strict=True)
+    rare = [label for label, rows in counts if planned.training_rows(rows) < 1]
+    return (
+        [
+            f"of {planned.train:,} training rows less than one has {attribute.name} {' or '.join(rare)}; train on more "
+            "rows, or merge the groups of the data set"
+        ]
+        if rare
+        else []
+    )
 
 
 def _positive_class(params: GroupFairnessParams, schema: DataSchema) -> list[str]:
@@ -76,6 +96,7 @@ COMPONENTS: tuple[Component, ...] = (
         sok="FD1",
         uses_sensitive=True,
         applicable=_attribute,
+        impossible=_missing_groups,
         checks=f"{_PACKAGE}.checks:adversarial_debiasing",
         references=(
             Reference(title="Ganin et al.: Domain-Adversarial Training of Neural Networks", where="arXiv:1505.07818"),

@@ -39,18 +39,20 @@ COMPONENTS: tuple[Component, ...] = (
         name="mlp",
         summary="A multilayer perceptron of three or four hidden layers, for rows of any shape.",
         target="amulet_plugins_builtin.models.mlp:build",
+        checks="amulet_plugins_builtin.models.checks:mlp_checks",
         params=CapacityParams,
         stackable=True,
-        produces=("interval-bounds",),
+        produces=("features", "interval-bounds"),
         references=(_AMULET,),
     ),
     Model(
         name="cnn",
         summary="A convolutional network of two or three layers, for images of 8x8 pixels or more.",
         target="amulet_plugins_builtin.models.cnn:build",
+        checks="amulet_plugins_builtin.models.checks:cnn_checks",
         params=CapacityParams,
         modality=("image",),
-        produces=("interval-bounds",),
+        produces=("features", "interval-bounds"),
         references=(
             Reference(
                 title="LeCun et al.: Gradient-based learning applied to document recognition (1998)",

@@ -6,8 +6,12 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from amulet_core.components import Component, Model, NoParams, Params, Reference
+from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_plugins_builtin.catalogue.models import SMALLEST_IMAGE, CapacityParams
+
+FOLDS: Final = 5
+"""The folds of the cross-validation that turns the SVM's margins into probabilities, as in Platt (1999)."""
 
 EstimatorName = Literal["random-forest", "gradient-boosting", "logistic-regression", "svm-rbf", "knn"]
 
@@ -68,6 +72,27 @@ def reads_images(name: str) -> Callable[[Any, DataSchema], list[str]]:
     return applicable
 
 
+def _too_few_rows(params: SklearnParams, planned: Planned) -> list[str]:
+    """List why an estimator cannot be fitted to so few training rows."""
+    if params.estimator == "knn" and params.neighbours > planned.train:
+        return [
+            f"knn asks {params.neighbours} neighbours, but there are only {planned.train} training rows: lower "
+            "neighbours, or raise data.train"
+        ]
+    about = {
+        name: int(planned.training_rows(rows))
+        for name, rows in zip(planned.schema.classes, planned.class_rows, strict=True)
+        if rows
+    }
+    rare = [f"{name} (about {rows})" for name, rows in about.items() if rows < FOLDS]
+    if params.estimator == "svm-rbf" and rare:
+        return [
+            f"svm-rbf needs {FOLDS} training rows of each class for its {FOLDS}-fold cross-validation, but there are "
+            f"too few of {', '.join(rare)}: raise data.train"
+        ]
+    return []
+
+
 _GROUPS = Reference(title="Wu, He: Group Normalization (2018)", where="arXiv:1803.08494")
 
 COMPONENTS: tuple[Component, ...] = (
@@ -75,6 +100,7 @@ COMPONENTS: tuple[Component, ...] = (
         name="logistic",
         summary="Logistic regression: one affine layer on normalised rows of any shape.",
         target="amulet_plugins_builtin.models.logistic:build",
+        checks="amulet_plugins_builtin.models.checks:logistic_checks",
         params=NoParams,
         stackable=True,
         produces=("affine-logits", "interval-bounds"),
@@ -89,8 +115,10 @@ COMPONENTS: tuple[Component, ...] = (
         name="resnet",
         summary="A residual network of 8 to 18 layers with GroupNorm, for small images (8x8 pixels or more).",
         target="amulet_plugins_builtin.models.resnet:build",
+        checks="amulet_plugins_builtin.models.checks:resnet_checks",
         params=CapacityParams,
         modality=("image",),
+        produces=("features",),
         references=(
             Reference(title="He et al.: Deep Residual Learning for Image Recognition (2015)", where="arXiv:1512.03385"),
             _GROUPS,
@@ -101,8 +129,10 @@ COMPONENTS: tuple[Component, ...] = (
         name="vgg",
         summary="A VGG network of 5 to 15 layers with GroupNorm, for small images (8x8 pixels or more).",
         target="amulet_plugins_builtin.models.vgg:build",
+        checks="amulet_plugins_builtin.models.checks:vgg_checks",
         params=CapacityParams,
         modality=("image",),
+        produces=("features",),
         references=(
             Reference(
                 title="Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition (2014)",
@@ -116,9 +146,11 @@ COMPONENTS: tuple[Component, ...] = (
         name="sklearn",
         summary="A classifier of scikit-learn (forest, boosting, logistic regression, SVM or kNN) as a black box.",
         target="amulet_plugins_builtin.models.estimator:build",
+        checks="amulet_plugins_builtin.models.checks:sklearn_checks",
         params=SklearnParams,
         differentiable=False,
         trains_itself=True,
+        impossible=_too_few_rows,
         references=(
             Reference(
                 title="Pedregosa et al.: Scikit-learn: Machine Learning in Python (2011)", where="arXiv:1201.0490"

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from amulet_core.components import Attack, Component, Measure, Metric, Params, Reference
+from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_plugins_builtin.catalogue.poisoning_defenses import DEFENSES
 from amulet_plugins_builtin.poisoning.choices import image_problems, table_problems
@@ -71,6 +72,49 @@ def _source_is_there(params: LabelFlipParams, schema: DataSchema) -> list[str]:
     return problems
 
 
+def _too_few_others(params: Params, planned: Planned) -> list[str]:  # noqa: ARG001 - whatever the trigger
+    """List why rows of other classes than the target do not suffice for the rate."""
+    others = sum(planned.class_rows) - planned.class_rows[_target(planned)]
+    return _too_few(planned, others, "of other classes than the target")
+
+
+def _no_flips(params: LabelFlipParams, planned: Planned) -> list[str]:
+    """List why the labels asked for cannot be flipped to the threat model's target."""
+    classes = planned.schema.classes
+    if params.mode == "random" or params.source not in ("", *classes):
+        return []
+    if not params.source:
+        return _too_few_others(params, planned)
+    source = classes.index(params.source)
+    if source == _target(planned):
+        return [source_is_target(params.source)]
+    return _too_few(planned, planned.class_rows[source], f'of the class "{params.source}"')
+
+
+def source_is_target(source: str) -> str:
+    """Say that rows of a class cannot be flipped to it."""
+    return (
+        f'the source class "{source}" is the target of the threat model; name another source, or another target '
+        "(risks.poisoning.threat.target)"
+    )
+
+
+def _target(planned: Planned) -> int:
+    wanted = getattr(planned.threat, "target", "")
+    return planned.schema.classes.index(wanted) if wanted in planned.schema.classes else 0
+
+
+def _too_few(planned: Planned, rows: int, whose: str) -> list[str]:
+    rate = getattr(planned.threat, "rate", 0.0)
+    budget, about = int(rate * planned.train + 1e-9), int(planned.training_rows(rows))
+    if budget <= about:
+        return []
+    return [
+        f"a rate of {rate:g} is {budget:,} of {planned.train:,} training rows, but only about {about:,} are {whose}: "
+        "lower risks.poisoning.threat.rate, or choose another class"
+    ]
+
+
 _PACKAGE: Final = "amulet_plugins_builtin.poisoning"
 
 BADNETS: Final = Reference(
@@ -87,6 +131,7 @@ COMPONENTS: tuple[Component, ...] = (
         risk="poisoning",
         access="training-data",
         applicable=_patch_fits,
+        impossible=_too_few_others,
         threat=(
             "The adversary replaces a share of the training rows: it stamps its trigger on rows of other classes and "
             "labels them as its target, so that the trained model answers the target wherever it sees the trigger. "
@@ -103,6 +148,7 @@ COMPONENTS: tuple[Component, ...] = (
         modality=("image",),
         risk="poisoning",
         access="training-data",
+        impossible=_too_few_others,
         threat=(
             "The adversary replaces a share of the training rows: it mixes a faint pattern into images of other "
             "classes and labels them as its target; later it mixes the pattern into what the model is asked. It sees "
@@ -124,6 +170,7 @@ COMPONENTS: tuple[Component, ...] = (
         risk="poisoning",
         access="training-data",
         applicable=_source_is_there,
+        impossible=_no_flips,
         threat=(
             "The adversary changes labels of a share of the training rows, and no inputs: so that its target is "
             "answered more often (targeted), or that the model errs more often (random: read clean_accuracy, not the "

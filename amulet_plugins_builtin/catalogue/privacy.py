@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from amulet_core.components import Component, Defense, Params, Reference
+from amulet_core.planned import Planned
 
 Accountant = Literal["prv", "rdp"]
 
@@ -58,6 +59,22 @@ class DpSgdParams(Params):
         return self
 
 
+def row_problems(params: DpSgdParams, *, batch_size: int, rows: int) -> list[str]:
+    """List why so many training rows cannot be trained on privately in batches of such a size."""
+    problems = []
+    if batch_size > rows:
+        problems.append(f"batch_size {batch_size} exceeds the {rows} training rows; lower it")
+    if params.delta * rows >= 1:
+        problems.append(
+            f"delta {params.delta:g} is not below 1 / {rows} rows: releasing one whole row at random would satisfy it"
+        )
+    return problems
+
+
+def _impossible(params: DpSgdParams, planned: Planned) -> list[str]:
+    return row_problems(params, batch_size=params.batch_size or planned.training.batch_size, rows=planned.train)
+
+
 _PACKAGE = "amulet_plugins_builtin.privacy"
 
 COMPONENTS: tuple[Component, ...] = (
@@ -71,6 +88,7 @@ COMPONENTS: tuple[Component, ...] = (
         sok="PD1",
         produces=("privacy",),
         accounts_privacy=True,
+        impossible=_impossible,
         checks=f"{_PACKAGE}.checks:dp_sgd",
         references=(
             Reference(title="Abadi et al.: Deep Learning with Differential Privacy", where="arXiv:1607.00133"),

@@ -15,10 +15,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from amulet_core.data import Data
-from amulet_plugins_builtin.catalogue.more_models import SklearnParams
-
-FOLDS: Final = 5
-"""The folds of the cross-validation that turns the SVM's margins into probabilities, as in Platt (1999)."""
+from amulet_plugins_builtin.catalogue.more_models import FOLDS, SklearnParams
 
 Rows = NDArray[np.float64]
 Fit = tuple[dict[str, Any], dict[str, Any]]

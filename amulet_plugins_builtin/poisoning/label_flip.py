@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amulet_core.games.poisoning import PoisoningAnswer, PoisoningView
-from amulet_plugins_builtin.catalogue.poisoning import LabelFlipParams
+from amulet_plugins_builtin.catalogue.poisoning import LabelFlipParams, source_is_target
 
 
 def attack(view: PoisoningView, params: LabelFlipParams) -> PoisoningAnswer:
@@ -25,10 +25,7 @@ def _eligible(view: PoisoningView, params: LabelFlipParams) -> Tensor:
         return (view.y != view.target).nonzero()[:, 0]
     source = view.data_schema.classes.index(params.source)
     if source == view.target:
-        raise ValueError(
-            f'label-flip: the source class "{params.source}" is the target of the threat model; name another source, '
-            "or another target (risks.poisoning.threat.target)"
-        )
+        raise ValueError(f"label-flip: {source_is_target(params.source)}")
     return (view.y == source).nonzero()[:, 0]
 
 

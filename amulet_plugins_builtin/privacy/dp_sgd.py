@@ -20,7 +20,7 @@ from amulet_core.settings import TrainingSettings
 from amulet_core.training.losses import as_function, only_model
 from amulet_core.training.parts import MeanGradient, ShuffledBatches
 from amulet_core.training.values import Batch, Bundle, Problem, Step, Training, TrainingContext
-from amulet_plugins_builtin.catalogue.privacy import DpSgdParams
+from amulet_plugins_builtin.catalogue.privacy import DpSgdParams, row_problems
 from amulet_plugins_builtin.privacy.accounting import PrivacySpent, epsilon_spent, noise_for
 
 EARLY_STOPPING = "early-stopping"
@@ -133,13 +133,7 @@ def _spent(params: DpSgdParams, rate: float, steps: int) -> PrivacySpent:
 
 
 def _problems(training: Training, settings: TrainingSettings, params: DpSgdParams, rows: int) -> list[str]:
-    problems = []
-    if settings.batch_size > rows:
-        problems.append(f"batch_size {settings.batch_size} exceeds the {rows} training rows; lower it")
-    if params.delta * rows >= 1:
-        problems.append(
-            f"delta {params.delta:g} is not below 1 / {rows} rows: releasing one whole row at random would satisfy it"
-        )
+    problems = row_problems(params, batch_size=settings.batch_size, rows=rows)
     for part, found, plain in (
         ("sampler", training.sampler, ShuffledBatches),
         ("gradient rule", training.gradient, MeanGradient),

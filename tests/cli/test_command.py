@@ -32,6 +32,8 @@ print(code, sorted(set(heavy) & set(sys.modules)), file=sys.stderr)
         ["show", "pgd", "--json"],
         ["plugins"],
         ["plugins", "--json"],
+        ["conjecture", "dp-sgd", "evasion"],
+        ["conjecture", "dp-sgd", "evasion", "--json"],
         ["--help"],
         ["run", "--help"],
         ["--version"],

@@ -13,6 +13,7 @@ from amulet_core.errors import RequestError
 from amulet_core.modules import Normalise
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.scores import Scores, Value
+from amulet_core.testing.toys import Network
 
 
 def chance():
@@ -109,6 +110,19 @@ def layers(params, schema):
 
 def crashing_model(params, schema):
     raise KeyError("layers")
+
+
+def shown(params, schema):
+    return Network(schema)
+
+
+class Shifted(Network):
+    def forward(self, x):
+        return self.head(self.features(x)) + 1
+
+
+def shifted(params, schema):
+    return Shifted(schema)
 
 
 def one_logit(params, schema):

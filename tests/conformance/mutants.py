@@ -189,6 +189,14 @@ def applicable_raising(params, schema):
     return schema.colour
 
 
+def impossible_as_text(params, planned):
+    return "never"
+
+
+def impossible_raising(params, planned):
+    return planned.threat.rate
+
+
 def never_applicable(params, schema):
     return ["the moon is full"]
 

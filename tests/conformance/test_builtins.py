@@ -31,3 +31,10 @@ def test_the_builtin_components_conform(check, lacking):
 @pytest.mark.parametrize("check", SHIPPED)
 def test_the_builtin_components_pass_their_own_checks(check):
     check.run()
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model", "defense", "attack", "metric"])
+def test_no_built_in_component_is_without_checks(kind):
+    entries = discover(select="").list(kind)
+    assert entries
+    assert [entry.id for entry in entries if not shipped_checks(entry)] == []

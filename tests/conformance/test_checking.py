@@ -176,4 +176,4 @@ def test_what_needs_rows_that_are_not_there_is_not_checked_and_said_to_be_so(cap
     assert run_checks("mnist", discover(select="")) == 0
     out = capsys.readouterr().out
     assert ABSENT in out
-    assert out.endswith("\n12 checks: 6 ok, 6 not checked\n")
+    assert out.endswith("\n14 checks: 8 ok, 6 not checked\n")

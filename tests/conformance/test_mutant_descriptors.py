@@ -113,6 +113,20 @@ MUTANTS = {
         "a list of str",
         "return an empty one where there is nothing to say",
     ),
+    "reasons against a run as a text": (
+        attack("honest", impossible=mutants.impossible_as_text),
+        "what it says of data is light and of the right type",
+        "impossible() on the toy table returned 'never'",
+        "a list of str",
+        "return an empty one where there is nothing to say",
+    ),
+    "reasons against a run that raise": (
+        attack("honest", impossible=mutants.impossible_raising),
+        "what it says of data is light and of the right type",
+        "impossible() on the toy table raised AttributeError: 'EvasionThreat' object has no attribute 'rate'",
+        "a list of str",
+        "return an empty one where there is nothing to say",
+    ),
     "needs as a list": (
         attack("honest", needs=mutants.needs_as_list),
         "what it says of data is light and of the right type",

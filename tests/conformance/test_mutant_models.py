@@ -12,6 +12,7 @@ from amulet_core.testing.static import static_checks
 WELL_BEHAVED = (
     metric("shares"),
     model("layers", stackable=True),
+    model("shown", stackable=True, produces=("features",)),
     dataset("rows"),
 )
 STATIC = {check.name for entry in WELL_BEHAVED for check in static_checks("it", entry)}
@@ -134,6 +135,20 @@ MUTANTS = {
         "on the toy table two seeds gave equal weights",
         "other weights",
         "draw the weights from torch's global generator, as its layers do, and do not seed it",
+    ),
+    "model that shows no features": (
+        model("layers", produces=("features",)),
+        "it shows its hidden features, as produces says",
+        "on the toy table it is a Layers, which shows no features",
+        "an amulet_core.modules.Classifier, whose logits are head(features(x))",
+        'derive the architecture from Classifier, or leave "features" out of produces',
+    ),
+    "model whose head does not stand on its features": (
+        model("shifted", produces=("features",)),
+        "it shows its hidden features, as produces says",
+        "on the toy table its logits are off by 1 from the head of its features",
+        "an amulet_core.modules.Classifier, whose logits are head(features(x))",
+        'derive the architecture from Classifier, or leave "features" out of produces',
     ),
     "model without gradients": (
         model("rounding"),

@@ -3,7 +3,6 @@
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,25 +15,8 @@ from amulet_core.components import NoParams
 from amulet_plugins_builtin.catalogue.datasets import DownloadParams
 from amulet_plugins_builtin.datasets import idx_images
 from amulet_plugins_builtin.datasets.digits import digits
-from amulet_plugins_builtin.datasets.idx_images import FASHION_MNIST, MNIST, Source, load
-
-PARTS = ("x_train", "y_train", "x_test", "y_test")
-
-
-def small_source(folder: Path) -> tuple[Source, dict[str, np.ndarray]]:
-    """Write three images as an npz file, and describe it as MNIST is described."""
-    rng = np.random.default_rng(0)
-    arrays = {
-        "x_train": rng.integers(0, 256, (2, 28, 28), dtype=np.uint8),
-        "y_train": np.array([3, 1], dtype=np.uint8),
-        "x_test": rng.integers(0, 256, (1, 28, 28), dtype=np.uint8),
-        "y_test": np.array([4], dtype=np.uint8),
-    }
-    folder.mkdir(exist_ok=True)
-    np.savez(folder / MNIST.file, **arrays)
-    content = sha256(b"".join(arrays[part].tobytes() for part in PARTS)).hexdigest()
-    digest = sha256((folder / MNIST.file).read_bytes()).hexdigest()
-    return replace(MNIST, file_sha256=digest, content_sha256=content), arrays
+from amulet_plugins_builtin.datasets.idx_images import FASHION_MNIST, MNIST, load
+from amulet_plugins_builtin.datasets.samples import PARTS, write_digits
 
 
 def write_idx(folder: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -86,7 +68,7 @@ def test_both_official_splits_are_there(
 
 
 def test_pixels_are_scaled_and_the_training_images_come_first(folder: Path) -> None:
-    source, arrays = small_source(folder)
+    source, arrays = write_digits(folder, MNIST)
     data = load(source, DownloadParams())
     expected = np.concatenate([arrays["x_train"], arrays["x_test"]])[:, None].astype(np.float32) / 255
     assert torch.equal(data.x, torch.from_numpy(expected))
@@ -95,7 +77,7 @@ def test_pixels_are_scaled_and_the_training_images_come_first(folder: Path) -> N
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-100], lambda b: b[:-1] + b"?", lambda b: b""])
 def test_a_damaged_file_is_an_error_with_both_checksums(folder: Path, damage: Callable[[bytes], bytes]) -> None:
-    source, _ = small_source(folder)
+    source, _ = write_digits(folder, MNIST)
     path = folder / "mnist.npz"
     damaged = damage(path.read_bytes())
     path.write_bytes(damaged)
@@ -140,7 +122,7 @@ def test_a_download_without_torchvision_is_an_error(folder: Path, monkeypatch: p
 
 def test_torchvisions_images_are_the_same_rows(folder: Path) -> None:
     pytest.importorskip("torchvision.datasets", reason="the extra images is not installed")
-    source, arrays = small_source(folder)
+    source, arrays = write_digits(folder, MNIST)
     expected = load(source, DownloadParams())
     (folder / "mnist.npz").unlink()
     write_idx(idx_images.cache(), arrays)
@@ -151,7 +133,7 @@ def test_torchvisions_images_are_the_same_rows(folder: Path) -> None:
 
 def test_other_images_from_torchvision_are_an_error(folder: Path) -> None:
     pytest.importorskip("torchvision.datasets", reason="the extra images is not installed")
-    source, arrays = small_source(folder)
+    source, arrays = write_digits(folder, MNIST)
     (folder / "mnist.npz").unlink()
     arrays["x_train"][0, 0, 0] ^= 1
     write_idx(idx_images.cache(), arrays)

@@ -2,7 +2,6 @@
 
 import io
 import sys
-import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import md5, sha256
@@ -29,9 +28,20 @@ from amulet_plugins_builtin.datasets import cifar, idx_images
 from amulet_plugins_builtin.datasets.celeba import celeba
 from amulet_plugins_builtin.datasets.cifar import CIFAR10, CIFAR100_COARSE, CIFAR100_FINE, Cifar, cifar10, load
 from amulet_plugins_builtin.datasets.lfw import lfw
+from amulet_plugins_builtin.datasets.samples import (
+    CELEBA,
+    FACES,
+    LFW,
+    Arrays,
+    images,
+    records,
+    write_archive,
+    write_celebrities,
+    write_faces,
+    write_folder,
+    write_wild,
+)
 from amulet_plugins_builtin.datasets.utkface import PACK, utkface
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @pytest.fixture
@@ -46,42 +56,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def small(source: Cifar) -> Cifar:
     return replace(source, per_class=(1, 1) if source.label_bytes == 1 else source.per_class)
-
-
-def images(classes: int = 10) -> Arrays:
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (2, classes, 3, 32, 32), dtype=np.uint8)
-    y = np.stack([rng.permutation(classes), rng.permutation(classes)]).astype(np.uint8)
-    return x[0], y[0], x[1], y[1]
-
-
-def records(arrays: Arrays, *, coarse: bool = False) -> dict[str, bytes]:
-    """Return images as the binary version's files: labels, then the red, green and blue rows."""
-    x, y, other_x, other_y = arrays
-    train, test = (
-        [(bytes([label // 5]) if coarse else b"") + bytes([label]) + image.tobytes() for image, label in pairs]
-        for pairs in (zip(x, y, strict=True), zip(other_x, other_y, strict=True))
-    )
-    if coarse:
-        return {"train.bin": b"".join(train), "test.bin": b"".join(test)}
-    size = len(train) // 5
-    parts = {f"data_batch_{i + 1}.bin": b"".join(train[i * size : (i + 1) * size]) for i in range(5)}
-    return {**parts, "test_batch.bin": b"".join(test)}
-
-
-def write_folder(folder: Path, source: Cifar, contents: dict[str, bytes]) -> None:
-    (folder / source.folder).mkdir()
-    for name, content in contents.items():
-        (folder / source.folder / name).write_bytes(content)
-
-
-def write_archive(path: Path, source: Cifar, contents: dict[str, bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in contents.items():
-            member = tarfile.TarInfo(f"{source.folder}/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
 
 
 def same(data: Data, arrays: Arrays) -> None:
@@ -307,17 +281,8 @@ def test_the_real_pack_of_utkface_is_whole(original: Callable[[str], Path], monk
         assert np.array_equal((data.x[0] * 255).round().permute(1, 2, 0).numpy(), np.asarray(first))
 
 
-NAMES = {"26_0_2_2017.jpg.chip.jpg": (255, 0, 0), "5_1_4_2016.jpg": (0, 255, 0), "70_1_0_2015.jpg": (0, 0, 255)}
-
-
-def faces(folder: Path, names: dict[str, tuple[int, int, int]]) -> None:
-    (folder / "UTKFace").mkdir()
-    for name, colour in names.items():
-        (folder / "UTKFace" / name).write_bytes(jpeg(colour, size=40))
-
-
 def test_the_names_of_faces_say_what_they_are(folder: Path) -> None:
-    faces(folder, NAMES)
+    write_faces(folder)
     data = utkface(UtkfaceParams(size=16))
     assert data.schema.shape == (3, 16, 16)
     assert (data.schema.classes, data.y.tolist()) == (("male", "female"), [0, 1, 1])
@@ -330,7 +295,7 @@ def test_the_names_of_faces_say_what_they_are(folder: Path) -> None:
 
 
 def test_names_that_lack_an_attribute_are_named_or_dropped(folder: Path) -> None:
-    faces(folder, {"39_1_2017.jpg.chip.jpg": (9, 9, 9), "44_2_0_2017.jpg": (1, 1, 1), **NAMES})
+    write_faces(folder, {"39_1_2017.jpg.chip.jpg": (9, 9, 9), "44_2_0_2017.jpg": (1, 1, 1), **FACES})
     with pytest.raises(ValueError) as raised:
         utkface(UtkfaceParams())
     assert str(raised.value) == (
@@ -359,24 +324,8 @@ def test_age_groups_must_ascend() -> None:
         UtkfaceParams(ages=(40, 30))
 
 
-CELEBA = """3
-Male Smiling Young
-000001.jpg -1  1  1
-000002.jpg  1 -1  1
-000003.jpg  1  1 -1
-"""
-
-
-def celebrities(folder: Path, text: str = CELEBA) -> None:
-    (folder / "celeba" / "img_align_celeba").mkdir(parents=True)
-    (folder / "celeba" / "list_attr_celeba.txt").write_text(text)
-    for number in (1, 2, 3):
-        picture = Image.new("RGB", (178, 218), (80 * number, 0, 0))
-        picture.save(folder / "celeba" / "img_align_celeba" / f"{number:06d}.jpg")
-
-
 def test_celebas_attributes_are_labels_and_groups(folder: Path) -> None:
-    celebrities(folder)
+    write_celebrities(folder)
     data = celeba(CelebaParams(size=16))
     assert (data.schema.classes, data.y.tolist()) == (("not Smiling", "Smiling"), [1, 0, 1])
     assert [one.categories for one in data.schema.sensitive] == [("not Male", "Male"), ("not Young", "Young")]
@@ -385,7 +334,7 @@ def test_celebas_attributes_are_labels_and_groups(folder: Path) -> None:
 
 
 def test_a_damaged_list_of_celeba_is_an_error(folder: Path) -> None:
-    celebrities(folder, CELEBA.replace("-1  1  1", "-1 1").replace("000003", "../../x").replace("3\nM", "4\nM"))
+    write_celebrities(folder, CELEBA.replace("-1  1  1", "-1 1").replace("000003", "../../x").replace("3\nM", "4\nM"))
     with pytest.raises(ValueError) as raised:
         celeba(CelebaParams())
     assert str(raised.value) == (
@@ -396,7 +345,7 @@ def test_a_damaged_list_of_celeba_is_an_error(folder: Path) -> None:
 
 
 def test_pictures_and_attributes_that_celeba_lacks_are_named(folder: Path) -> None:
-    celebrities(folder)
+    write_celebrities(folder)
     (folder / "celeba" / "img_align_celeba" / "000002.jpg").unlink()
     with pytest.raises(ValueError) as raised:
         celeba(CelebaParams(label="Bald"))
@@ -437,19 +386,8 @@ def test_a_failed_download_of_celeba_is_an_error(folder: Path, monkeypatch: pyte
     )
 
 
-LFW = "# lfw_attributes.txt v1.1\n#\tperson\timagenum\tMale\tWhite\tSmiling\nAnn Lee\t1\t-0.5\t2\t1.5\nBo\t12\t1\t-3\t-1\n"
-
-
-def wild(folder: Path, text: str = LFW) -> None:
-    (folder / "lfw_attributes.txt").write_text(text)
-    for name in ("Ann_Lee/Ann_Lee_0001.jpg", "Bo/Bo_0012.jpg"):
-        path = folder / "lfw_funneled" / name
-        path.parent.mkdir(parents=True)
-        path.write_bytes(jpeg((200, 0, 0), size=250))
-
-
 def test_scores_above_0_are_attributes_of_lfw(folder: Path) -> None:
-    wild(folder)
+    write_wild(folder)
     data = lfw(LfwParams(size=16))
     assert (data.schema.classes, data.y.tolist()) == (("not Smiling", "Smiling"), [1, 0])
     assert data.z.tolist() == [[0, 1], [1, 0]]
@@ -486,7 +424,7 @@ def test_scores_above_0_are_attributes_of_lfw(folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_lfw_is_named(folder: Path, text: str, settings: dict[str, object], message: str) -> None:
-    wild(folder, text)
+    write_wild(folder, text)
     with pytest.raises(ValueError) as raised:
         lfw(LfwParams(**settings))
     assert str(raised.value) == message.format(folder=folder)
@@ -523,9 +461,9 @@ def test_the_conformance_checks_hold_for_faces(check, tmp_path_factory, monkeypa
     folder = tmp_path_factory.getbasetemp() / "conformance of faces"
     if not folder.exists():
         folder.mkdir()
-        faces(folder, NAMES)
-        celebrities(folder)
-        wild(folder)
+        write_faces(folder)
+        write_celebrities(folder)
+        write_wild(folder)
     monkeypatch.setenv("AMULET_DATA", str(folder))
     check.run()
 

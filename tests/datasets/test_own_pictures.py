@@ -17,11 +17,7 @@ from amulet_core.testing import component_checks
 from amulet_plugins_builtin.catalogue.own_datasets import COMPONENTS, ImageFolderParams
 from amulet_plugins_builtin.datasets.image_folder import image_folder
 from amulet_plugins_builtin.datasets.pictures import Shape, decoded, files
-
-
-def write(path: Path, *, colour: tuple[int, int, int] = (255, 0, 0), size: tuple[int, int] = (8, 8)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+from amulet_plugins_builtin.datasets.samples import picture, write_classes
 
 
 def huge_png(width: int, height: int) -> bytes:
@@ -42,12 +38,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "images"
 
 
-def two_classes(folder: Path) -> None:
-    write(folder / "b" / "1.png", colour=(0, 255, 0))
-    write(folder / "a" / "2.png", colour=(0, 0, 51))
-    write(folder / "a" / "1.PNG", colour=(255, 0, 0))
-
-
 def load(**settings: object):
     return image_folder(ImageFolderParams(**{"size": 8} | settings))
 
@@ -59,7 +49,7 @@ def refused(folder: Path, **settings: object) -> list[str]:
 
 
 def test_subfolders_are_the_classes_and_names_the_order(folder: Path) -> None:
-    two_classes(folder)
+    write_classes(folder)
     (folder / "a" / ".DS_Store").touch()
     (folder / "Thumbs.db").touch()
     data = load()
@@ -74,7 +64,7 @@ def test_subfolders_are_the_classes_and_names_the_order(folder: Path) -> None:
 
 
 def test_grey_pictures_have_one_channel(folder: Path) -> None:
-    two_classes(folder)
+    write_classes(folder)
     data = load(colour="grey")
     assert data.schema.shape == (1, 8, 8)
     # ITU-R 601-2: 0.299 of red, 0.587 of green, 0.114 of blue, in steps of 1 / 255.
@@ -109,7 +99,7 @@ def annotate(folder: Path, text: str) -> dict[str, object]:
 
 
 def test_annotations_give_labels_groups_and_the_order(folder: Path) -> None:
-    two_classes(folder)
+    write_classes(folder)
     settings = annotate(folder, "sex,file,smile\nf,b/1.png,yes\nm,a/2.png,no\n?,a/1.PNG,no\n")
     data = load(missing="drop", **settings)
     assert (data.y.tolist(), data.z.tolist(), data.id.tolist()) == ([1, 0], [[0], [1]], [0, 1])
@@ -118,8 +108,8 @@ def test_annotations_give_labels_groups_and_the_order(folder: Path) -> None:
 
 
 def test_every_mistake_of_the_annotations_is_named_at_once(folder: Path, tmp_path: Path) -> None:
-    two_classes(folder)
-    write(tmp_path / "secret.png")
+    write_classes(folder)
+    picture(tmp_path / "secret.png")
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     settings = annotate(
         folder,
@@ -174,7 +164,7 @@ def test_what_is_no_folder_or_lacks_its_annotations_is_an_error(folder: Path, tm
 
 
 def test_every_picture_that_cannot_be_decoded_is_named(folder: Path) -> None:
-    two_classes(folder)
+    write_classes(folder)
     whole = (folder / "b" / "1.png").read_bytes()
     (folder / "b" / "2.png").write_bytes(whole[:50])
     (folder / "b" / "3.jpg").write_bytes(b"GIF89a and more")
@@ -203,7 +193,7 @@ def test_a_picture_that_vanished_is_named(folder: Path) -> None:
 
 
 def test_without_pillow_the_error_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    two_classes(folder)
+    write_classes(folder)
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(RequestError) as raised:
         load()
@@ -229,6 +219,6 @@ CHECKS = component_checks(Entry(COMPONENT, plugin="builtin", distribution="amule
 def test_the_conformance_checks_hold(check, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> None:
     # The checks of a component share one call, hence one folder.
     folder = tmp_path_factory.getbasetemp() / "conformance of pictures"
-    two_classes(folder / "images")
+    write_classes(folder / "images")
     monkeypatch.setenv("AMULET_DATA", str(folder))
     check.run()

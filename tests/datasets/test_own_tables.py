@@ -15,20 +15,11 @@ from amulet_core.entries import Entry
 from amulet_core.errors import RequestError
 from amulet_core.testing import component_checks
 from amulet_plugins_builtin.catalogue.own_datasets import COMPONENTS, TableFileParams
+from amulet_plugins_builtin.datasets.samples import TABLE
+from amulet_plugins_builtin.datasets.samples import TABLE_SETTINGS as SETTINGS
 from amulet_plugins_builtin.datasets.table_file import table_file
 
-TEXT = """age,job,hours,sex,label
-30,cook,40,f,no
-40, "clerk",38.5,m,yes
-51,cook,0,f,yes
-62,"a, b",12,m,no
-"""
-SETTINGS = {
-    "categorical": ("job",),
-    "sensitive": ("sex",),
-    "bounds": {"age": (0, 100), "hours": (0, 60)},
-    "immutable": ("age", "job"),
-}
+TEXT = TABLE.replace("clerk", ' "clerk"')
 
 
 @pytest.fixture

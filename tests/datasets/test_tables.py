@@ -34,28 +34,6 @@ def load(name: str, **params: object) -> Data:
     return loader(settings(**params))
 
 
-@pytest.mark.parametrize(
-    ("name", "classes", "groups"),
-    [
-        # UCI gives 48,842 people, 11,687 of them above $50,000 (23.93 %), and these counts of sex and race.
-        ("adult", [37155, 11687], {"sex": [16192, 32650], "race": [470, 1519, 4685, 406, 41762]}),
-        # ProPublica's notebook keeps 6,172 defendants: 45.51 % reoffend; these counts of sex, race and age.
-        (
-            "compas",
-            [3363, 2809],
-            {"sex": [1175, 4997], "race": [3175, 31, 2103, 509, 11, 343]},
-        ),
-        # The codebook gives 700 good risks, 310 women; 190 applicants of up to 25 years (Kamiran and Calders, 2009).
-        ("german_credit", [300, 700], {"sex": [310, 690], "age": [190, 810]}),
-    ],
-)
-def test_the_rows_are_as_many_as_published(name: str, classes: list[int], groups: dict[str, list[int]]) -> None:
-    data = load(name)
-    assert data.y.bincount().tolist() == classes
-    names = [attribute.name for attribute in data.schema.sensitive]
-    assert {group: data.z[:, names.index(group)].bincount().tolist() for group in groups} == groups
-
-
 def test_adults_age_groups_end_at_25_45_and_65() -> None:
     data = load("adult", sensitive_in_x=True)
     years = data.x[:, data.schema.features.index("age")]

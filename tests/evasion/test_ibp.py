@@ -240,8 +240,8 @@ def test_early_stopping_is_refused():
         (
             ["ibp"],
             "resnet",
-            "defenses.0 (ibp): builtin/ibp needs interval-bounds, which neither the model builtin/resnet nor a defense "
-            "before it in the chain makes (made so far: nothing)",
+            "defenses.0 (ibp): builtin/ibp needs interval-bounds, which neither builtin/resnet nor a defense "
+            "before it in the chain makes (made so far: features)",
         ),
         (
             ["dp-sgd", "ibp"],

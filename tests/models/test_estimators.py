@@ -2,88 +2,26 @@
 
 import copy
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load, save
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.svm import SVC
 
-from amulet_core.data import Data, make_data
+from amulet_core.data import make_data
 from amulet_core.entries import Entry
-from amulet_core.schema import DataSchema, Feasible
-from amulet_core.settings import TrainingSettings
-from amulet_core.streams import isolated
 from amulet_core.testing import component_checks
-from amulet_core.training.learning import fit_by_itself
-from amulet_core.training.parts import plain_training
-from amulet_core.training.values import Fitted, Streams, Training
+from amulet_core.training.values import Streams, Training
 from amulet_core.victims import LabelOracle, logits_of
 from amulet_plugins_builtin.catalogue.more_models import COMPONENTS, SklearnParams
 from amulet_plugins_builtin.models.estimator import build
+from amulet_plugins_builtin.models.planted import blobs as rows
+from amulet_plugins_builtin.models.planted import fitted, probabilities, schema, scikit_learns
+from amulet_plugins_builtin.models.planted import itself as training
+from amulet_plugins_builtin.models.planted import small as params
 
 ESTIMATORS = ("random-forest", "gradient-boosting", "logistic-regression", "svm-rbf", "knn")
-SMALL = {"random-forest": {"trees": 20}, "gradient-boosting": {"trees": 15}}
-
-
-def params(estimator: str, **more: object) -> SklearnParams:
-    return SklearnParams(estimator=estimator, **SMALL.get(estimator, {}) | more)
-
-
-def schema(classes: int = 3, shape: tuple[int, ...] = (4,)) -> DataSchema:
-    names = tuple(f"class {k}" for k in range(classes))
-    feasible = Feasible(low=-5.0, high=5.0)
-    modality = "tabular" if len(shape) == 1 else "image"
-    return DataSchema(modality=modality, shape=shape, classes=names, feasible=feasible)
-
-
-def rows(classes: int = 3, n: int = 120, seed: int = 0, shape: tuple[int, ...] = (4,)) -> Data:
-    """Return blobs that overlap, so that probabilities are none of 0 and 1."""
-    draws = torch.Generator().manual_seed(seed)
-    y = torch.randint(0, classes, (n,), generator=draws)
-    described = schema(classes, shape)
-    x = torch.randn(n, described.width, generator=draws)
-    x[:, 0] += y
-    x[:, 1] -= y % 2
-    return make_data(x.clamp(-5, 5).reshape(n, *shape), y, described)
-
-
-def training(given: SklearnParams, described: DataSchema) -> Training:
-    plain = plain_training(partial(build, given, described), TrainingSettings(), stackable=False)
-    return replace(plain, fit=fit_by_itself)
-
-
-def fitted(given: SklearnParams, data: Data, place: int = 0) -> Fitted:
-    whole = training(given, data.schema)
-    (one,) = whole.fit(whole, [data], [data], [Streams(("test", place))])
-    return one
-
-
-def scikit_learns(given: SklearnParams, data: Data, asked: Data) -> np.ndarray:
-    """Return the probabilities of scikit-learn's own classifier, fitted with the same seed to the same numbers."""
-    x, other = (((one.x.flatten(1) + 5) / 10).double().numpy() for one in (data, asked))
-    with isolated("test", 0, "learn"):
-        seed = int(torch.randint(2**31 - 1, ()))
-    machine = SVC(C=given.c, gamma=1 / (x.shape[1] * x.var()))
-    model = {
-        "random-forest": RandomForestClassifier(given.trees, max_depth=given.depth, random_state=seed),
-        "gradient-boosting": GradientBoostingClassifier(n_estimators=given.trees, random_state=seed),
-        "logistic-regression": LogisticRegression(C=given.c, max_iter=1000),
-        "svm-rbf": CalibratedClassifierCV(machine, method="sigmoid", cv=5, ensemble=False),
-        "knn": KNeighborsClassifier(given.neighbours, algorithm="brute"),
-    }[given.estimator]
-    weighted = {} if given.estimator == "knn" else {"sample_weight": data.w.double().numpy()}
-    return model.fit(x, data.y.numpy(), **weighted).predict_proba(other)
-
-
-def probabilities(one: Fitted, asked: Data) -> np.ndarray:
-    return logits_of(one.model, asked.x).double().softmax(1).numpy()
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
@@ -155,7 +93,7 @@ def test_the_same_stream_gives_the_same_bits_and_another_stream_other_trees(esti
     data = rows()
     data = replace(data, x=data.x.index_select(1, torch.tensor([0, 0, 1, 1])))
     given = params(estimator)
-    one, again, other = (fitted(given, data, place).model.state_dict() for place in (0, 0, 1))
+    one, again, other = (fitted(given, data, "test", place).model.state_dict() for place in (0, 0, 1))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert any(one[name].shape != other[name].shape or not torch.equal(one[name], other[name]) for name in one)
 

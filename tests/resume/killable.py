@@ -125,7 +125,14 @@ def main(cache: str, out: str, log: str) -> None:
     request = resolve({"dataset": "digits", "risks": {"utility": {}}}, discover())
     store, progress = Store(cache), Progress()
     fakes = Fakes(store, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
-    ready = Prepared(request, DataFacts(data_schema=schema, rows=1, content=""), None, fakes, planned(), store)
+    ready = Prepared(
+        request,
+        DataFacts(data_schema=schema, rows=1, content="", class_rows=(1, 0), group_rows=()),
+        None,
+        fakes,
+        planned(),
+        store,
+    )
     with run_folder(Path(out), request) as folder:
         say("begun")
         complete = conduct(ready, folder, Observers(), progress)

@@ -185,7 +185,8 @@ print(sorted({"torch", "numpy", "pandas", "sklearn", "scipy"} & set(sys.modules)
 
 
 def test_a_second_dry_run_imports_nothing_heavy_and_neither_runs_anything(process, config, tmp_path):
-    builtin = {"dataset": "digits", "model": "mlp", "risks": {"evasion": {"attacks": ["pgd"]}}, "seeds": 1}
+    sizes = {"train": 100, "val": 50, "test": 100, "aux": 50}
+    builtin = {"dataset": "digits", "data": sizes, "risks": {"evasion": {"attacks": ["pgd"]}}, "seeds": 1}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(builtin))
     shown = []
     for _ in range(2):

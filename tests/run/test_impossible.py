@@ -1,0 +1,206 @@
+"""What the built-in components cannot do is said before anything is trained: each message, by a plan and nothing else."""
+
+from functools import cache
+
+import pytest
+
+from amulet_core.chains import run_problems
+from amulet_core.components import NoParams
+from amulet_core.config import resolve
+from amulet_core.entries import Entry
+from amulet_core.errors import RequestError
+from amulet_core.facts import facts_of
+from amulet_core.ground import load_data
+from amulet_core.plan import plan
+from amulet_core.plan_problems import planned_run
+from amulet_core.registry import discover
+from amulet_core.request import Use
+
+SIZES = {"train": 100, "val": 50, "test": 100, "aux": 50}
+
+
+@cache
+def registry():
+    return discover(select="")
+
+
+@cache
+def facts(dataset):
+    return facts_of(load_data(resolve({"dataset": dataset, "risks": ["utility"]}, registry())))
+
+
+def planned(**changes):
+    raw = {"dataset": "digits", "data": SIZES, "risks": ["utility"], "seeds": 1} | changes
+    return plan(resolve(raw, registry()), facts(raw["dataset"]))
+
+
+def use(name, **params):
+    return {"name": name, "params": params}
+
+
+def poisoning(attack, **threat):
+    return {"poisoning": {"attacks": [attack], "threat": threat}}
+
+
+def needs_features(label, model):
+    return (
+        f"defenses.0 ({label}): builtin/{label} needs features, which neither builtin/{model} nor a defense before it in "
+        "the chain makes (made so far: nothing)"
+    )
+
+
+REFUSED = {
+    "fine-pruning without hidden features": (
+        {"model": "logistic", "defenses": ["fine-pruning"]},
+        needs_features("fine-pruning", "logistic"),
+    ),
+    "activation clustering without hidden features": (
+        {"model": "logistic", "defenses": ["activation-clustering"]},
+        needs_features("activation-clustering", "logistic"),
+    ),
+    "spectral signatures of a black box": (
+        {"model": "sklearn", "defenses": ["spectral-signatures"]},
+        needs_features("spectral-signatures", "sklearn"),
+    ),
+    "more neighbours than rows": (
+        {"model": use("sklearn", estimator="knn", neighbours=101)},
+        "model: builtin/sklearn: knn asks 101 neighbours, but there are only 100 training rows: lower neighbours, or raise "
+        "data.train",
+    ),
+    "fewer rows of a class than folds": (
+        {"model": use("sklearn", estimator="svm-rbf"), "data": SIZES | {"train": 50}},
+        "model: builtin/sklearn: svm-rbf needs 5 training rows of each class for its 5-fold cross-validation, but there are "
+        "too few of 0 (about 4), 2 (about 4), 7 (about 4), 8 (about 4): raise data.train",
+    ),
+    "batches larger than the training rows under DP": (
+        {"defenses": [use("dp-sgd", batch_size=101)]},
+        "defenses.0 (dp-sgd): builtin/dp-sgd: batch_size 101 exceeds the 100 training rows; lower it",
+    ),
+    "the training's batches, under DP": (
+        {"defenses": ["dp-sgd"], "training": {"batch_size": 101}},
+        "defenses.0 (dp-sgd): builtin/dp-sgd: batch_size 101 exceeds the 100 training rows; lower it",
+    ),
+    "a delta that means nothing": (
+        {"defenses": [use("dp-sgd", delta=0.01)]},
+        "defenses.0 (dp-sgd): builtin/dp-sgd: delta 0.01 is not below 1 / 100 rows: releasing one whole row at random would "
+        "satisfy it",
+    ),
+    "groups that no model may see": (
+        {
+            "dataset": "compas",
+            "data": {"train": 20, "val": 10, "test": 20, "aux": 10},
+            "defenses": [use("adversarial-debiasing", attribute="race")],
+        },
+        "defenses.0 (adversarial-debiasing): builtin/adversarial-debiasing: of 20 training rows less than one has race "
+        "Asian or Native American or Other; train on more rows, or merge the groups of the data set",
+    ),
+    "more rows than there are": (
+        {"data": SIZES | {"train": 1000}, "seeds": 3},
+        "split: 1 disjoint blocks of 2,200 rows (2 x 1,000 train, 50 val, 100 test, 50 aux) are 2,200 rows, but the data "
+        "have 1,797; the largest train that fits is 798",
+    ),
+    "more disjoint rows than there are": (
+        {"data": SIZES | {"design": "disjoint"}, "seeds": 5},
+        "split: 5 disjoint blocks of 400 rows (2 x 100 train, 50 val, 100 test, 50 aux) are 2,000 rows, but the data have "
+        "1,797; the largest train that fits is 79",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_run_is_refused_before_anything_is_trained(changes, message):
+    with pytest.raises(RequestError) as error:
+        planned(**changes)
+    assert message in error.value.problems
+
+
+SKIPPED = {
+    "labels flipped to what they are": (
+        poisoning(use("label-flip", source="3"), target="3"),
+        'builtin/label-flip: the source class "3" is the target of the threat model; name another source, or another target '
+        "(risks.poisoning.threat.target)",
+    ),
+    "labels flipped to the first class, the default target": (
+        poisoning(use("label-flip", source="0")),
+        'builtin/label-flip: the source class "0" is the target of the threat model; name another source, or another target '
+        "(risks.poisoning.threat.target)",
+    ),
+    "more flips than rows of the source": (
+        poisoning(use("label-flip", source="8"), rate=0.1),
+        'builtin/label-flip: a rate of 0.1 is 10 of 100 training rows, but only about 9 are of the class "8": lower '
+        "risks.poisoning.threat.rate, or choose another class",
+    ),
+    "a patch larger than the image": (
+        poisoning(use("badnets", size=9)),
+        "builtin/badnets: the trigger is 9x9 pixels, the images are 8x8: set size to 8 or less",
+    ),
+    "a class that is not there": (
+        poisoning(use("label-flip", source="ten")),
+        'builtin/label-flip: the data set has no class "ten"; it has 0, 1, 2, 3, 4, 5, 6, 7, 8, 9',
+    ),
+}
+
+
+@pytest.mark.parametrize(("risks", "reason"), SKIPPED.values(), ids=SKIPPED)
+def test_an_attack_that_cannot_be_played_is_skipped_with_its_reason(risks, reason):
+    cells = [cell for cell in planned(risks=risks).cells if cell.risk == "poisoning"]
+    assert {cell.skipped for cell in cells} == {f"not applicable: {reason}"}
+
+
+@pytest.mark.parametrize("attack", ["badnets", "blended", "label-flip"])
+def test_rows_of_other_classes_must_suffice_for_the_rate(attack):
+    """In Adult without duplicates 26 % are of the class that is not the default target."""
+    dataset = "digits" if attack == "blended" else "adult"
+    known = facts(dataset)
+    raw = {"dataset": dataset, "data": SIZES, "risks": poisoning(attack, rate=0.5), "seeds": 1}
+    if dataset == "digits":  # as if nine of ten digits were zeros
+        known = known.model_copy(update={"class_rows": (900, *[0] * 8, 100)})
+    cells = plan(resolve(raw, registry()), known).cells
+    few = {"adult": 26, "digits": 10}[dataset]
+    assert {cell.skipped for cell in cells if cell.risk == "poisoning"} == {
+        f"not applicable: builtin/{attack}: a rate of 0.5 is 50 of 100 training rows, but only about {few} are of other "
+        "classes than the target: lower risks.poisoning.threat.rate, or choose another class"
+    }
+
+
+FINE = {
+    "as many neighbours as rows": {"model": use("sklearn", estimator="knn", neighbours=100)},
+    "five rows of each class": {"model": use("sklearn", estimator="svm-rbf"), "data": SIZES | {"train": 60}},
+    "a batch of all rows under DP": {"defenses": [use("dp-sgd", batch_size=100)]},
+    "hidden features": {"model": "cnn", "defenses": ["fine-pruning", "activation-clustering", "spectral-signatures"]},
+    "random flips of everything": {"risks": poisoning(use("label-flip", mode="random"), rate=0.5)},
+    "as many flips as rows of the source": {"risks": poisoning(use("label-flip", source="3"), rate=0.1)},
+    "a target that is no source": {"risks": poisoning(use("label-flip", source="0"), target="3", rate=0.05)},
+    "all the rows there are": {"data": SIZES | {"train": 798}},
+}
+
+
+@pytest.mark.parametrize("changes", FINE.values(), ids=FINE)
+def test_what_just_suffices_is_planned(changes):
+    assert not [cell.skipped for cell in planned(**changes).cells if cell.skipped]
+
+
+def test_a_data_set_of_one_class_is_refused():
+    known = facts("digits").model_copy(update={"class_rows": (1797, *[0] * 9)})
+    with pytest.raises(RequestError) as error:
+        plan(resolve({"dataset": "digits", "data": SIZES, "risks": ["utility"]}, registry()), known)
+    assert error.value.problems == ('split: all 1,797 rows are of one class, "0"; a classifier needs two',)
+
+
+def test_facts_count_classes_and_groups():
+    found = facts("german-credit")
+    assert found.class_rows == (300, 700)
+    assert found.group_rows == ((310, 690), (190, 810))
+
+
+def test_a_component_whose_answer_fails_is_named():
+    component = (
+        registry()
+        .find("model", "mlp")
+        .component.model_copy(update={"impossible": lambda params, planned: planned.train / 0})
+    )
+    entry = Entry(component, plugin="made", distribution="amulet-plugin-made", version="1.0")
+    request = resolve({"dataset": "digits", "data": SIZES, "risks": ["utility"]}, registry())
+    assert run_problems(Use(entry, NoParams()), planned_run(request, facts("digits")), "model") == [
+        "model: made/mlp: its impossible() failed: ZeroDivisionError: division by zero. Update or report amulet-plugin-made."
+    ]
