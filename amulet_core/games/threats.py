@@ -53,7 +53,8 @@ class Interface(Params):
     """What the victim's interface tells a thief, and how often."""
 
     oracle: Literal["probabilities", "top-k", "labels"] = Field(
-        "probabilities", description="what each query is answered with: all probabilities, the largest few, or the class"
+        "probabilities",
+        description="what each query is answered with: all probabilities, the largest few, or the class",
     )
     top_k: int = Field(3, ge=1, le=10_000, description="how many probabilities the top-k oracle tells")
     budget: int = Field(500, ge=1, le=10_000_000, description="how many inputs the thief may ask about")
@@ -76,16 +77,16 @@ class TheftThreat(Interface):
 class VerificationThreat(Interface):
     """Thieves copy or imitate the victim, and try to wash the copy clean; the owner says which models are its own."""
 
-    fpr: float = Field(
-        0.05, gt=0, le=0.5, description="the share of independent models that may be claimed by mistake"
-    )
+    fpr: float = Field(0.05, gt=0, le=0.5, description="the share of independent models that may be claimed by mistake")
     independent: int = Field(
         20, ge=4, le=2000, multiple_of=2, description="independent models, half with the defense, half without"
     )
     fine_tuning_epochs: int = Field(
         10, ge=1, le=10_000, description="passes over its own labelled rows that a thief fine-tunes a stolen model for"
     )
-    pruned: float = Field(0.5, gt=0, lt=1, description="the share of a stolen model's weights set to zero, smallest first")
+    pruned: float = Field(
+        0.5, gt=0, lt=1, description="the share of a stolen model's weights set to zero, smallest first"
+    )
 
 
 class DiscriminationThreat(Params):
