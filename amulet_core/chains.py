@@ -11,7 +11,12 @@ from amulet_core.vocabulary import STAGES
 
 def in_stage_order(chain: Sequence[Use]) -> tuple[Use, ...]:
     """Return the defenses by the first stage each acts in; those of one stage keep their order."""
-    return tuple(sorted(chain, key=lambda use: min(STAGES.index(stage) for stage in defense_of(use).stages)))
+    return tuple(sorted(chain, key=_first_stage))
+
+
+def _first_stage(use: Use) -> int:
+    """Return where a defense stands: one that only verifies comes last."""
+    return min((STAGES.index(stage) for stage in defense_of(use).stages), default=len(STAGES))
 
 
 def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:

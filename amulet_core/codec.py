@@ -13,9 +13,19 @@ from amulet_core.artifacts import Artifact
 from amulet_core.errors import ComponentError
 from amulet_core.games.poisoning import PoisoningAnswer
 from amulet_core.ground import Ground
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonWork
+from amulet_core.jobs import (
+    AttackWork,
+    BankWork,
+    FitWork,
+    IndependentWork,
+    Job,
+    PoisonWork,
+    Recipe,
+    TheftWork,
+    VerificationPlayWork,
+)
 from amulet_core.layout import Place
-from amulet_core.outputs import BankOutput, FitOutput, PlayOutput, PoisonOutput
+from amulet_core.outputs import BankOutput, FitOutput, IndependentOutput, PlayOutput, PoisonOutput, TheftOutput
 from amulet_core.recipes import built, evidence_json, maker_of
 from amulet_core.results import Measured
 from amulet_core.store import Stored
@@ -44,6 +54,12 @@ def pack(job: Job, output: Any, ground: Ground) -> Packed:
             return Packed(Stored({"kind": "bank"}, _saved(tensors)))
         case PoisonOutput():
             return _pack_poison(output)
+        case TheftOutput():
+            return _pack_theft(job, output, ground)
+        case IndependentOutput():
+            scores = {"score": output.score, "defended": output.defended}
+            scores |= {} if output.p is None else {"p": output.p}
+            return Packed(Stored({"kind": "independent", "warnings": list(output.warnings)}, _saved(scores)))
         case PlayOutput():
             return _pack_play(job, output)
     raise TypeError(f"a job gave {type(output).__name__}")
@@ -60,7 +76,30 @@ def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
     if isinstance(job.work, PoisonWork):
         answer = PoisoningAnswer(**tensors, warnings=tuple(entry.record["warnings"]))
         return PoisonOutput(job.work.place, answer)
+    if isinstance(job.work, TheftWork):
+        twin = _theft_twin(job.work, ground)
+        twin.load_state_dict(tensors)
+        return TheftOutput(twin.eval().requires_grad_(False), entry.record["queries"], tuple(entry.record["warnings"]))
+    if isinstance(job.work, IndependentWork):
+        return IndependentOutput(
+            tensors["score"], tensors.get("p"), tensors["defended"], tuple(entry.record["warnings"])
+        )
     return _unpack_play(job, entry.record, tensors)
+
+
+def _pack_theft(job: Job, output: TheftOutput, ground: Ground) -> Packed:
+    assert isinstance(job.work, TheftWork)
+    record = {"kind": "theft", "queries": output.queries, "warnings": list(output.warnings)}
+    different = _difference(output.model, _theft_twin(job.work, ground), ground.data.x[:_ROWS])
+    if different:
+        reason = f"the model it made cannot be kept in the cache: {different}"
+        return Packed(Stored(record, b""), unkept=reason, blame=job.work.attack.id)
+    return Packed(Stored(record, _saved(output.model.state_dict())))
+
+
+def _theft_twin(work: TheftWork, ground: Ground) -> nn.Module:
+    """Build what a thief's model is: the bare architecture, or the victim itself where it was given away whole."""
+    return _twin(work.recipe, ground)
 
 
 def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
@@ -69,7 +108,7 @@ def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
         "kind": "fit",
         "evidence": {_name(place): evidence_json(one.evidence) for place, one in output.fitted.items()},
     }
-    twin = _twin(job.work, ground)
+    twin = _twin(job.work.recipe, ground)
     tensors: dict[str, Tensor] = {}
     for place, fitted in output.fitted.items():
         try:
@@ -79,7 +118,8 @@ def _pack_fit(job: Job, output: FitOutput, ground: Ground) -> Packed:
         if different:
             reason = f"its model cannot be kept in the cache: {different}"
             return Packed(Stored(record, b""), unkept=reason, blame=maker_of(job.work.recipe))
-        tensors |= {f"{_name(place)}/{name}": tensor for name, tensor in fitted.model.state_dict().items()}
+        tensors |= {f"{_name(place)}/model/{name}": tensor for name, tensor in fitted.model.state_dict().items()}
+        tensors |= {f"{_name(place)}/proof/{name}": tensor for name, tensor in fitted.proof.items()}
     return Packed(Stored(record, _saved(tensors)))
 
 
@@ -123,18 +163,23 @@ def _tells(key: str, value: Any) -> bool:
 
 
 def _unpack_fit(work: FitWork, record: Mapping[str, Any], tensors: Mapping[str, Tensor], ground: Ground) -> FitOutput:
-    twin = _twin(work, ground)
+    twin = _twin(work.recipe, ground)
     fitted = {}
     for place in work.places:
-        start, model = f"{_name(place)}/", copy.deepcopy(twin)
-        model.load_state_dict({name[len(start) :]: own for name, own in tensors.items() if name.startswith(start)})
-        fitted[place] = Fitted(model.eval(), record["evidence"][_name(place)])
+        model = copy.deepcopy(twin)
+        model.load_state_dict(_under(f"{_name(place)}/model/", tensors))
+        proof = _under(f"{_name(place)}/proof/", tensors)
+        fitted[place] = Fitted(model.eval(), record["evidence"][_name(place)], proof)
     return FitOutput(fitted)
 
 
-def _twin(work: FitWork, ground: Ground) -> nn.Module:
+def _under(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(start) :]: own for name, own in tensors.items() if name.startswith(start)}
+
+
+def _twin(recipe: Recipe, ground: Ground) -> nn.Module:
     with isolated("twin"):
-        return built(work.recipe.model, ground.data.schema)
+        return built(recipe.model, ground.data.schema)
 
 
 def _pack_poison(output: PoisonOutput) -> Packed:
@@ -161,7 +206,7 @@ def _pack_play(job: Job, output: PlayOutput) -> Packed:
 
 def _unpack_play(job: Job, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> PlayOutput:
     result = None
-    if "result" in record and isinstance(job.work, AttackWork):
+    if "result" in record and isinstance(job.work, AttackWork | VerificationPlayWork):
         kind = getattr(import_module(job.work.risk.game.module), record["result"]["type"])
         if not (isinstance(kind, type) and issubclass(kind, Artifact)):
             raise TypeError(f"{record['result']['type']} is no result")
@@ -176,8 +221,8 @@ def _saved(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _name(place: Place) -> str:
-    return f"{place.block}-{place.index}"
+    return "-".join(str(part) for part in place.key)
 
 
 def _place(name: str) -> Place:
-    return Place(*(int(part) for part in name.split("-")))
+    return Place.of(name.split("-"))

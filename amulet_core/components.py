@@ -83,6 +83,11 @@ class Component(Frozen):
     resources: Resources = Resources()
     applicable: Callable[[Any, DataSchema], list[str]] = _nothing_against
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return every ``module:function`` that using the component may call, each once."""
+        return (self.target,)
+
 
 class Dataset(Component):
     """A data set: ``target(params) -> amulet_core.data.Data``, all rows of it, unsplit."""
@@ -130,6 +135,12 @@ class Defense(Component):
     labels_only: bool = False
     verify: Target | None = None
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return the targets of all stages and of the verification, each once."""
+        every = (self.target, *self.stages.values(), self.verify)
+        return tuple(dict.fromkeys(target for target in every if target))
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:

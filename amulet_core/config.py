@@ -240,7 +240,8 @@ class _Reader:
     def _players(self, kind: Literal["attack", "metric"], game: Game, given: list[Any] | None) -> tuple[Use, ...]:
         path = f"risks.{game.risk}.{kind}s"
         default, always = (game.attacks, game.controls) if kind == "attack" else (game.metrics, (game.primary.metric,))
-        found = {use.id: use for use in self.all(kind, default if given is None else given, path, game.risk)}
+        risk = (game.attacks_of or game.risk) if kind == "attack" else game.risk
+        found = {use.id: use for use in self.all(kind, default if given is None else given, path, risk)}
         for name in always:
             if f"builtin/{name}" not in found and (use := self.use(kind, f"builtin/{name}", path)) is not None:
                 found[use.id] = use

@@ -11,7 +11,18 @@ from typing import Final
 from amulet_core.config import read, resolve
 from amulet_core.durations import DURATIONS, Duration, estimated, read_durations
 from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_facts
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork
+from amulet_core.jobs import (
+    AttackWork,
+    BankWork,
+    FitWork,
+    IndependentWork,
+    Job,
+    PoisonedPlayWork,
+    PoisonWork,
+    TheftPlayWork,
+    TheftWork,
+    VerificationPlayWork,
+)
 from amulet_core.journal import read_journal
 from amulet_core.layout import Place, layout_of
 from amulet_core.plan import Plan, plan
@@ -21,7 +32,7 @@ from amulet_core.run_folder import JOURNAL, check_folder, located
 from amulet_core.schedule import Schedule
 from amulet_core.store import Store, cache_folder
 
-_KINDS: Final = ("train", "ask shadow models", "attack", "observe", "join attacks")
+_KINDS: Final = ("train", "ask shadow models", "ask independent models", "attack", "observe", "join attacks")
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Forecast:
     lines: tuple[Line, ...]
     victims: tuple[int, int]
     shadow_models: tuple[int, int]
+    independent: tuple[int, int]
     memory_mb: float
 
 
@@ -74,7 +86,8 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         skipped=tuple(Counter(cell.skipped for cell in planned.cells if cell.skipped).items()),
         lines=tuple(_line(kind, of_kind, todo, durations) for kind in _KINDS if (of_kind := by_kind.get(kind))),
         victims=_models(jobs, todo, lambda place: place in victims),
-        shadow_models=_models(jobs, todo, lambda place: place not in victims),
+        shadow_models=_models(jobs, todo, lambda place: place not in victims and place.source == "pool"),
+        independent=_models(jobs, todo, lambda place: place.source == "aux"),
         memory_mb=max((one.memory_mb for one in known), default=0.0),
     )
 
@@ -100,7 +113,7 @@ def forecast_text(name: str, found: Forecast) -> str:
         f"{'':24}{'jobs':>8}{'to do':>8}   time",
         *(f"{line.kind:24}{line.jobs:>8}{line.todo:>8}   {_time(line)}" for line in found.lines),
         "",
-        f"Models: {_of(found.victims)} victims and {_of(found.shadow_models)} shadow models are still to be trained.",
+        f"Models: {_untrained(found)} are still to be trained.",
         _total(found, todo),
     ]
     lines += [f"skipped ({count}): {reason}" for reason, count in found.skipped]
@@ -141,10 +154,12 @@ def _kind(job: Job) -> str:
             return "train"
         case BankWork():
             return "ask shadow models"
-        case AttackWork(attack=None) | PoisonedPlayWork():
+        case AttackWork(attack=None) | PoisonedPlayWork() | TheftPlayWork():
             return "observe"
-        case AttackWork() | PoisonWork():
+        case AttackWork() | PoisonWork() | TheftWork() | VerificationPlayWork():
             return "attack"
+        case IndependentWork():
+            return "ask independent models"
     return "join attacks"
 
 
@@ -156,6 +171,11 @@ def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place],
         if isinstance(job.work, FitWork)
     ]
     return sum(len(places) for _, places in fits), sum(len(places) for key, places in fits if key in todo)
+
+
+def _untrained(found: Forecast) -> str:
+    more = f", and {_of(found.independent)} independent models" if found.independent[0] else ""
+    return f"{_of(found.victims)} victims and {_of(found.shadow_models)} shadow models{more}"
 
 
 def _of(counts: tuple[int, int]) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from amulet_core.data import Data, checked
@@ -10,23 +11,31 @@ from amulet_core.layout import Layout, Place
 from amulet_core.recipes import blamed
 from amulet_core.request import Request
 from amulet_core.splits import Block, SplitSizes, blocks, deduplicated, halves, positions
-from amulet_core.streams import seed_of
+from amulet_core.streams import generator, seed_of
 
 
 @dataclass(frozen=True)
 class Ground:
-    """All rows without duplicates, and the blocks drawn from them; ``members[b]`` is bool ``[models, pool]``."""
+    """All rows without duplicates, and the blocks drawn from them; ``members[b]`` is bool ``[models, pool]``.
+
+    ``root_seed`` draws the rows of independent models, which train on rows of aux.
+    """
 
     data: Data
     blocks: tuple[Block, ...]
     members: tuple[Tensor, ...]
+    root_seed: int = 0
 
     def rows(self, ids: Tensor) -> Data:
         """Return the rows of these ids, in their order."""
         return self.data.take(positions(self.data, ids))
 
     def training_rows(self, place: Place) -> Data:
-        """Return the rows handed to the recipe of one model."""
+        """Return the rows handed to the recipe of one model; an independent one gets as many, of aux."""
+        if place.source == "aux":
+            block = self.blocks[place.block]
+            order = torch.randperm(len(block.aux), generator=generator("independent", self.root_seed, *place.key))
+            return self.rows(block.aux[order[: len(block.pool) // 2].sort().values])
         return self.rows(self.blocks[place.block].pool[self.members[place.block][place.index]])
 
 
@@ -47,7 +56,7 @@ def lay_ground(data: Data, request: Request, layout: Layout) -> Ground:
         )
         for number, block in enumerate(drawn)
     ]
-    return Ground(data, drawn, tuple(members))
+    return Ground(data, drawn, tuple(members), request.root_seed)
 
 
 def load_data(request: Request) -> Data:

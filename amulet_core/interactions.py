@@ -38,7 +38,9 @@ def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes:
 
 
 def primary_values(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> dict[int, float]:
-    """Return a risk's primary value by seed: the worst for the defender over all attacks that are no controls.
+    """Return a risk's primary value by seed: that of all attacks joined, or else the worst for the defender over them.
+
+    Controls do not count.
 
     A seed on which an attack failed, or one of the ``needed`` has no value, has none: the worst of fewer attacks is
     another quantity.
@@ -49,10 +51,16 @@ def primary_values(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str
         value = _primary(cell, risk)
         if not cell.control and value is not None:
             found.setdefault(cell.seed, {})[cell.attack] = value
-    worst = min if risk.game.primary.better == "higher" else max
     return {
-        seed: worst(by.values()) for seed, by in sorted(found.items()) if set(needed) <= set(by) and seed not in failed
+        seed: _of_all(by, risk) for seed, by in sorted(found.items()) if set(needed) <= set(by) and seed not in failed
     }
+
+
+def _of_all(values: Mapping[str, float], risk: RiskPlan) -> float:
+    """Return the value of several attacks together, from their values by name."""
+    if risk.game.joins and risk.game.joined in values:
+        return values[risk.game.joined]
+    return min(values.values()) if risk.game.primary.better == "higher" else max(values.values())
 
 
 def _needed(cells: Sequence[Cell], risk: RiskPlan) -> set[str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from amulet_core.components import Resources
+from amulet_core.games.threats import Interface
 from amulet_core.layout import Place
 from amulet_core.request import RiskPlan, Use
 from amulet_core.settings import TrainingSettings
@@ -78,6 +79,60 @@ class AttackWork:
 
 
 @dataclass(frozen=True)
+class TheftWork:
+    """Have a thief make a model of its own of one victim, through its interface; a control sees no victim.
+
+    Inputs: the fit of the victim, if there is one.
+    """
+
+    recipe: Recipe
+    risk: RiskPlan
+    attack: Use
+    interface: Interface
+    victim: Place
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class TheftPlayWork:
+    """Compare the models stolen at each budget with the victim; inputs: its fit, the thefts, the control's model."""
+
+    recipe: Recipe
+    risk: RiskPlan
+    victim: Place
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class IndependentWork:
+    """Have the owner score models that do not derive from its own; inputs: its fit, fits of ``places``.
+
+    The first half of ``places`` were trained by the recipe, the other half without a defense.
+    """
+
+    recipe: Recipe
+    risk: RiskPlan
+    places: tuple[Place, ...]
+    victim: Place
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class VerificationPlayWork:
+    """Have the owner score what a thief made of the victim; inputs: its fit, the undefended fit, theft, scores."""
+
+    recipe: Recipe
+    risk: RiskPlan
+    attack: Use
+    victim: Place
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
 class WorstWork:
     """Join the results of several attacks of one risk, and measure the worst case."""
 
@@ -86,7 +141,18 @@ class WorstWork:
     seed: int
 
 
-Work = FitWork | PoisonWork | BankWork | AttackWork | PoisonedPlayWork | WorstWork
+Work = (
+    FitWork
+    | PoisonWork
+    | BankWork
+    | AttackWork
+    | PoisonedPlayWork
+    | TheftWork
+    | TheftPlayWork
+    | IndependentWork
+    | VerificationPlayWork
+    | WorstWork
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +172,7 @@ class Job:
     @property
     def joined(self) -> bool:
         """Say whether a later job needs this one's result whole."""
-        return isinstance(self.work, AttackWork) and self.work.risk.game.joins
+        return isinstance(self.work, AttackWork | VerificationPlayWork) and self.work.risk.game.joins
 
     @cached_property
     def key(self) -> str:

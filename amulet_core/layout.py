@@ -1,5 +1,6 @@
 """Which models a run trains on which half of which rows. Light: a function of the request's numbers alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,10 +11,25 @@ from amulet_core.schema import DataSchema
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A model's place: models ``2p`` and ``2p + 1`` of a block train on complementary halves of its pool."""
+    """A model's place: models ``2p`` and ``2p + 1`` of a block train on complementary halves of its pool.
+
+    Those of the ``source`` aux train on rows of aux instead: they have nothing to do with any victim's rows.
+    """
 
     block: int
     index: int
+    source: Literal["pool", "aux"] = "pool"
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """Return the place as plain values, for keys of streams and jobs."""
+        return (self.block, self.index) if self.source == "pool" else (self.block, self.index, self.source)
+
+    @classmethod
+    def of(cls, key: Sequence[str | int]) -> "Place":
+        """Return the place of a key."""
+        block, index, *source = key
+        return cls(int(block), int(index), "aux" if source else "pool")
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,10 @@ class Layout:
         others = [(victim.index // 2 + step) % self.pairs for step in range(1, self.pairs)]
         chosen = others[: self.shadow_models // 2]
         return tuple(Place(victim.block, 2 * pair + side) for pair in chosen for side in (0, 1))
+
+    def independent(self, seed: int, models: int) -> tuple[Place, ...]:
+        """Return models that have nothing to do with a seed's victim; seeds of one block share them."""
+        return tuple(Place(self.victim(seed).block, index, "aux") for index in range(models))
 
     def places(self) -> tuple[Place, ...]:
         """Return all models to train, each once, in order."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from amulet_core.games.poisoning import PoisoningAnswer
 from amulet_core.layout import Place
@@ -32,6 +32,25 @@ class PoisonOutput:
 
     place: Place
     answer: PoisoningAnswer
+
+
+@dataclass(frozen=True)
+class TheftOutput:
+    """The model that a thief made, how many queries it asked, and what it warned of."""
+
+    model: nn.Module
+    queries: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IndependentOutput:
+    """The owner's scores of models that do not derive from its own, ``[pool]``; which of them are ``defended``."""
+
+    score: Tensor
+    p: Tensor | None
+    defended: Tensor
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)

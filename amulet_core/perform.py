@@ -1,12 +1,12 @@
 """Performing jobs: training, asking models, playing games, measuring."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -16,10 +16,24 @@ from amulet_core.data import Data
 from amulet_core.errors import ComponentError
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork, WorstWork
+from amulet_core.jobs import (
+    AttackWork,
+    BankWork,
+    FitWork,
+    IndependentWork,
+    Job,
+    PoisonedPlayWork,
+    PoisonWork,
+    TheftPlayWork,
+    TheftWork,
+    VerificationPlayWork,
+    Work,
+    WorstWork,
+)
 from amulet_core.layout import Place
 from amulet_core.measuring import measured_play
 from amulet_core.outputs import BankOutput, FitOutput, PlayOutput
+from amulet_core.ownership import independent, theft, theft_play, verification_play
 from amulet_core.poisoned import poison, poisoned_play, poisoned_rows
 from amulet_core.recipes import blamed, deployed, fit_recipe, maker_of
 from amulet_core.request import attack_of
@@ -36,19 +50,7 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
     """
     with _limited(threads):
         try:
-            match job.work:
-                case FitWork():
-                    return _fit(job.work, inputs, ground)
-                case PoisonWork():
-                    return poison(job.work, ground)
-                case PoisonedPlayWork():
-                    return poisoned_play(job.work, inputs, ground)
-                case BankWork():
-                    return _bank(job.work, inputs, ground)
-                case AttackWork():
-                    return _attack(job.work, inputs, ground)
-                case WorstWork():
-                    return _worst(job.work, inputs)
+            return _PERFORMED[type(job.work)](job.work, inputs, ground)
         except ModelOutputError as error:
             recipe = getattr(job.work, "recipe", None)
             blame = maker_of(recipe) if recipe else "amulet"
@@ -75,7 +77,7 @@ def _pools(_modules: int) -> ThreadpoolController:
 
 def _fit(work: FitWork, inputs: Sequence[Any], ground: Ground) -> FitOutput:
     kind = ("placebo",) if work.placebo else ()
-    streams = [Streams(("train", work.root_seed, *kind, place.block, place.index)) for place in work.places]
+    streams = [Streams(("train", work.root_seed, *kind, *place.key)) for place in work.places]
     rows = [ground.training_rows(place) for place in work.places]
     if work.poisoned:
         rows = poisoned_rows(dict(zip(work.places, rows, strict=True)), inputs)
@@ -117,7 +119,7 @@ def _evidence(work: AttackWork, inputs: Sequence[Any]) -> Mapping[str, Any]:
     return next(fitted[work.victim].evidence for fitted in fits if work.victim in fitted)
 
 
-def _worst(work: WorstWork, inputs: Sequence[Any]) -> PlayOutput:
+def _worst(work: WorstWork, inputs: Sequence[Any], _ground: Ground) -> PlayOutput:
     game = import_module(work.risk.game.module)
     joined = game.worst([played.result for played in inputs])
     return measured_play(work.risk, joined, ("draws", work.root_seed, work.seed))
@@ -159,3 +161,18 @@ def _bank_of(
         population=torch.stack([banks[place][1] for place in work.shadows]),
         adaptive=work.adaptive,
     )
+
+
+_PERFORMED: Final[Mapping[type[Work], Callable[[Any, Sequence[Any], Ground], Any]]] = {
+    FitWork: _fit,
+    BankWork: _bank,
+    AttackWork: _attack,
+    PoisonWork: poison,
+    PoisonedPlayWork: poisoned_play,
+    TheftWork: theft,
+    TheftPlayWork: theft_play,
+    IndependentWork: independent,
+    VerificationPlayWork: verification_play,
+    WorstWork: _worst,
+}
+"""How each kind of work is done."""

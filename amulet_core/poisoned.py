@@ -19,7 +19,7 @@ from amulet_core.streams import isolated
 from amulet_core.victims import logits_of
 
 
-def poison(work: PoisonWork, ground: Ground) -> PoisonOutput:
+def poison(work: PoisonWork, _inputs: Sequence[Any], ground: Ground) -> PoisonOutput:
     """Have the attack replace rows; its draws depend on the seed alone, not on any defense.
 
     Raises:

@@ -19,7 +19,7 @@ from amulet_core.schema import DataSchema
 from amulet_core.streams import isolated
 from amulet_core.training.learning import fit_by_itself
 from amulet_core.training.parts import plain_training
-from amulet_core.training.values import Fitted, Streams, Training, TrainingContext
+from amulet_core.training.values import Fitted, Prepared, Streams, Training, TrainingContext
 from amulet_core.victims import ModelOutputError, logits_of
 
 _FLOOR = torch.finfo(torch.float32).tiny
@@ -54,7 +54,8 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
     Raises:
         ComponentError: blaming the defense, or the architecture, at fault.
     """
-    cleaned = [_through_data_stage(recipe, data, own) for data, own in zip(rows, streams, strict=True)]
+    prepared = [_through_data_stage(recipe, data, own) for data, own in zip(rows, streams, strict=True)]
+    cleaned = [one.data for one in prepared]
     by_size: dict[int, list[int]] = defaultdict(list)
     for index, data in enumerate(cleaned):
         by_size[len(data)].append(index)
@@ -65,9 +66,14 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
         models = blamed(maker_of(recipe), partial(_fitted, training, kept, held, own), (*own[0].key, "fit"))
         fitted |= dict(zip(group, models, strict=True))
     return [
-        _through_model_stage(recipe, fitted[index], data, own)
-        for index, (data, own) in enumerate(zip(cleaned, streams, strict=True))
+        _through_model_stage(recipe, _joined(before, fitted[index]), before.data, own)
+        for index, (before, own) in enumerate(zip(prepared, streams, strict=True))
     ]
+
+
+def _joined(before: Prepared | Fitted, after: Fitted) -> Fitted:
+    """Return what a later stage made, with what earlier ones left behind as well."""
+    return replace(after, evidence={**before.evidence, **after.evidence}, proof={**before.proof, **after.proof})
 
 
 def _fitted(training: Training, rows: list[Data], val: list[Data], streams: list[Streams]) -> list[Fitted]:
@@ -154,18 +160,22 @@ class Deployed(nn.Module):
         return probabilities.clamp_min(_FLOOR).log()
 
 
-def _through_data_stage(recipe: Recipe, data: Data, streams: Streams) -> Data:
+def _through_data_stage(recipe: Recipe, data: Data, streams: Streams) -> Prepared:
+    prepared = Prepared(data)
     for use in recipe.chain:
         stages = defense_of(use).stages
         if "data" in stages:
-            before = data
+            before = prepared
 
-            def call(before: Data = before, use: Use = use) -> Data:
-                cleaned = use.entry.load(defense_of(use).stages["data"])(before, use.params)
-                return checked(cleaned, whose="the rows it returned")
+            def call(before: Prepared = before, use: Use = use) -> Prepared:
+                given = use.entry.load(defense_of(use).stages["data"])(before.data, use.params)
+                after = given if isinstance(given, Prepared) else Prepared(given)
+                checked(after.data, whose="the rows it returned")
+                evidence_json(after.evidence)
+                return Prepared(after.data, {**before.evidence, **after.evidence}, {**before.proof, **after.proof})
 
-            data = blamed(use.id, call, streams.key)
-    return data
+            prepared = blamed(use.id, call, streams.key)
+    return prepared
 
 
 def _training(recipe: Recipe, data: Data, size: int, streams: Streams) -> Training:
@@ -211,7 +221,7 @@ def _through_model_stage(recipe: Recipe, fitted: Fitted, data: Data, streams: St
 
             def call(before: Fitted = before, use: Use = use) -> Fitted:
                 after: Fitted = use.entry.load(defense_of(use).stages["model"])(before, data, use.params)
-                return replace(after, evidence={**before.evidence, **after.evidence})
+                return _joined(before, after)
 
             fitted = blamed(use.id, call, streams.key)
     return fitted

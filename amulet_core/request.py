@@ -76,6 +76,11 @@ class RowPlan:
     path: str = ""
 
 
+def verifiers(row: RowPlan) -> list[Use]:
+    """Return the defenses of a row that can verify ownership."""
+    return [use for use in row.chain if defense_of(use).verify]
+
+
 @dataclass(frozen=True)
 class RiskPlan:
     """A column of the matrix: the game, its threat model, the attacks (controls included) and metrics."""
@@ -155,8 +160,7 @@ def load_all(request: Request) -> None:
     """
     problems: list[str] = []
     for use in request.uses:
-        stages = defense_of(use).stages.values() if use.entry.component.kind == "defense" else ()
-        for target in dict.fromkeys((use.entry.component.target, *stages)):
+        for target in use.entry.component.targets:
             try:
                 use.entry.load(target)
             except RequestError as error:

@@ -54,7 +54,7 @@ class Interface(Params):
 
     oracle: Literal["probabilities", "top-k", "labels"] = Field(
         "probabilities",
-        description="what each query is answered with: all probabilities, the largest few, or the class",
+        description="the answer to a query: all probabilities, the largest few, or the class",
     )
     top_k: int = Field(3, ge=1, le=10_000, description="how many probabilities the top-k oracle tells")
     budget: int = Field(500, ge=1, le=10_000_000, description="how many inputs the thief may ask about")
@@ -82,11 +82,9 @@ class VerificationThreat(Interface):
         20, ge=4, le=2000, multiple_of=2, description="independent models, half with the defense, half without"
     )
     fine_tuning_epochs: int = Field(
-        10, ge=1, le=10_000, description="passes over its own labelled rows that a thief fine-tunes a stolen model for"
+        10, ge=1, le=10_000, description="passes over its own labelled rows in which a thief fine-tunes a stolen model"
     )
-    pruned: float = Field(
-        0.5, gt=0, lt=1, description="the share of a stolen model's weights set to zero, smallest first"
-    )
+    pruned: float = Field(0.5, gt=0, lt=1, description="the share of a stolen model's weights that is set to zero")
 
 
 class DiscriminationThreat(Params):

@@ -37,7 +37,7 @@ class VerificationView(Artifact):
 
 
 class VerificationAnswer(Artifact):
-    """What it hands back: a score for each suspect, larger for likelier derived, and its own p-values, if it has any."""
+    """What it hands back: a score a suspect, larger for likelier derived, and its own p-values, if it has any."""
 
     score: Annotated[Tensor, shaped(torch.float64, "k")]
     p: Annotated[Tensor, shaped(torch.float64, "k")] | None = None

@@ -11,6 +11,7 @@ import pytest
 from amulet_core.config import overridden, read, resolve
 from amulet_core.config_schema import json_schema
 from amulet_core.errors import RequestError
+from amulet_core.games.threats import GAMES
 from amulet_core.registry import Registry, discover
 
 
@@ -19,6 +20,8 @@ def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
         resolve(raw, registry)
     return error.value.problems
 
+
+_ALL = ", ".join(GAMES) + "."
 
 MISTAKES = {
     "an unknown key": (
@@ -54,13 +57,12 @@ MISTAKES = {
     ),
     "an unknown risk": (
         {"risks": ["evasoin"]},
-        'risks.evasoin: unknown risk "evasoin"; did you mean "evasion"? There are: evasion, poisoning, '
-        "membership-inference, discriminatory-behavior, utility.",
+        'risks.evasoin: unknown risk "evasoin"; did you mean "evasion"? There are: ' + _ALL,
     ),
     "a risk without a game": (
         {"risks": ["data-reconstruction"]},
-        'risks.data-reconstruction: unknown risk "data-reconstruction". AMULET has no game for it yet. There are: evasion, '
-        "poisoning, membership-inference, discriminatory-behavior, utility.",
+        'risks.data-reconstruction: unknown risk "data-reconstruction". AMULET has no game for it yet. There are: '
+        + _ALL,
     ),
     "no risk": ({"risks": []}, "risks: expected a list of risks or a mapping from risk to settings, got []"),
     "an attack on another risk": (
