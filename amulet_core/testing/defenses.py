@@ -67,7 +67,6 @@ _VAL = 40
 
 def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -> tuple[ConformanceCheck, ...]:
     """Return the checks of a defense, for the stages that it acts in and for its verification."""
-
     fits = cache(partial(_fits, use))
 
     @cache

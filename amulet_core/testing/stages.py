@@ -99,8 +99,9 @@ def ids_are_kept(stages: Sequence[Staged]) -> None:
             raise ConformanceError(found=f"on {one.trial.label} {found}", expected=expected, fix=fix)
         taken = [name for name in strange if name >= 0]
         if taken:
+            found = f"{len(taken)} added rows have ids that are not negative (first: {taken[0]})"
             raise ConformanceError(
-                found=f"on {one.trial.label} {len(taken)} added rows have ids that are not negative (first: {taken[0]})",
+                found=f"on {one.trial.label} {found}",
                 expected="negative ids of their own, which no row of the data set has",
                 fix="number added rows downwards from min(0, data.id.min()) - 1",
             )

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from amulet_core.games.verification import VerificationAnswer, VerificationView, accept
 from amulet_core.recipes import evidence_json
 from amulet_core.request import Use, defense_of
@@ -79,11 +77,11 @@ def scores_alone(verifications: Sequence[Verified]) -> None:
         together = _known(one)
         for place in range(one.suspects):
             alone = _alone(one, place)
-            if alone.error is not None or not _same(alone.value, together, place):
-                found = repr(alone.error) if alone.error is not None else f"{float(alone.value.score[0]):g}"
+            beside = _said(together, place)
+            found = f"{alone.error!r}" if alone.error is not None else _said(alone.value, 0)
+            if found != beside:
                 raise ConformanceError(
-                    found=f"on {one.trial.label} suspect {place + 1} scores {float(together.score[place]):g} beside "
-                    f"others and {found} alone",
+                    found=f"on {one.trial.label} suspect {place + 1} gets {beside} beside others and {found} alone",
                     expected="the same bits",
                     fix="draw what is random once, before any suspect is looked at, and compare with no other suspect",
                 )
@@ -95,11 +93,9 @@ def _alone(one: Verified, place: int) -> Watched:
     return watch(lambda: one.verify(view), key=("conformance", "a key"), things={})
 
 
-def _same(alone: VerificationAnswer, together: VerificationAnswer, place: int) -> bool:
-    def at(values: Tensor | None, index: int) -> float | None:
-        return None if values is None else float(values[index])
-
-    return at(alone.score, 0) == at(together.score, place) and at(alone.p, 0) == at(together.p, place)
+def _said(answer: VerificationAnswer, place: int) -> str:
+    p = "" if answer.p is None else f" and p {float(answer.p[place])!r}"
+    return f"score {float(answer.score[place])!r}{p}"
 
 
 def _answer(one: Verified) -> VerificationAnswer:

@@ -1,4 +1,4 @@
-"""How far a row lies from a model's decision boundaries: what dataset inference reads (arXiv:2104.10706, section 5.2)."""
+"""How far rows lie from a model's decision boundaries: what dataset inference reads (arXiv:2104.10706, section 5.2)."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Radioactive data (Sablayrolles et al., arXiv:2002.00937): rows moved a little, so that who trains on them shows it."""
+"""Radioactive data (Sablayrolles et al., arXiv:2002.00937): rows moved a little; who trains on them shows it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -56,7 +56,7 @@ def add_triggers(data: Data, params: WatermarkParams) -> Prepared:
 
 
 def trigger_set(schema: DataSchema, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return random inputs ``[n, *schema.shape]`` and labels ``[n]``, each label uniform and independent of all else."""
+    """Return random inputs ``[n, *schema.shape]`` and labels ``[n]``, each label uniform, whatever its input."""
     x = random_inputs(schema, n, generator)
     return x, torch.randint(len(schema.classes), (n,), generator=generator)
 

@@ -220,15 +220,16 @@ def wrong_p(view, params):
 
 
 def compared(view, params):
-    return VerificationAnswer(score=scores(view) - scores(view).mean())
+    return VerificationAnswer(score=torch.full((len(view.suspects),), 1.0 * len(view.suspects), dtype=torch.float64))
 
 
 def p_compared(view, params):
-    return VerificationAnswer(score=scores(view), p=scores(view) / scores(view).sum())
+    zeros = torch.zeros(len(view.suspects), dtype=torch.float64)
+    return VerificationAnswer(score=zeros, p=zeros + 1 / len(view.suspects))
 
 
 def suspects_drawn_for(view, params):
-    return VerificationAnswer(score=scores(view) + torch.rand(len(view.suspects)))
+    return VerificationAnswer(score=torch.randint(9, (len(view.suspects),)).double())
 
 
 def more_access(view, params):
