@@ -83,6 +83,9 @@ def gradient_walk(logits: Logits, x: Tensor, y: Tensor, schema: DataSchema, *, s
     For each of three norms (mean, root mean square and largest change) first the distance to the row's own class (0
     where the model gets it right), then those to the others from near to far. A class that is not reached counts as
     far as the walk came.
+
+    Raises:
+        ValueError: if the model gives no gradients.
     """
     classes = len(schema.classes)
     start, goal = x.repeat(classes, *[1] * (x.ndim - 1)), torch.arange(classes).repeat_interleave(len(x))
@@ -107,6 +110,8 @@ def _end_of_descent(
         with torch.enable_grad():
             probe = end[going].requires_grad_()
             now = logits(probe)
+            if not now.requires_grad:
+                raise ValueError("a model gives no gradients, which distances by descent need: use random walks")
             short = now.argmax(1) != goal[going]
             (slope,) = torch.autograd.grad(cross_entropy(now, goal[going], reduction="sum"), probe)
         going = going[short]

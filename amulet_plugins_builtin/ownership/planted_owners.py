@@ -26,7 +26,7 @@ ROWS: Final = 120
 class Small(Classifier):
     """One hidden layer on flattened, normalised rows."""
 
-    def __init__(self, schema: DataSchema = SCHEMA, hidden: int = 256) -> None:
+    def __init__(self, schema: DataSchema = SCHEMA, hidden: int = 128) -> None:
         """Make the layers."""
         super().__init__()
         self._axes = len(schema.shape)
