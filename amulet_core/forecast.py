@@ -58,8 +58,8 @@ class Forecast:
     lines: tuple[Line, ...]
     victims: tuple[int, int]
     shadow_models: tuple[int, int]
-    independent: tuple[int, int]
     memory_mb: float
+    independent: tuple[int, int] = (0, 0)
 
 
 def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[], DataFacts]) -> Forecast:
@@ -87,8 +87,8 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         lines=tuple(_line(kind, of_kind, todo, durations) for kind in _KINDS if (of_kind := by_kind.get(kind))),
         victims=_models(jobs, todo, lambda place: place in victims),
         shadow_models=_models(jobs, todo, lambda place: place not in victims and place.source == "pool"),
-        independent=_models(jobs, todo, lambda place: place.source == "aux"),
         memory_mb=max((one.memory_mb for one in known), default=0.0),
+        independent=_models(jobs, todo, lambda place: place.source == "aux"),
     )
 
 

@@ -50,11 +50,14 @@ class Document:
 
     def table(self, heading: str) -> dict[str, str]:
         """Return the rows of the table under a heading row, its first column to its second."""
+        return {first: second for first, second, *_ in self.rows(heading)}
+
+    def rows(self, heading: str) -> list[tuple[str, ...]]:
+        """Return the rows of the table under a heading row."""
         _, _, rest = self.text.partition(f"| {heading} |")
         lines = rest.splitlines()[2:]
         rows = lines[: next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))]
-        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
-        return {first: second for first, second, *_ in cells}
+        return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in rows]
 
 
 def documents() -> Iterable[Document]:

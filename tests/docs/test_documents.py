@@ -9,7 +9,14 @@ import pytest
 
 from amulet_core.hooks import OBSERVERS
 
-GAMES_PLAYED = {"evasion": "Evasion", "poisoning": "Poisoning", "membership": "Membership", "behavior": "Behavior"}
+GAMES_PLAYED = {
+    "evasion": "Evasion",
+    "poisoning": "Poisoning",
+    "theft": "Theft",
+    "verification": "Verification",
+    "membership": "Membership",
+    "behavior": "Behavior",
+}
 
 
 def test_every_link_to_a_file_leads_to_one(document):
