@@ -152,6 +152,8 @@ class Defense(Component):
 class Attack(Component):
     """An attack on one risk: ``target(view, params) -> answer``, the shapes of both being the risk's game.
 
+    It is skipped on architectures that do not declare in ``produces`` all that it ``requires`` (``affine-logits``: the
+    logits are an affine function of the row, under a fixed scaling).
     ``control`` marks one that knows nothing of the victim and is the floor the others are shown beside.
     ``needs(params, schema)`` lists what the lab must hold for it.
     """

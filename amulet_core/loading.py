@@ -13,7 +13,7 @@ from amulet_core import hooks
 from amulet_core.components import Attack, Component, Dataset, Defense, Executor, Metric, Model, Reporter
 from amulet_core.errors import cause_of, did_you_mean
 from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
-from amulet_core.vocabulary import RISKS, UTILITY
+from amulet_core.vocabulary import COLUMNS
 
 DESCRIPTORS: Final = (Dataset, Model, Defense, Attack, Metric, Reporter, Executor)
 HOOKS: Final = ("amulet_components", *hooks.OBSERVERS)
@@ -43,7 +43,7 @@ def load_plugin(found: FoundPlugin) -> LoadedPlugin | BrokenPlugin:
 
 def known_risk(risk: str) -> bool:
     """Tell whether a risk is one of the framework's, or of the form ``plugin/name`` that plugins add."""
-    return risk in RISKS or risk == UTILITY or (risk.count("/") == 1 and all(risk.split("/")))
+    return risk in COLUMNS or (risk.count("/") == 1 and all(risk.split("/")))
 
 
 def _explained(error: BaseException) -> str:
@@ -115,7 +115,7 @@ def _checked(index: int, item: object) -> Component:
     if risk is not None and not known_risk(risk):
         raise PluginError(
             f'item {index} of amulet_components, the {item.kind} {item.name}, has the unknown risk "{risk}"'
-            f"{did_you_mean(risk, [*RISKS, UTILITY])} A risk of your own is called plugin/name"
+            f"{did_you_mean(risk, COLUMNS)} A risk of your own is called plugin/name"
         )
     return item
 

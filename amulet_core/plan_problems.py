@@ -102,6 +102,12 @@ def attack_problems(request: Request, schema: DataSchema, row: RowPlan, risk: Ri
     differentiable = getattr(request.model.entry.component, "differentiable", True)
     if access in ("white-box", "gradients") and not differentiable:
         yield f"{attack.id} needs gradients, and {request.model.id} has none"
+    lacking = [need for need in attack_of(attack).requires if need not in request.model.entry.component.produces]
+    if lacking:
+        yield f"{attack.id} needs an architecture with {', '.join(lacking)}, and {request.model.id} declares none"
+    told = getattr(risk.threat, "oracle", "probabilities")
+    if access == "probabilities" and told != "probabilities":
+        yield f"{attack.id} needs all probabilities, and the threat model's oracle tells {told}"
     hiding = [use.id for use in row.chain if defense_of(use).labels_only]
     if access == "probabilities" and hiding:
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"

@@ -11,7 +11,7 @@ from amulet_core.entries import Entry
 from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.plugins import BUILTIN, SELECTION, BrokenPlugin, LoadedPlugin, Plugin, find_plugins, trouble
 from amulet_core.resolution import resolve
-from amulet_core.vocabulary import KINDS, RISKS, UTILITY
+from amulet_core.vocabulary import COLUMNS, KINDS
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def discover(
 
 def _check(entries: Iterable[Entry], *, kind: str | None = None, risk: str | None = None) -> None:
     """Refuse a kind or a risk that there is not, both in one error."""
-    added = sorted({entry.risk for entry in entries if entry.risk} - {*RISKS, UTILITY})
+    added = sorted({entry.risk for entry in entries if entry.risk} - set(COLUMNS))
     problems = [
         f'unknown {word} "{given}"{did_you_mean(given, known)} There are: {", ".join(known)}.'
-        for word, given, known in (("kind", kind, KINDS), ("risk", risk, (*RISKS, UTILITY, *added)))
+        for word, given, known in (("kind", kind, KINDS), ("risk", risk, (*COLUMNS, *added)))
         if given is not None and given not in known
     ]
     if problems:
@@ -114,6 +114,6 @@ def _entries(plugin: LoadedPlugin) -> Iterator[Entry]:
 
 def _order(entry: Entry) -> tuple[int, tuple[int, str], bool, str, str]:
     risk = entry.risk or ""
-    known = (*RISKS, UTILITY)
-    place = (known.index(risk), "") if risk in known else (len(known), risk)
+
+    place = (COLUMNS.index(risk), "") if risk in COLUMNS else (len(COLUMNS), risk)
     return KINDS.index(entry.component.kind), place, entry.plugin != BUILTIN, entry.plugin, entry.component.name

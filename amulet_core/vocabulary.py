@@ -16,6 +16,10 @@ RISKS: Final = (
     "discriminatory-behavior",
 )
 UTILITY: Final = "utility"
+VERIFICATION: Final = "ownership-verification"
+"""Whether an owner recognises its stolen model: a game beside the theft itself, and no risk of the eight."""
+COLUMNS: Final = (*RISKS, VERIFICATION, UTILITY)
+"""All that a metric may be about."""
 
 Stage = Literal["data", "training", "model", "inference"]
 STAGES: Final = ("data", "training", "model", "inference")

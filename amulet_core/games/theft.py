@@ -56,7 +56,7 @@ class TheftResult(Artifact):
     y: Annotated[Tensor, shaped(torch.int64, "m")]
     victim: Annotated[Tensor, shaped(torch.int64, "m")]
     stolen: Annotated[Tensor, shaped(torch.int64, "budgets", "m")]
-    independent: Annotated[Tensor, shaped(torch.int64, "m")]
+    independent: Annotated[Tensor, shaped(torch.int64, "m or none")]
     queries: tuple[int, ...]
     warnings: tuple[str, ...] = ()
 

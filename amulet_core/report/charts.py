@@ -86,18 +86,27 @@ def roc(curves: Sequence[Curve], *, title: str) -> Markup:
 
 def accuracy_by_epsilon(curves: Sequence[Curve], *, title: str) -> Markup:
     """Draw accuracy over the adversary's budget, with the interval as a band; at least one curve."""
+    return _by_budget(curves, title=title, names=("epsilon (share of each feature's range)", "accuracy"))
+
+
+def fidelity_by_budget(curves: Sequence[Curve], *, title: str) -> Markup:
+    """Draw a stolen model's agreement with the victim over the number of queries; at least one curve."""
+    return _by_budget(curves, title=title, names=("query budget", "fidelity"))
+
+
+def _by_budget(curves: Sequence[Curve], *, title: str, names: tuple[str, str]) -> Markup:
     widest = max((point[0] for curve in curves for point in curve.points), default=0.0)
     x, y = Scale(0, widest or 1, 56, 436), Scale(0, 1, 300, 16)
     parts = [
-        *_axes(x, y, ticks(0, x.high), ticks(0, 1), names=("epsilon (share of each feature's range)", "accuracy")),
+        *_axes(x, y, ticks(0, x.high), ticks(0, 1), names=names),
         *(_band(curve, index, x, y) for index, curve in enumerate(curves) if curve.low),
         *_curves(curves, x, y),
     ]
     description = "; ".join(
-        f"{curve.name}: {', '.join(f'{number(value)} at {epsilon:g}' for epsilon, value in curve.points)}"
+        f"{curve.name}: {', '.join(f'{number(value)} at {budget:g}' for budget, value in curve.points)}"
         for curve in curves
     )
-    return drawing(title, f"Accuracy {description}.", (460, 350 + 18 * len(curves)), parts)
+    return drawing(title, f"{names[1].capitalize()} {description}.", (460, 350 + 18 * len(curves)), parts)
 
 
 def group_rates(bars: Sequence[Bar], *, title: str, name: str) -> Markup:

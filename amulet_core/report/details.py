@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final
 
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from amulet_core.report.charts import Bar, Curve, accuracy_by_epsilon, group_rates, roc
+from amulet_core.report.charts import Bar, Curve, accuracy_by_epsilon, fidelity_by_budget, group_rates, roc
 from amulet_core.report.words import number
 from amulet_core.results import Cell
 
@@ -22,13 +23,55 @@ class RocPoint(BaseModel):
     tpr: Rate
 
 
-class BudgetPoint(BaseModel):
-    """The accuracy under one budget, and its interval."""
+class CurvePoint(BaseModel):
+    """A rate under one budget, and its interval."""
+
+    low: Rate | None = None
+    high: Rate | None = None
+
+    @property
+    def place(self) -> float:
+        """Return the budget."""
+        raise NotImplementedError
+
+    @property
+    def rate(self) -> float:
+        """Return the rate."""
+        raise NotImplementedError
+
+
+class BudgetPoint(CurvePoint):
+    """The accuracy under one budget."""
 
     epsilon: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     accuracy: Rate
-    low: Rate | None = None
-    high: Rate | None = None
+
+    @property
+    def place(self) -> float:
+        """Return the budget."""
+        return self.epsilon
+
+    @property
+    def rate(self) -> float:
+        """Return the accuracy."""
+        return self.accuracy
+
+
+class QueryPoint(CurvePoint):
+    """The fidelity of a model stolen with so many queries."""
+
+    budget: Annotated[int, Field(ge=0)]
+    fidelity: Rate
+
+    @property
+    def place(self) -> float:
+        """Return the number of queries."""
+        return float(self.budget)
+
+    @property
+    def rate(self) -> float:
+        """Return the fidelity."""
+        return self.fidelity
 
 
 class GroupRate(BaseModel):
@@ -106,15 +149,17 @@ def _roc(found: Found, row: str) -> Iterator[Markup]:
         yield roc(curves, title=f"ROC curves on logarithmic axes, {row}")
 
 
-def _budgets(found: Found, row: str) -> Iterator[Markup]:
-    adapter = TypeAdapter(list[BudgetPoint])
+def _budgets(
+    found: Found, row: str, *, kind: type[CurvePoint], draw: Callable[..., Markup], title: str
+) -> Iterator[Markup]:
+    adapter: TypeAdapter[list[CurvePoint]] = TypeAdapter(list[kind])  # type: ignore[valid-type]  # known when drawn
     curves = []
     for attack, seeds in found.items():
-        lines = [sorted(adapter.validate_python(detail), key=lambda point: point.epsilon) for _, detail in seeds]
+        lines = [sorted(adapter.validate_python(detail), key=lambda point: point.place) for _, detail in seeds]
         lows = [point.low for point in lines[0] if point.low is not None]
         highs = [point.high for point in lines[0] if point.high is not None]
         whole = len(lows) == len(highs) == len(lines[0])
-        points = [tuple((point.epsilon, point.accuracy) for point in line) for line in lines]
+        points = [tuple((point.place, point.rate) for point in line) for line in lines]
         curves.append(
             Curve(
                 f"{attack or row}, seed {seeds[0][0]}",
@@ -125,7 +170,7 @@ def _budgets(found: Found, row: str) -> Iterator[Markup]:
             )
         )
     if any(curve.points for curve in curves):
-        yield accuracy_by_epsilon(curves, title=f"Accuracy by budget, {row}")
+        yield draw(curves, title=f"{title}, {row}")
 
 
 def _groups(found: Found, row: str) -> Iterator[Markup]:
@@ -156,7 +201,8 @@ def _groups(found: Found, row: str) -> Iterator[Markup]:
 
 _DRAWN: Final[Mapping[str, Callable[[Found, str], Iterator[Markup]]]] = {
     "roc": _roc,
-    "accuracy_by_epsilon": _budgets,
+    "accuracy_by_epsilon": partial(_budgets, kind=BudgetPoint, draw=accuracy_by_epsilon, title="Accuracy by budget"),
+    "fidelity_by_budget": partial(_budgets, kind=QueryPoint, draw=fidelity_by_budget, title="Fidelity by budget"),
     "groups": _groups,
 }
 

@@ -1,4 +1,4 @@
-"""Intervals for proportions counted in independent trials, and for the difference of two of them."""
+"""Intervals for proportions counted in independent trials, and for the difference of two of them, apart or paired."""
 
 import math
 
@@ -53,6 +53,39 @@ def newcombe(successes_a: int, trials_a: int, successes_b: int, trials_b: int, *
     low = difference - math.hypot(rate_a - low_a, high_b - rate_b)
     high = difference + math.hypot(high_a - rate_a, rate_b - low_b)
     return Interval(difference, low, high, level, "Newcombe")
+
+
+def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, *, level: float = 0.95) -> Interval:
+    """Return the interval for the signed difference, rate of a minus rate of b, of two proportions of the same trials.
+
+    The four counts say in how many trials both happened, a alone, b alone, neither. The hybrid score interval of
+    `newcombe`, less what the correlation of a and b (with a continuity correction) takes off.
+    Raises ValueError without trials, or for a negative count.
+    Source: Newcombe 1998, Statistics in Medicine 17:2635, method 10.
+    """
+    counts, trials = (both, only_a, only_b, neither), both + only_a + only_b + neither
+    problems = [f"counts must not be negative, found {', '.join(map(str, counts))}"] if min(counts) < 0 else []
+    problems += ["a proportion needs at least one trial"] if not trials else []
+    refuse("Newcombe interval of paired proportions", problems + level_problems(level))
+    z, a, b = normal_quantile(level), both + only_a, both + only_b
+    (low_a, high_a), (low_b, high_b) = _wilson_limits(a, trials, z=z), _wilson_limits(b, trials, z=z)
+    rate_a, rate_b, phi = a / trials, b / trials, _correlation(both, only_a, only_b, neither)
+    low = _joint_reach(rate_a - low_a, high_b - rate_b, phi=phi)
+    high = _joint_reach(high_a - rate_a, rate_b - low_b, phi=phi)
+    difference = (only_a - only_b) / trials
+    return Interval(difference, difference - low, difference + high, level, "Newcombe, paired")
+
+
+def _correlation(both: int, only_a: int, only_b: int, neither: int) -> float:
+    """Return the correlation of a and b; a positive one is corrected for continuity, without a variance it is 0."""
+    product = both * neither - only_a * only_b
+    scale = math.sqrt((both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither))
+    corrected = max(product - (both + only_a + only_b + neither) / 2, 0) if product > 0 else product
+    return corrected / scale if scale else 0.0
+
+
+def _joint_reach(first: float, second: float, *, phi: float) -> float:
+    return math.sqrt(max(first**2 - 2 * phi * first * second + second**2, 0.0))
 
 
 def _wilson_limits(successes: int, trials: int, *, z: float) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from amulet_core.testing.findings import ConformanceCheck, ConformanceError, Not
 from amulet_core.testing.manners import Trial, manners, working
 from amulet_core.testing.planted import ARENAS, NORMS, Arena, Plant
 from amulet_core.testing.poisoning import poisoning_checks
+from amulet_core.testing.theft import theft_checks
 from amulet_core.testing.toys import Toy
 from amulet_core.testing.watching import Watched, watch
 from amulet_core.victims import LabelOracle, WhiteBox
@@ -56,6 +57,8 @@ def attack_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -
     """Return the checks of an attack; there is none for a risk that has no game to play."""
     if attack_of(use).risk == "poisoning":
         return poisoning_checks(component, use, toys)
+    if attack_of(use).risk == "unauthorized-model-ownership":
+        return theft_checks(component, use, toys)
     arena = ARENAS.get(attack_of(use).risk)
     if arena is None:
         return ()

@@ -80,7 +80,7 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
 
     def trials() -> list[Trial]:
         try:
-            return [one.trial for one in (*tried(), *verified())]
+            return [*(one.trial for one in tried()), *(one.trial for one in verified())]
         except NotCheckedError:  # "the trained model is finite and plain" says why
             return [one.trial for one in tried()]
 

@@ -12,6 +12,8 @@ from amulet_core.games.behavior import BehaviorResult
 from amulet_core.games.evasion import EvasionResult
 from amulet_core.games.membership import MembershipResult
 from amulet_core.games.poisoning import PoisoningResult
+from amulet_core.games.theft import TheftResult
+from amulet_core.games.verification import VerificationResult
 from amulet_core.request import Use
 from amulet_core.scores import Scores, Value
 from amulet_core.streams import generator
@@ -159,6 +161,37 @@ def _poisoning(toy: Toy, outcome: Outcome) -> PoisoningResult:
     )
 
 
+def _theft(toy: Toy, outcome: Outcome) -> TheftResult:
+    """Return a stolen model that agrees with the victim on no row, or on all; another model does on every second."""
+    classes = len(toy.schema.classes)
+    y = torch.arange(ROWS) % classes
+    wrong = (y + 1) % classes
+    half = torch.where(torch.arange(ROWS) % 4 < 2, y, wrong)
+    stolen = torch.stack([half, wrong if outcome == "good" else y])
+    return TheftResult(budgets=(50, 200), primary=1, y=y, victim=y, stolen=stolen, independent=half, queries=(50, 200))
+
+
+def _verification(toy: Toy, outcome: Outcome) -> VerificationResult:
+    """Return derived suspects all above the pool, or below all of it; the retrained one the other way round.
+
+    Good ones are of little use besides, and no independent model has a small p-value of the method's own.
+    """
+    draws = generator("planted suspects", toy.label)
+    good, pool = outcome == "good", 40
+    derived = torch.arange(8) < 6
+    return VerificationResult(
+        names=tuple(f"suspect {index}" for index in range(8)),
+        derived=derived,
+        score=torch.where(derived == good, 2.0, -1.0).double(),
+        p=torch.where(derived == good, 0.001, 0.5).double(),
+        accuracy=torch.full((8,), 0.5 if good else 0.9, dtype=torch.float64),
+        null=torch.rand(pool, generator=draws, dtype=torch.float64),
+        null_p=torch.full((pool,), 0.5 if good else 0.001, dtype=torch.float64),
+        defended=torch.arange(pool) % 2 == 0,
+        fpr=0.05,
+    )
+
+
 def _utility(toy: Toy, outcome: Outcome) -> BehaviorResult:
     """Return predictions that are all right, or wrong for every second row."""
     rows = task_rows(toy, rows=ROWS, key=("utility",))
@@ -190,6 +223,8 @@ RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "evasion": _evasion,
     "membership-inference": _membership,
     "poisoning": _poisoning,
+    "unauthorized-model-ownership": _theft,
+    "ownership-verification": _verification,
     "utility": _utility,
     "discriminatory-behavior": _discrimination,
 }

@@ -1,1 +1,1 @@
-"""Unauthorized model ownership: thieves of models, and what lets owners recognise their own."""
+"""Unauthorized model ownership: thieves, what they achieve, and how owners recognise their models."""

@@ -1,7 +1,7 @@
 """Known-answer and power checks of the ownership defenses: the own model is claimed, models of others are not."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -277,7 +277,7 @@ def _watermarked() -> Fitted:
     return Fitted(one.model, prepared.evidence, prepared.proof)
 
 
-def _view(owner: Fitted, models: list[torch.nn.Module], kind: type[LabelOracle]) -> VerificationView:
+def _view(owner: Fitted, models: Sequence[torch.nn.Module], kind: type[LabelOracle]) -> VerificationView:
     return planted_owners.view(owner, models, planted_owners.rows("own"), planted_owners.rows("val"), kind=kind)
 
 
@@ -303,4 +303,5 @@ class _Identity(planted_owners.Small):
         super().__init__(hidden=36)
 
     def features(self, x: Tensor) -> Tensor:
-        return self.normalise(x).flatten(1)
+        scaled: Tensor = self.normalise(x)
+        return scaled.flatten(1)

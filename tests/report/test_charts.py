@@ -5,7 +5,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from amulet_core.report.charts import Bar, Change, Curve, accuracy_by_epsilon, effects, group_rates, roc
+from amulet_core.report.charts import (
+    Bar,
+    Change,
+    Curve,
+    accuracy_by_epsilon,
+    effects,
+    fidelity_by_budget,
+    group_rates,
+    roc,
+)
 from amulet_core.report.svg import Scale, decades, polyline, ticks
 
 HOSTILE = "<script>alert(1)</script> & \"'"
@@ -15,6 +24,7 @@ CHARTS = {
     "budgets": accuracy_by_epsilon(
         [Curve(HOSTILE, ((0.0, 0.8), (0.1, 0.3)), low=(0.7, 0.2), high=(0.9, 0.4))], title="Accuracy"
     ),
+    "queries": fidelity_by_budget([Curve(HOSTILE, ((10.0, 0.4), (500.0, 0.9)))], title="Fidelity"),
     "groups": group_rates([Bar(HOSTILE, 0.3, 0.2, 0.4, 31, (0.1,))], title="Groups", name="selection rate"),
     "effects": effects([Change(HOSTILE, (0.1, 0.2), 0.15, -0.4, 0.7, "up")], title="E", margin=0.05, better="lower"),
 }
@@ -60,6 +70,12 @@ def test_the_description_of_a_roc_curve_gives_the_rates_that_people_ask_for():
     image = ET.fromstring(CHARTS["roc"])
     words = "true positive rate 0.000 at 0.001, true positive rate 0.100 at 0.01, true positive rate 0.100 at 0.1"
     assert image[1].text == f"lira {HOSTILE}: {words}. Guessing has equal rates."
+
+
+def test_the_chart_of_a_theft_says_how_faithful_the_copy_is_at_each_budget():
+    image = ET.fromstring(CHARTS["queries"])
+    assert image[1].text == f"Fidelity {HOSTILE}: 0.400 at 10, 0.900 at 500."
+    assert {"query budget", "fidelity"} <= {each.text for each in image.iter("text")}
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,7 @@ def test_details_of_the_known_kinds_are_drawn_and_others_are_tables_and_facts():
         ("roc", [{"fpr": 2, "tpr": 0}], "0.fpr: Input should be less than or equal to 1"),
         ("groups", "none", "the whole: Input should be a valid list"),
         ("accuracy_by_epsilon", [{"accuracy": 1}], "0.epsilon: Field required"),
+        ("fidelity_by_budget", [{"budget": 3}], "0.fidelity: Field required"),
     ],
 )
 def test_details_that_cannot_be_drawn_are_said_to_be_so(name, detail, problem):
@@ -212,3 +213,14 @@ def test_a_budget_curve_with_half_an_interval_has_no_band():
     curve = [{"epsilon": 0, "accuracy": 0.8, "low": 0.7, "high": 0.9}, {"epsilon": 0.1, "accuracy": 0.3}]
     (chart,) = pictures([_cell(0, accuracy_by_epsilon=curve)], row="r").charts
     assert "band" not in chart
+
+
+def test_the_fidelity_of_a_stolen_model_is_drawn_by_budget_with_its_band():
+    curve = [
+        {"budget": 500, "fidelity": 0.9, "low": 0.8, "high": 0.95, "stolen_accuracy": 0.7, "queries": 500},
+        {"budget": 100, "fidelity": 0.5, "low": 0.4, "high": 0.6, "stolen_accuracy": 0.4, "queries": 100},
+    ]
+    (chart,) = pictures([_cell(0, fidelity_by_budget=curve)], row="r").charts
+    assert "Fidelity p/a, seed 0: 0.500 at 100, 0.900 at 500." in chart
+    assert "<title>Fidelity by budget, r</title>" in chart
+    assert "band" in chart

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from amulet_core.statistics.interval import Interval
-from amulet_core.statistics.proportions import clopper_pearson, newcombe, wilson
+from amulet_core.statistics.proportions import clopper_pearson, newcombe, newcombe_paired, wilson
 
 # Newcombe 1998 (Statistics in Medicine 17:857), table I, method 3.
 WILSON = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
@@ -127,3 +127,63 @@ def test_impossible_counts_and_levels_are_refused(call: Callable[[], Interval], 
     with pytest.raises(ValueError) as caught:
         call()
     assert str(caught.value) == message
+
+
+# (both, a alone, b alone, neither): Newcombe 1998 (Statistics in Medicine 17:2635), method 10, and the worked example
+# of chapter 6 in Altman et al., Statistics with Confidence (2000).
+PAIRED = [(36, 12, 2, 0, 0.0569, 0.3404), (14, 5, 0, 22, 0.0115, 0.2265)]
+
+
+@pytest.mark.parametrize(("both", "a", "b", "neither", "low", "high"), PAIRED)
+def test_paired_newcombe_gives_the_published_limits(
+    both: int, a: int, b: int, neither: int, low: float, high: float
+) -> None:
+    found = newcombe_paired(both, a, b, neither)
+    assert (found.estimate, found.method) == ((a - b) / (both + a + b + neither), "Newcombe, paired")
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_paired_newcombe_changes_sign_with_the_order_of_the_two() -> None:
+    forth, back = newcombe_paired(20, 7, 3, 11), newcombe_paired(20, 3, 7, 11)
+    assert (back.estimate, back.low, back.high) == pytest.approx((-forth.estimate, -forth.high, -forth.low))
+
+
+def test_paired_newcombe_of_two_that_never_differ_is_around_zero_and_not_empty() -> None:
+    found = newcombe_paired(30, 0, 0, 10)
+    assert found.low == pytest.approx(-found.high)
+    assert found.low < -0.05 < 0 == found.estimate
+
+
+def test_without_a_correlation_paired_newcombe_is_that_of_independent_proportions() -> None:
+    # both * neither = a * b; a positive correlation makes it narrower, a negative one wider.
+    found, expected = newcombe_paired(6, 12, 3, 6), newcombe(18, 27, 9, 27)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    like, unlike = newcombe_paired(16, 2, 2, 10), newcombe_paired(6, 12, 12, 0)
+    apart = newcombe(18, 30, 18, 30)
+    assert like.high - like.low < apart.high - apart.low < unlike.high - unlike.low
+
+
+def test_paired_newcombe_covers_about_its_level_by_exact_enumeration() -> None:
+    n, chances = 25, (0.5, 0.2, 0.1, 0.2)
+    covered = 0.0
+    for both in range(n + 1):
+        for a in range(n + 1 - both):
+            for b in range(n + 1 - both - a):
+                counts = (both, a, b, n - both - a - b)
+                found = newcombe_paired(*counts)
+                if found.low <= chances[1] - chances[2] <= found.high:
+                    covered += float(stats.multinomial.pmf(counts, n, chances))
+    assert 0.94 < covered < 0.985
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((0, 0, 0, 0), "Newcombe interval of paired proportions: a proportion needs at least one trial."),
+        ((3, -1, 2, 4), "Newcombe interval of paired proportions: counts must not be negative, found 3, -1, 2, 4."),
+    ],
+)
+def test_paired_counts_that_make_no_sense_are_refused(counts: tuple[int, ...], text: str) -> None:
+    with pytest.raises(ValueError) as error:
+        newcombe_paired(*counts)
+    assert str(error.value) == text

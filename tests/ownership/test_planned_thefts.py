@@ -1,0 +1,44 @@
+"""What a thief cannot do is known before anything is trained."""
+
+import pytest
+
+from amulet_core import discover
+from amulet_core.config import resolve
+from amulet_core.plan_problems import attack_problems
+from amulet_plugins_builtin.ownership.planted_theft import SCHEMA
+
+
+def reasons(attack, *, model="logistic", **threat):
+    config = {
+        "dataset": "digits",
+        "model": model,
+        "risks": {"unauthorized-model-ownership": {"attacks": [attack], "threat": threat}},
+    }
+    request = resolve(config, discover())
+    (risk,) = [one for one in request.risks if one.game.risk == "unauthorized-model-ownership"]
+    (use,) = [one for one in risk.attacks if one.entry.component.name == attack]
+    return list(attack_problems(request, SCHEMA, request.rows[0], risk, use))
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_equation_solving_is_skipped_on_architectures_that_are_not_affine(model):
+    assert reasons("equation-solving", model=model) == [
+        f"builtin/equation-solving needs an architecture with affine-logits, and builtin/{model} declares none"
+    ]
+
+
+@pytest.mark.parametrize("oracle", ["labels", "top-k"])
+def test_equation_solving_is_skipped_where_the_oracle_tells_less(oracle):
+    assert reasons("equation-solving", oracle=oracle) == [
+        f"builtin/equation-solving needs all probabilities, and the threat model's oracle tells {oracle}"
+    ]
+
+
+@pytest.mark.parametrize("oracle", ["probabilities", "labels", "top-k"])
+@pytest.mark.parametrize("attack", ["model-extraction", "model-copy", "independent-model"])
+def test_the_other_thieves_work_on_any_architecture_and_with_any_oracle(attack, oracle):
+    assert reasons(attack, oracle=oracle, model="mlp") == []
+
+
+def test_equation_solving_works_on_logistic_regression():
+    assert reasons("equation-solving") == []
