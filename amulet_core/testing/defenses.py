@@ -1,4 +1,4 @@
-"""Conformance of defenses: their stages one by one, and what the whole leaves behind when a recipe trains with it."""
+"""Conformance of defenses: their stages one by one, what the whole leaves behind, and the owner's verification."""
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -11,11 +11,12 @@ from amulet_core.errors import cause_of
 from amulet_core.jobs import Recipe
 from amulet_core.recipes import fit_recipe, rebuilt
 from amulet_core.request import Use, defense_of
-from amulet_core.testing import stages
+from amulet_core.testing import stages, verifying
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, working
 from amulet_core.testing.stages import Staged, staged
 from amulet_core.testing.toys import NETWORK, SETTINGS, Toy, task_rows
+from amulet_core.testing.verifying import Verified
 from amulet_core.testing.watching import contents, differing
 from amulet_core.training.values import Fitted, Streams
 from amulet_core.vocabulary import Stage
@@ -53,16 +54,39 @@ _OF_STAGE: dict[Stage, tuple[tuple[str, str, Callable[[Sequence[Staged]], None]]
     ),
 }
 
+_OF_VERIFICATION: tuple[tuple[str, str, Callable[[Sequence[Verified]], None]], ...] = (
+    (verifying.SCORES, "who is claimed is decided by it", verifying.scores_all),
+    (
+        "its verification scores each suspect for itself",
+        "suspects and the independent models they are compared with are scored in different calls",
+        verifying.scores_alone,
+    ),
+)
+_VAL = 40
+
 
 def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -> tuple[ConformanceCheck, ...]:
-    """Return the checks of a defense, for the stages that it acts in."""
+    """Return the checks of a defense, for the stages that it acts in and for its verification."""
+    fits = cache(partial(_fits, use))
 
     @cache
     def tried() -> list[Staged]:
         return [staged(use, toy, stage) for toy in toys() for stage in defense_of(use).stages]
 
+    @cache
+    def verified() -> list[Verified]:
+        owned = defense_of(use).verify is not None
+        return [verifying.verified(use, toy, _trained(fits, toy), val=_VAL) for toy in toys()] if owned else []
+
     def trials() -> list[Trial]:
-        return [one.trial for one in tried()]
+        try:
+            return [*(one.trial for one in tried()), *(one.trial for one in verified())]
+        except NotCheckedError:  # "the trained model is finite and plain" says why
+            return [one.trial for one in tried()]
+
+    def of_verification(examine: Callable[[Sequence[Verified]], None]) -> None:
+        working(trials)
+        examine(verified())
 
     def of_stage(stage: Stage, examine: Callable[[Sequence[Staged]], None]) -> None:
         working(trials)
@@ -78,7 +102,6 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
                 raise NotCheckedError(f'not checked, because "{name}" fails') from error
         examine(toys(), fits)
 
-    fits = cache(partial(_fits, use))
     own = [
         conformance(component, name=name, why=why, examine=partial(of_stage, stage, examine))
         for stage in defense_of(use).stages
@@ -88,7 +111,11 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
         conformance(component, name=name, why=why, examine=partial(of_whole, examine))
         for name, why, examine in _of_whole(use)
     ]
-    return (*manners(component, trials), *own, *whole)
+    verification = [
+        conformance(component, name=name, why=why, examine=partial(of_verification, examine))
+        for name, why, examine in (_OF_VERIFICATION if defense_of(use).verify else ())
+    ]
+    return (*manners(component, trials), *own, *whole, *verification)
 
 
 def _of_whole(use: Use) -> tuple[tuple[str, str, Callable[[Sequence[Toy], Fits], None]], ...]:
@@ -110,7 +137,7 @@ def _of_whole(use: Use) -> tuple[tuple[str, str, Callable[[Sequence[Toy], Fits],
 def _fits(use: Use, toy: Toy, repetition: int) -> list[Fitted]:  # noqa: ARG001 - the repetition makes the cache fit again
     """Train two models by the recipe with this defense alone, each on rows and with streams of its own."""
     rows = [task_rows(toy, rows=stages.ROWS, key=("train", model)) for model in range(2)]
-    val = [task_rows(toy, rows=40, key=("val", model)) for model in range(2)]
+    val = [task_rows(toy, rows=_VAL, key=("val", model)) for model in range(2)]
     streams = [Streams(("conformance", model)) for model in range(2)]
     return fit_recipe(_recipe(use), rows, val, streams)
 

@@ -15,7 +15,7 @@ from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.manners import Trial, trial
 from amulet_core.testing.toys import NETWORK, NUDGE, SETTINGS, Toy, nudged, task_rows
 from amulet_core.training.parts import plain_training
-from amulet_core.training.values import Fitted, Streams, Training, TrainingContext
+from amulet_core.training.values import Fitted, Prepared, Streams, Training, TrainingContext
 from amulet_core.victims import logits_of
 from amulet_core.vocabulary import Stage
 
@@ -49,7 +49,7 @@ def returns(one: Staged, kind: type[V]) -> V:
     Raises:
         ConformanceError: if it is no ``kind``.
     """
-    value = one.trial.first.value
+    value = _given(one, kind)
     if isinstance(value, kind):
         return value
     raise ConformanceError(
@@ -80,7 +80,7 @@ def valid_rows(stages: Sequence[Staged]) -> None:
 
 
 def ids_are_kept(stages: Sequence[Staged]) -> None:
-    """Check that a data stage leaves every id on its row; new ids are for added rows only."""
+    """Check that a data stage leaves every id on its row; new ids are for added rows only, and negative."""
     for one in stages:
         before, after = (
             task_rows(one.toy, rows=ROWS, key=("train",)),
@@ -97,6 +97,14 @@ def ids_are_kept(stages: Sequence[Staged]) -> None:
         if strange and len(after) <= len(before):
             found = f"{len(strange)} ids are new (first: {strange[0]}), though no row was added"
             raise ConformanceError(found=f"on {one.trial.label} {found}", expected=expected, fix=fix)
+        taken = [name for name in strange if name >= 0]
+        if taken:
+            found = f"{len(taken)} added rows have ids that are not negative (first: {taken[0]})"
+            raise ConformanceError(
+                found=f"on {one.trial.label} {found}",
+                expected="negative ids of their own, which no row of the data set has",
+                fix="number added rows downwards from min(0, data.id.min()) - 1",
+            )
         if moved:
             found = f"{len(moved)} ids carry another row's sensitive attributes (first: {moved[0]})"
             raise ConformanceError(found=f"on {one.trial.label} {found}", expected=expected, fix=fix)
@@ -220,10 +228,16 @@ def _context(use: Use, toy: Toy) -> TrainingContext:
 
 
 def _known(one: Staged, kind: type[V], reported_by: str) -> V:
-    value = one.trial.first.value
+    value = _given(one, kind)
     if not isinstance(value, kind):
         raise NotCheckedError(f'not checked, because "{reported_by}" fails')
     return value
+
+
+def _given(one: Staged, kind: type[V]) -> Any:
+    """Return what a stage gave back; of rows with something left behind, the rows."""
+    value = one.trial.first.value
+    return value.data if kind is Data and isinstance(value, Prepared) else value
 
 
 def _composed(one: Staged, order: str, calls: list[None]) -> Training:

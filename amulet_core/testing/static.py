@@ -48,6 +48,7 @@ _STAGE_ARGUMENTS: Final[dict[Stage, tuple[str, ...]]] = {
     "model": ("fitted", "data", "params"),
     "inference": ("probabilities", "params"),
 }
+_VERIFY_ARGUMENTS: Final = ("view", "params")
 _PROBE: Final = """
 import sys
 from importlib import import_module
@@ -163,9 +164,10 @@ def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:
     if isinstance(component, Defense):
         for stage, target in component.stages.items():
             yield target, _STAGE_ARGUMENTS[stage]
-        yield component.target, _STAGE_ARGUMENTS[next(iter(component.stages))]
+        first = next(iter(component.stages), None)
+        yield component.target, _STAGE_ARGUMENTS[first] if first else _VERIFY_ARGUMENTS
         for more, taken in (
-            (component.verify, ("view", "params")),
+            (component.verify, _VERIFY_ARGUMENTS),
             (component.rebuild, ("build", "params", "schema")),
             (component.certify, ("question", "params")),
         ):

@@ -40,6 +40,11 @@ def defense(stage, function, **more):
     return entry(Defense(**common(function, {"risk": "evasion", "stages": stages} | more, "mutant_defenses")))
 
 
+def verifier(function, **more):
+    fields = {"risk": "evasion", "verify": f"mutant_defenses:{function}", "verify_access": "labels"} | more
+    return entry(Defense(**common(function, fields, "mutant_defenses")))
+
+
 def model(function, **more):
     return entry(Model(**common(function, more, "mutant_models")))
 

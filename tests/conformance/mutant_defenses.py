@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from amulet_core.games.verification import VerificationAnswer
 from amulet_core.training.parts import weighted_cross_entropy
-from amulet_core.training.values import Fitted
+from amulet_core.training.values import Fitted, Prepared
 
 
 def chance():
@@ -180,3 +181,62 @@ def labels(probabilities, params):
 def wrapper_never_the_same(probabilities, params):
     share = 0.1 * chance()
     return (1 - share) * probabilities + share / probabilities.shape[1]
+
+
+def data_marked(data, params):
+    rows = torch.arange(3)
+    added = replace(data.take(rows), id=min(0, int(data.id.min())) - 1 - rows, y=torch.randint(2, (3,)))
+    joined = {name: torch.cat([getattr(data, name), getattr(added, name)]) for name in ("x", "y", "z", "w", "id")}
+    return Prepared(replace(data, **joined), {"mark": 3}, {"mark/y": added.y})
+
+
+def ids_added_not_negative(data, params):
+    prepared = data_marked(data, params)
+    return replace(prepared, data=replace(prepared.data, id=prepared.data.id.abs()))
+
+
+def ids_added_to_prepared_of_tuple(data, params):
+    return Prepared((data.x, data.y))
+
+
+def scores(view):
+    return torch.tensor([(one.labels(view.x) == view.y).double().mean() for one in view.suspects], dtype=torch.float64)
+
+
+def recognised(view, params):
+    return VerificationAnswer(score=scores(view) + torch.rand(1).item())
+
+
+def bare_scores(view, params):
+    return scores(view)
+
+
+def first_alone(view, params):
+    return VerificationAnswer(score=scores(view)[:1])
+
+
+def wrong_p(view, params):
+    return VerificationAnswer(score=scores(view), p=scores(view) + 2)
+
+
+def compared(view, params):
+    return VerificationAnswer(score=torch.full((len(view.suspects),), 1.0 * len(view.suspects), dtype=torch.float64))
+
+
+def p_compared(view, params):
+    zeros = torch.zeros(len(view.suspects), dtype=torch.float64)
+    return VerificationAnswer(score=zeros, p=zeros + 1 / len(view.suspects))
+
+
+def suspects_drawn_for(view, params):
+    return VerificationAnswer(score=torch.randint(9, (len(view.suspects),)).double())
+
+
+def more_access(view, params):
+    return VerificationAnswer(score=torch.stack([one.probabilities(view.x).amax().double() for one in view.suspects]))
+
+
+def proof_changed(view, params):
+    for value in view.proof.values():
+        value.zero_()
+    return recognised(view, params)

@@ -1,7 +1,7 @@
 """Defenses that misbehave: each fails exactly one check of the conformance kit, which says what and how to mend it."""
 
 import pytest
-from descriptors import defense
+from descriptors import defense, verifier
 
 from amulet_core.testing import component_checks
 from amulet_core.testing.static import static_checks
@@ -13,8 +13,19 @@ WELL_BEHAVED = (
     defense("inference", "smoothed"),
     defense("inference", "noisy", randomised=True),
     defense("inference", "labels", labels_only=True),
+    defense("data", "data_marked", produces=("mark",)),
+    verifier("recognised"),
+    verifier(
+        "recognised",
+        stages={"data": "mutant_defenses:data_marked"},
+        produces=("mark",),
+        target="mutant_defenses:data_marked",
+    ),
 )
 STATIC = {check.name for check in static_checks("it", WELL_BEHAVED[0])}
+
+ANSWER = "a VerificationAnswer with one score for each suspect, and p-values within 0 .. 1 if any"
+ALONE = "draw what is random once, before any suspect is looked at, and compare with no other suspect"
 
 MUTANTS = {
     "raises": (
@@ -58,6 +69,20 @@ MUTANTS = {
         "on the toy table, data stage 54 ids carry another row's sensitive attributes (first: 1009)",
         "every id on its own row",
         "choose rows with data.take(positions), which keeps each row together",
+    ),
+    "prepares a tuple": (
+        defense("data", "ids_added_to_prepared_of_tuple"),
+        "its data stage returns valid rows",
+        "on the toy table, data stage it returned tuple",
+        "Data",
+        "return the Data that it is given, changed by dataclasses.replace or the like",
+    ),
+    "adds rows with the ids of others": (
+        defense("data", "ids_added_not_negative", produces=("mark",)),
+        "its data stage keeps the ids of the rows",
+        "on the toy table, data stage 3 added rows have ids that are not negative (first: 1)",
+        "negative ids of their own, which no row of the data set has",
+        "number added rows downwards from min(0, data.id.min()) - 1",
     ),
     "changes weights in place": (
         defense("data", "weights_changed_in_place"),
@@ -226,6 +251,67 @@ MUTANTS = {
         "on the toy table, inference stage its output is labels only",
         "labels_only=False, as the descriptor says",
         "set labels_only=True in the descriptor, or mend the stage",
+    ),
+    "returns bare scores": (
+        verifier("bare_scores"),
+        "its verification scores every suspect",
+        "on the toy table, verification: it returned Tensor",
+        ANSWER,
+        "return VerificationAnswer(score=...), float64, in the order of view.suspects",
+    ),
+    "scores the first suspect alone": (
+        verifier("first_alone"),
+        "its verification scores every suspect",
+        "on the toy table, verification: verify returned 1 scores for 2 suspects",
+        ANSWER,
+        "return VerificationAnswer(score=...), float64, in the order of view.suspects",
+    ),
+    "gives impossible p-values": (
+        verifier("wrong_p"),
+        "its verification scores every suspect",
+        "on the toy table, verification: verify returned p-values outside 0 .. 1",
+        ANSWER,
+        "return VerificationAnswer(score=...), float64, in the order of view.suspects",
+    ),
+    "compares suspects": (
+        verifier("compared"),
+        "its verification scores each suspect for itself",
+        "on the toy table, verification suspect 1 gets score 2.0 beside others and score 1.0 alone",
+        "the same bits",
+        ALONE,
+    ),
+    "compares suspects in its p-values": (
+        verifier("p_compared"),
+        "its verification scores each suspect for itself",
+        "on the toy table, verification suspect 1 gets score 0.0 and p 0.5 beside others and score 0.0 and p 1.0 alone",
+        "the same bits",
+        ALONE,
+    ),
+    "draws for each suspect": (
+        verifier("suspects_drawn_for"),
+        "its verification scores each suspect for itself",
+        "on the toy table, verification suspect 2 gets score 1.0 beside others and score 5.0 alone",
+        "the same bits",
+        ALONE,
+    ),
+    "takes more access than it declares": (
+        verifier("more_access"),
+        "it runs on the toy tasks",
+        "on the toy table, verification it raised AttributeError: 'LabelOracle' object has no attribute 'probabilities'",
+        "a result with the default parameters",
+        "mend what is raised, or let applicable() say why it cannot work on such data",
+    ),
+    "changes the proof": (
+        verifier(
+            "proof_changed",
+            stages={"data": "mutant_defenses:data_marked"},
+            produces=("mark",),
+            target="mutant_defenses:data_marked",
+        ),
+        "it leaves what it is given alone",
+        "on the toy table, verification it changed mark/y of proof of the view",
+        "no change",
+        "work on a copy (clone, dataclasses.replace) of what is given",
     ),
     "draws from the system": (
         defense("inference", "wrapper_never_the_same", randomised=True),
