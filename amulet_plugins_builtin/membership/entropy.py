@@ -1,5 +1,7 @@
 """The entropy attack: training rows get predictions that are sure, and sure of the true label; a threshold a class."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,19 +34,22 @@ def log_modified_entropy(logp: Tensor, y: Tensor) -> Tensor:
     bound if another is. Summed as logarithms: of sure rows, which differ far below the resolution of Mentr itself, none
     tie. A term of exactly 0 counts as exp(-745).
     """
-    logp = logp.double()
-    rest = _log_complement(logp)
+    own, rest = _both_logarithms(logp.double())
     true = torch.arange(logp.shape[-1]) == y[:, None]
-    terms = torch.where(true, rest + _log_of_minus(logp), logp + _log_of_minus(rest))
+    terms = torch.where(true, rest + _log_of_minus(own), own + _log_of_minus(rest))
     return terms.clamp(-INFINITE, INFINITE).logsumexp(-1)
 
 
-def _log_complement(logp: Tensor) -> Tensor:
-    """Return log(1 - p) of each class; the likeliest class's is the sum of the others, exact where p rounds to 1."""
+def _both_logarithms(logp: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log p and log(1 - p) of each class, both exact where the likeliest class's p rounds to 1.
+
+    Its 1 - p is the sum of the others; no other class has more than a half.
+    """
     top = logp.argmax(-1, keepdim=True)
     others = logp.scatter(-1, top, -torch.inf).logsumexp(-1, keepdim=True)
-    # No other class has more than a half.
-    return torch.log1p(-logp.exp().clamp(max=0.5)).scatter(-1, top, others)
+    sure = torch.log1p(-others.exp().clamp(max=0.5))
+    own = logp.scatter(-1, top, torch.where(others < math.log(0.5), sure, logp.gather(-1, top)))
+    return own, torch.log1p(-logp.exp().clamp(max=0.5)).scatter(-1, top, others)
 
 
 def _log_of_minus(value: Tensor) -> Tensor:

@@ -61,4 +61,5 @@ def _mixed(word: Tensor) -> Tensor:
 
 def _shifted(word: Tensor, by: int) -> Tensor:
     """Shift to the right without the sign, which torch's shift repeats."""
-    return (word >> by) & (2 ** (64 - by) - 1)
+    shifted: Tensor = (word >> by) & (2 ** (64 - by) - 1)
+    return shifted
