@@ -12,7 +12,7 @@ from amulet_core.victims import WhiteBox, logits_of
 from amulet_plugins_builtin.catalogue.membership import LiraParams, LossThresholdParams, RmiaParams
 from amulet_plugins_builtin.catalogue.membership_attacks import EntropyParams, QuantileParams
 from amulet_plugins_builtin.catalogue.membership_defenses import OutputNoiseParams
-from amulet_plugins_builtin.membership import entropy, gap, lira, loss_threshold, quantile, rmia
+from amulet_plugins_builtin.membership import entropy, gap, lira, loss_threshold, output_noise, quantile, rmia
 from amulet_plugins_builtin.membership.output_noise import release
 from amulet_plugins_builtin.membership.planted import planted
 from amulet_plugins_builtin.membership.planted_models import memoriser
@@ -66,6 +66,18 @@ def test_the_expected_distance_is_the_budget_where_noise_is_farther_away(budget:
     distance = (release(given, OutputNoiseParams(budget=budget)) - given).abs().sum(1).double()
     error = distance.std().item() / 20_000**0.5
     assert distance.mean().item() == pytest.approx(budget, abs=4 * error)
+
+
+def test_noise_that_would_tie_the_predicted_class_is_not_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output_noise, "_uniform", lambda p: torch.full((len(p), p.shape[1] + 1), 0.5).double())
+    given = torch.tensor([[0.2, 0.1, 0.7], [0.6, 0.3, 0.1]])
+    tied = torch.full((3,), 1 / 3)
+    torch.testing.assert_close(release(given, FULL), torch.stack([given[0], tied]))
+
+
+def test_rows_with_the_same_probabilities_in_another_order_get_other_noise() -> None:
+    found = release(torch.tensor([[0.7, 0.2, 0.1], [0.7, 0.1, 0.2]]), FULL)
+    assert not torch.equal(found[0].sort().values, found[1].sort().values)
 
 
 SCORERS = {
