@@ -78,7 +78,7 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[
             if not defense_of(other).clippable
         ]
         looking = [other.entry.component.name for other in chain if defense_of(other).reads_private_rows]
-        if training.patience:
+        if training.patience and "early-stopping" not in looking:
             looking.append("early-stopping")
         declared = getattr(use.params, "conditional_on", ())
         undeclared = [name for name in looking if name not in declared]

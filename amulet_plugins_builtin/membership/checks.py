@@ -41,7 +41,7 @@ def lira() -> tuple[Check, ...]:
         Check(
             "Online LiRA beats the loss where some rows are easier than others.",
             "A likelihood ratio that forgets a row's own difficulty tells no more than the loss.",
-            lambda: _beats_the_loss(_lira_online),
+            lambda: beats_the_loss(_lira_online),
         ),
         Check(
             "Nothing is found on a planted safe victim, offline.",
@@ -56,7 +56,7 @@ def lira() -> tuple[Check, ...]:
         Check(
             "Models that all agree make every score equal.",
             "A variance of 0 must give neither NaN nor an order made of rounding errors.",
-            lambda: _equal_on_equal_models(_lira),
+            lambda: equal_on_equal_models(_lira),
         ),
     )
 
@@ -72,7 +72,7 @@ def rmia() -> tuple[Check, ...]:
         Check(
             "RMIA beats the loss where some rows are easier than others.",
             "A ratio that forgets the reference models tells no more than the loss.",
-            lambda: _beats_the_loss(_rmia),
+            lambda: beats_the_loss(_rmia),
         ),
         Check(
             "Nothing is found on a planted safe victim.",
@@ -82,7 +82,7 @@ def rmia() -> tuple[Check, ...]:
         Check(
             "Models that all agree make every score equal.",
             "An order made of rounding errors would be no finding.",
-            lambda: _equal_on_equal_models(_rmia),
+            lambda: equal_on_equal_models(_rmia),
         ),
     )
 
@@ -93,7 +93,7 @@ def loss_threshold() -> tuple[Check, ...]:
         Check(
             "The loss finds every member of a victim that is sure of nothing else.",
             "A score of the wrong sign would find none.",
-            lambda: _within("AUC", _area(_game(shift=100.0), _loss).estimate, 1.0, 1.0),
+            lambda: within("AUC", area(_game(shift=100.0), _loss).estimate, 1.0, 1.0),
         ),
         Check(
             "Nothing is found on a planted safe victim.",
@@ -109,7 +109,7 @@ def random_score() -> tuple[Check, ...]:
         Check(
             "The control finds nothing, however leaky the victim.",
             "A control that knew something would hide what the attacks find.",
-            lambda: _chance(_game(shift=100.0), _random),
+            lambda: chance(_game(shift=100.0), _random),
         ),
     )
 
@@ -155,17 +155,20 @@ def _game(*, shift: float) -> Planted:
     return planted(rows=2000, shadow_models=16, shift=shift, difficulty=3.0, seed=1)
 
 
-def _area(game: Planted, scorer: Scorer, *, level: float = 0.95) -> Interval:
+def area(game: Planted, scorer: Scorer, *, level: float = 0.95) -> Interval:
+    """Return the AUC of an attack's scores, with its interval."""
     return auc(scorer(game.view).score.numpy(), game.member.numpy(), level=level)
 
 
-def _within(what: str, found: float, low: float, high: float) -> None:
+def within(what: str, found: float, low: float, high: float) -> None:
+    """Raise an AssertionError unless ``found`` lies between ``low`` and ``high``."""
     if not low <= found <= high:
         raise AssertionError(f"{what} is {found:.6f}, expected {low:.6f} to {high:.6f}")
 
 
-def _chance(game: Planted, scorer: Scorer) -> None:
-    found = _area(game, scorer, level=0.999)
+def chance(game: Planted, scorer: Scorer) -> None:
+    """Raise an AssertionError unless the 99.9 % interval of the AUC holds 1/2."""
+    found = area(game, scorer, level=0.999)
     if not found.low <= 0.5 <= found.high:
         raise AssertionError(
             f"the 99.9 % interval of the AUC is {found.low:.4f} to {found.high:.4f}, expected to hold .5"
@@ -173,17 +176,19 @@ def _chance(game: Planted, scorer: Scorer) -> None:
 
 
 def _chance_on_a_safe_victim(scorer: Scorer) -> None:
-    _chance(_game(shift=0.0), scorer)
+    chance(_game(shift=0.0), scorer)
 
 
-def _beats_the_loss(scorer: Scorer) -> None:
+def beats_the_loss(scorer: Scorer) -> None:
+    """Raise an AssertionError unless the attack surely tells more than the loss where rows differ in difficulty."""
     game = _game(shift=2.0)
-    found, loss = _area(game, scorer, level=0.999), _area(game, _loss, level=0.999)
+    found, loss = area(game, scorer, level=0.999), area(game, _loss, level=0.999)
     if found.low <= loss.high:
         raise AssertionError(f"AUC {found.estimate:.4f} is not surely above the loss attack's {loss.estimate:.4f}")
 
 
-def _equal_on_equal_models(scorer: Scorer) -> None:
+def equal_on_equal_models(scorer: Scorer) -> None:
+    """Raise an AssertionError unless one score comes of a victim and shadow models that say the same of every row."""
     game = _game(shift=2.0)
     lab = game.view.lab
     same = game.view.observed[0].expand_as(game.view.observed)
@@ -202,11 +207,11 @@ def _equal_on_equal_models(scorer: Scorer) -> None:
 def _offline_lira_meets_the_closed_form() -> None:
     game = planted(rows=20_000, shadow_models=64, shift=1.0, seed=2)
     params = LiraParams(shadow_models=64, mode="offline", variance="shared")
-    found = _area(game, lambda view: lira_attack.attack(view, params)).estimate
+    found = area(game, lambda view: lira_attack.attack(view, params)).estimate
     # The mean of 32 OUT models adds its own variance, 1/32, to each of the two confidences compared.
     exact = float(norm.cdf(1 / math.sqrt(2 + 2 / 32)))
     # Four standard errors of an AUC near .75 from 10,000 members and as many non-members.
-    _within("AUC", found, exact - 0.014, exact + 0.014)
+    within("AUC", found, exact - 0.014, exact + 0.014)
 
 
 def _search_equals_the_double_loop() -> None:
@@ -227,10 +232,10 @@ def _metric_meets_the_closed_form() -> None:
     scores = torch.randn(100_000, generator=torch.Generator().manual_seed(5), dtype=torch.float64) + member.double()
     found = _measured(scores, member, threshold=0.5)
     # Four standard errors each.
-    _within("AUC", found["auc"].estimate, 0.760250 - 0.006, 0.760250 + 0.006)
-    _within("TPR at 1 % FPR", found["tpr_at_1_percent_fpr"].estimate, 0.092362 - 0.012, 0.092362 + 0.012)
-    _within("TPR at 0.1 % FPR", found["tpr_at_0_1_percent_fpr"].estimate, 0.018298 - 0.008, 0.018298 + 0.008)
-    _within(
+    within("AUC", found["auc"].estimate, 0.760250 - 0.006, 0.760250 + 0.006)
+    within("TPR at 1 % FPR", found["tpr_at_1_percent_fpr"].estimate, 0.092362 - 0.012, 0.092362 + 0.012)
+    within("TPR at 0.1 % FPR", found["tpr_at_0_1_percent_fpr"].estimate, 0.018298 - 0.008, 0.018298 + 0.008)
+    within(
         "balanced accuracy",
         found["balanced_accuracy"].estimate,
         float(norm.cdf(0.5)) - 0.007,

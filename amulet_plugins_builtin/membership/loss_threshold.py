@@ -1,12 +1,10 @@
 """The loss attack: the lower the victim's loss on a row, the likelier it was a training row."""
 
-import torch
-from torch import Tensor
-
 from amulet_core.games.membership import MembershipAnswer, MembershipView
 from amulet_plugins_builtin.catalogue.membership import LossThresholdParams
 from amulet_plugins_builtin.membership.confidence import label_log_probability
 from amulet_plugins_builtin.membership.shadows import most_accurate_threshold
+from amulet_plugins_builtin.membership.thresholds import upper_quantile
 
 
 def attack(view: MembershipView, params: LossThresholdParams) -> MembershipAnswer:
@@ -27,11 +25,6 @@ def _threshold(view: MembershipView, params: LossThresholdParams) -> float | Non
         return most_accurate_threshold(scores.flatten(), members.flatten())
     if not len(view.population_y):
         return None
-    return _upper_quantile(
+    return upper_quantile(
         label_log_probability(view.observed_population, view.population_y), params.false_positive_rate
     )
-
-
-def _upper_quantile(scores: Tensor, rate: float) -> float:
-    """Return the score that about the share ``rate`` of ``scores [m]`` reach or exceed."""
-    return float(torch.quantile(scores, 1 - rate, interpolation="higher"))

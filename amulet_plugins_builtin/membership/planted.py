@@ -25,12 +25,20 @@ class Planted:
 
 
 def planted(
-    *, rows: int, shadow_models: int, shift: float, seed: int, difficulty: float = 0.0, population: int = 500
+    *,
+    rows: int,
+    shadow_models: int,
+    shift: float,
+    seed: int,
+    difficulty: float = 0.0,
+    population: int = 500,
+    class_offset: float = 0.0,
 ) -> Planted:
     """Plant a victim whose members, half of ``rows``, are more confident by ``shift`` standard deviations.
 
     A model's confidence on row i is N(m_i, 1), plus ``shift`` if it was trained on it; m_i, how easy the row is, is
-    N(0, ``difficulty`` ** 2). Shadow models come in complementary pairs. With shift 0 the victim is safe: nothing can
+    N(0, ``difficulty`` ** 2), plus ``class_offset`` in the second class; x is the logistic function of m_i, so that
+    a row tells how easy it is. Shadow models come in complementary pairs. With shift 0 the victim is safe: nothing can
     tell its members. The ``population`` rows are like the candidates, and nobody's training rows.
     """
     draws = torch.Generator().manual_seed(seed)
@@ -38,15 +46,17 @@ def planted(
     coins = torch.rand(shadow_models // 2, rows, generator=draws) < 0.5
     trained = torch.stack([coins, ~coins], 1).flatten(0, 1)
     y, population_y = (torch.randint(0, 2, (size,), generator=draws) for size in (rows, population))
-    candidates = _log_probabilities(torch.cat([member[None], trained]), y, shift, difficulty, draws)
+    ease = difficulty * torch.randn(rows, generator=draws) + class_offset * y
+    candidates = _log_probabilities(torch.cat([member[None], trained]), y, ease, shift, draws)
     nobody = torch.zeros(shadow_models + 1, population, dtype=torch.bool)
-    others = _log_probabilities(nobody, population_y, shift, difficulty, draws)
+    population_ease = difficulty * torch.randn(population, generator=draws) + class_offset * population_y
+    others = _log_probabilities(nobody, population_y, population_ease, shift, draws)
     view = MembershipView(
         model=None,
-        x=torch.zeros(rows, 1),
+        x=torch.sigmoid(ease)[:, None],
         y=y,
         observed=candidates[0],
-        population_x=torch.zeros(population, 1),
+        population_x=torch.sigmoid(population_ease)[:, None],
         population_y=population_y,
         observed_population=others[0],
         lab=Lab(candidates=candidates[1:], members=trained, population=others[1:]),
@@ -55,9 +65,8 @@ def planted(
     return Planted(view, member)
 
 
-def _log_probabilities(trained: Tensor, y: Tensor, shift: float, difficulty: float, draws: torch.Generator) -> Tensor:
+def _log_probabilities(trained: Tensor, y: Tensor, ease: Tensor, shift: float, draws: torch.Generator) -> Tensor:
     """Draw the log-probabilities, float32 ``[models, n, 2]``, of models ``trained`` (bool ``[models, n]``) on rows."""
-    ease = difficulty * torch.randn(len(y), generator=draws)
     confidence = ease + shift * trained + torch.randn(trained.shape, generator=draws)
     towards_one = torch.where(y == 1, confidence, -confidence)
     return torch.stack([logsigmoid(-towards_one), logsigmoid(towards_one)], -1)

@@ -12,19 +12,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from amulet_core.components import Attack
 from amulet_core.data import make_data
+from amulet_core.entries import Entry
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.membership import MembershipAnswer, MembershipView, judge, view
 from amulet_core.games.threats import MembershipThreat
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_core.splits import halves
-from amulet_core.streams import seed_of
+from amulet_core.streams import isolated, seed_of
 from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox
 from amulet_core.vocabulary import Access
+from amulet_plugins_builtin.catalogue import membership, membership_attacks
 
 ROWS, AUX, PAIRS, SEED = 120, 50, 5, 987_654_321_987
 FIRST_ID, THREAT = 10**12, MembershipThreat()
 ACCESSES: tuple[Access, ...] = ("white-box", "probabilities", "labels", "none")
+ATTACKS = {one.name: one for one in (*membership.COMPONENTS, *membership_attacks.COMPONENTS) if isinstance(one, Attack)}
 SCHEMA = DataSchema(
     modality="tabular",
     shape=(4,),
@@ -274,3 +278,21 @@ def test_the_partner_left_in_would_give_the_truth_away() -> None:
     truth = truth_of(leaky, seen)
     assert torch.equal(seen.lab.members.sum(0) == PAIRS - 1, truth)
     assert leaks(seen, leaky, truth) == ["view.lab.members: the truth"]
+
+
+def answered(name: str, played: Contest) -> MembershipAnswer:
+    component = ATTACKS[name]
+    attack = Entry(component, plugin="builtin", distribution="amulet-framework", version="0").load()
+    with isolated("blindness", name):
+        answer = attack(view(played, THREAT, component.access), component.params())
+    assert isinstance(answer, MembershipAnswer)
+    return answer
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_answer_does_not_depend_on_who_was_a_member(name: str) -> None:
+    played = contest()
+    found, other = answered(name, played), answered(name, replace(played, member=~played.member))
+    assert torch.equal(found.score, other.score)
+    assert found.threshold == other.threshold
+    assert leaks(found, played, truth_of(played, view(played, THREAT, "probabilities"))) == []

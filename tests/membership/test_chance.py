@@ -10,7 +10,20 @@ from amulet_core.games.membership import MembershipAnswer, MembershipView
 from amulet_core.statistics.membership import auc
 from amulet_core.streams import isolated
 from amulet_plugins_builtin.catalogue.membership import LiraParams, LossThresholdParams, RmiaParams
-from amulet_plugins_builtin.membership import lira, loss_threshold, random_score, rmia
+from amulet_plugins_builtin.catalogue.membership_attacks import (
+    ConfidenceAdversarialParams,
+    EntropyParams,
+    QuantileParams,
+)
+from amulet_plugins_builtin.membership import (
+    confidence_adversarial,
+    entropy,
+    lira,
+    loss_threshold,
+    quantile,
+    random_score,
+    rmia,
+)
 from amulet_plugins_builtin.membership.planted import Planted, planted
 
 ATTACKS: dict[str, Callable[[MembershipView], MembershipAnswer]] = {
@@ -20,6 +33,9 @@ ATTACKS: dict[str, Callable[[MembershipView], MembershipAnswer]] = {
     "rmia, online": lambda view: rmia.attack(view, RmiaParams()),
     "rmia, offline": lambda view: rmia.attack(view, RmiaParams(mode="offline")),
     "loss": lambda view: loss_threshold.attack(view, LossThresholdParams()),
+    "entropy": lambda view: entropy.attack(view, EntropyParams()),
+    "benign confidence": lambda view: confidence_adversarial.attack(view, ConfidenceAdversarialParams(inputs="benign")),
+    "quantile": lambda view: quantile.attack(view, QuantileParams()),
     "random": lambda view: random_score.attack(view, NoParams()),
 }
 

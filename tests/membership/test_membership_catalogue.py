@@ -11,6 +11,7 @@ from amulet_core.checks import Check
 from amulet_core.components import Attack, LabRequest, Metric
 from amulet_core.games.threats import GAMES
 from amulet_core.vocabulary import RISKS
+from amulet_plugins_builtin.catalogue import membership_attacks
 from amulet_plugins_builtin.catalogue.membership import COMPONENTS, LiraParams, RmiaParams
 from amulet_plugins_builtin.membership.planted import SCHEMA
 
@@ -58,6 +59,12 @@ def test_attacks_with_shadow_models_ask_the_lab_for_them(name: str) -> None:
     attack = BY_NAME[name]
     assert isinstance(attack, Attack)
     assert attack.needs(attack.params(shadow_models=12), SCHEMA) == (LabRequest(models=12),)
+
+
+def test_the_entropy_attack_asks_the_lab_for_its_shadow_models() -> None:
+    (entropy,) = [one for one in membership_attacks.COMPONENTS if one.name == "entropy"]
+    assert isinstance(entropy, Attack)
+    assert entropy.needs(membership_attacks.EntropyParams(shadow_models=12), SCHEMA) == (LabRequest(models=12),)
 
 
 @pytest.mark.parametrize("name", ["loss-threshold", "random-score"])

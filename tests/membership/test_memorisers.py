@@ -14,7 +14,8 @@ from amulet_core.splits import halves
 from amulet_core.statistics.membership import auc
 from amulet_core.victims import logits_of
 from amulet_plugins_builtin.catalogue.membership import LiraParams, LossThresholdParams, RmiaParams
-from amulet_plugins_builtin.membership import lira, loss_threshold, random_score, rmia
+from amulet_plugins_builtin.catalogue.membership_attacks import EntropyParams, QuantileParams
+from amulet_plugins_builtin.membership import entropy, gap, lira, loss_threshold, quantile, random_score, rmia
 
 ROWS, AUX, PAIRS = 2000, 300, 5
 THREAT = MembershipThreat()
@@ -87,11 +88,12 @@ def area_of(played: Contest, score: Tensor, view: game.MembershipView) -> float:
 @pytest.mark.parametrize("classes", [2, 10])
 def test_the_gap_attack_on_a_nearest_neighbour_memoriser_has_the_known_auc(classes: int) -> None:
     played = contest("nearest", classes=classes)
-    view = game.view(played, THREAT, "probabilities")
-    correct = (view.observed.argmax(1) == view.y).double()
+    view = game.view(played, THREAT, "labels")
+    answer = gap.attack(view, NoParams())
     # The AUC is 1 - (share of non-members guessed right) / 2, a share of 1,000 with mean 1 / classes.
     error = (1 / classes * (1 - 1 / classes) / (ROWS / 2)) ** 0.5 / 2
-    assert area_of(played, correct, view) == pytest.approx(1 - 1 / (2 * classes), abs=4 * error)
+    assert answer.threshold == 0.5
+    assert area_of(played, answer.score, view) == pytest.approx(1 - 1 / (2 * classes), abs=4 * error)
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -107,6 +109,8 @@ def test_a_memoriser_that_is_sure_only_of_its_rows_is_found_out_wholly(classes: 
         lira.attack(view, LiraParams(mode="online")).score,
         lira.attack(view, LiraParams(mode="online", variance="per-sample")).score,
         rmia.attack(view, RmiaParams(gamma=1.2)).score,
+        entropy.attack(view, EntropyParams()).score,
+        quantile.attack(view, QuantileParams()).score,
     ):
         assert area_of(played, score, view) == 1.0
 
@@ -123,9 +127,11 @@ def test_a_constant_model_is_at_chance_without_a_nan(classes: int, shadow_models
         lira.attack(view, LiraParams(shadow_models=shadow_models, mode="online", variance="per-sample")),
         rmia.attack(view, RmiaParams(shadow_models=shadow_models)),
         rmia.attack(view, RmiaParams(shadow_models=shadow_models, mode="offline", gamma=1.0)),
+        entropy.attack(view, EntropyParams(shadow_models=shadow_models)),
+        gap.attack(game.view(played, THREAT, "labels"), NoParams()),
     )
     for answer in answers:
-        assert area_of(played, answer.score, view) == 0.5
+        assert area_of(played, answer.score, view) == pytest.approx(0.5, abs=1e-12)
 
 
 def test_the_control_plays_without_any_model() -> None:
@@ -134,3 +140,10 @@ def test_the_control_plays_without_any_model() -> None:
     found = area_of(played, random_score.attack(view, NoParams()).score, view)
     # Four standard errors of chance with 1,000 of each.
     assert found == pytest.approx(0.5, abs=4 * (2 / 12 / 1000) ** 0.5)
+
+
+def test_the_gap_attack_needs_a_model_to_ask() -> None:
+    view = game.view(contest("constant", classes=2), THREAT, "none")
+    with pytest.raises(TypeError, match="gap") as caught:
+        gap.attack(view, NoParams())
+    assert str(caught.value) == "gap asks for labels: it needs a view with a model"

@@ -156,6 +156,20 @@ def test_early_stopping_spoils_a_privacy_account_unless_it_is_declared(registry:
     assert len(resolve(config(training=training, defenses=[declared]), registry).rows) == 3
 
 
+@pytest.mark.parametrize("training", [{}, {"patience": 3}])
+def test_early_stopping_as_a_defense_spoils_it_too_and_is_named_once(
+    registry: Registry, config: Any, training: Any
+) -> None:
+    chain = ["dp-sgd", "early-stopping"]
+    (problem,) = problems(config(training=training, defenses=[chain]), registry)[-1:]
+    assert problem.endswith(
+        "builtin/dp-sgd accounts for privacy, but early-stopping sees private rows outside its account: leave them out, "
+        "or declare that epsilon holds only on condition of them: params.conditional_on: [early-stopping]"
+    )
+    declared = {"name": "dp-sgd", "params": {"conditional_on": ["early-stopping"]}}
+    assert len(resolve(config(training=training, defenses=[[declared, chain[1]]]), registry).rows) == 3
+
+
 def test_none_placebo_utility_and_the_control_are_always_measured(registry: Registry, config: Any) -> None:
     request = resolve(config(), registry)
     assert [row.label for row in request.rows] == ["none", "placebo"]

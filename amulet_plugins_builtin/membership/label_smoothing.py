@@ -1,0 +1,52 @@
+"""Label smoothing (Szegedy et al., arXiv:1512.00567): a share of every label is spread evenly over all classes.
+
+It adds a term to whatever objective it is given, so it composes with weights, robust training and private gradients.
+"""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from amulet_core.training.values import Batch, Call, Objective, Training, TrainingContext
+from amulet_plugins_builtin.catalogue.membership_defenses import LabelSmoothingParams
+
+
+def train(training: Training, params: LabelSmoothingParams, context: TrainingContext) -> Training:  # noqa: ARG001
+    """Return the training whose objective has smoothed labels (section 7 of the paper, uniform over the classes)."""
+    return dataclasses.replace(training, objective=smoothed(training.objective, smoothing=params.smoothing))
+
+
+def smoothed(objective: Objective, *, smoothing: float) -> Objective:
+    """Return ``objective`` plus ``w * smoothing * (z_y - mean of z)``, z being the logits that it computed.
+
+    The cross-entropy with the labels (1 - a) onehot(y) + a / classes is -log p_y + a (z_y - mean z): only the
+    difference is added, at the inputs that the objective chose itself (adversarial examples, say), the mean over them
+    where there are several.
+
+    Raises:
+        ValueError: while training, if the objective never calls the model.
+    """
+
+    def objective_of_smoothed(call: Call, frozen: Call, batch: Batch) -> Tensor:
+        seen: list[Tensor] = []
+
+        def noting(x: Tensor, part: str = "model") -> Tensor:
+            out = call(x, part)
+            if part == "model":
+                seen.append(_excess(out, batch.y))
+            return out
+
+        losses = objective(noting, frozen, batch)
+        if not seen:
+            raise ValueError("label-smoothing: the objective that it wraps never called the model")
+        return losses + batch.w * smoothing * torch.stack(seen).mean(0)
+
+    return objective_of_smoothed
+
+
+def _excess(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the true logit minus the mean logit, ``[n]``; logits ``[..., n, classes]`` are averaged over the rest."""
+    own = logits.gather(-1, y[:, None].expand(*logits.shape[:-1], 1)).squeeze(-1)
+    over = own - logits.mean(-1)
+    return over.reshape(-1, len(y)).mean(0)
