@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from amulet_core.components import Defense
 from amulet_core.errors import cause_of
 from amulet_core.request import Use, defense_of
 from amulet_core.schema import DataSchema
@@ -34,7 +35,16 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str
                 f"(made so far: {', '.join(sorted(made)) or 'nothing'})"
             )
         made |= set(component.produces)
+    descriptors = tuple(defense_of(use) for use in chain)
+    problems += [f"{use.id}: {reason}" for use in chain for reason in _beside(use, descriptors)]
     return problems + _privacy_problems(chain, training)
+
+
+def _beside(use: Use, chain: tuple[Defense, ...]) -> list[str]:
+    try:
+        return defense_of(use).beside(use.params, chain)
+    except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the request names it
+        return [f"its beside() failed: {cause_of(error)}. Update or report {use.entry.distribution}."]
 
 
 def model_problems(model: Use, chain: Sequence[Use]) -> list[str]:

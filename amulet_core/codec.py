@@ -16,7 +16,7 @@ from amulet_core.ground import Ground
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonWork
 from amulet_core.layout import Place
 from amulet_core.outputs import BankOutput, FitOutput, PlayOutput, PoisonOutput
-from amulet_core.recipes import built, evidence_json, maker_of
+from amulet_core.recipes import evidence_json, maker_of, rebuilt
 from amulet_core.results import Measured
 from amulet_core.store import Stored
 from amulet_core.streams import isolated
@@ -30,7 +30,8 @@ _ROWS = 64
 def pack(job: Job, output: Any, ground: Ground) -> Packed:
     """Return a job's output as bytes and a record.
 
-    A model is kept only if a twin, built from the architecture and given the same tensors, answers alike bit by bit.
+    A model is kept only if a twin, built from the architecture (and what the recipe's defenses put around it) and given
+    the same tensors, answers alike bit by bit.
     """
     match output:
         case FitOutput():
@@ -134,7 +135,7 @@ def _unpack_fit(work: FitWork, record: Mapping[str, Any], tensors: Mapping[str, 
 
 def _twin(work: FitWork, ground: Ground) -> nn.Module:
     with isolated("twin"):
-        return built(work.recipe.model, ground.data.schema)
+        return rebuilt(work.recipe, ground.data.schema)
 
 
 def _pack_poison(output: PoisonOutput) -> Packed:

@@ -55,6 +55,10 @@ def _nothing_against(_params: Any, _schema: DataSchema) -> list[str]:
     return []
 
 
+def _beside_any(_params: Any, _chain: tuple["Defense", ...]) -> list[str]:
+    return []
+
+
 def _no_needs(_params: Any, _schema: DataSchema) -> tuple[LabRequest, ...]:
     return ()
 
@@ -111,7 +115,10 @@ class Defense(Component):
 
     ``data(data, params) -> Data``; ``training(training, params, context) -> Training``;
     ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
-    ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
+    ``target`` repeats the first of them. One that puts the trained model inside another module names in ``rebuild``
+    how: ``rebuild(build, params, schema) -> module``, where ``build()`` makes an untrained model as it was before this
+    defense; the cache then fills in the tensors. ``beside(params, chain)`` lists why it cannot stand in a chain (all
+    descriptors in their order, its own included). ``sok`` names the row of the published tables this defense belongs to.
     """
 
     kind: Literal["defense"] = "defense"
@@ -126,6 +133,8 @@ class Defense(Component):
     randomised: bool = False
     labels_only: bool = False
     verify: Target | None = None
+    rebuild: Target | None = None
+    beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
 
 
 class Attack(Component):

@@ -203,6 +203,25 @@ def built(use: Use, schema: DataSchema) -> nn.Module:
     return module
 
 
+def rebuilt(recipe: Recipe, schema: DataSchema) -> nn.Module:
+    """Build a model as the recipe's defenses leave it, untrained: the architecture, inside what they put around it."""
+    build = partial(built, recipe.model, schema)
+    # What a model stage puts around a model is put around all that training made of it.
+    for use in sorted(recipe.chain, key=lambda use: "model" in defense_of(use).stages):
+        target = defense_of(use).rebuild
+        if target is not None:
+            build = partial(_wrapped, use, target, build, schema)
+    return build()
+
+
+def _wrapped(use: Use, target: str, build: Callable[[], nn.Module], schema: DataSchema) -> nn.Module:
+    try:
+        module: nn.Module = use.entry.load(target)(build, use.params, schema)
+    except Exception as error:
+        raise ComponentError(use.id, error) from error
+    return module
+
+
 def _through_model_stage(recipe: Recipe, fitted: Fitted, data: Data, streams: Streams) -> Fitted:
     for use in recipe.chain:
         stages = defense_of(use).stages

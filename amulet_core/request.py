@@ -155,8 +155,9 @@ def load_all(request: Request) -> None:
     """
     problems: list[str] = []
     for use in request.uses:
-        stages = defense_of(use).stages.values() if use.entry.component.kind == "defense" else ()
-        for target in dict.fromkeys((use.entry.component.target, *stages)):
+        component = use.entry.component
+        stages = (*component.stages.values(), component.rebuild) if isinstance(component, Defense) else ()
+        for target in dict.fromkeys(filter(None, (component.target, *stages))):
             try:
                 use.entry.load(target)
             except RequestError as error:

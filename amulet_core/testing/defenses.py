@@ -9,7 +9,7 @@ from torch import nn
 from amulet_core.components import Defense
 from amulet_core.errors import cause_of
 from amulet_core.jobs import Recipe
-from amulet_core.recipes import fit_recipe
+from amulet_core.recipes import fit_recipe, rebuilt
 from amulet_core.request import Use, defense_of
 from amulet_core.testing import stages
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
@@ -86,18 +86,18 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
     ]
     whole = [
         conformance(component, name=name, why=why, examine=partial(of_whole, examine))
-        for name, why, examine in _of_whole(defense_of(use))
+        for name, why, examine in _of_whole(use)
     ]
     return (*manners(component, trials), *own, *whole)
 
 
-def _of_whole(defense: Defense) -> tuple[tuple[str, str, Callable[[Sequence[Toy], Fits], None]], ...]:
+def _of_whole(use: Use) -> tuple[tuple[str, str, Callable[[Sequence[Toy], Fits], None]], ...]:
     return (
-        (PLAIN, "hooks, wrappers or NaN left in it break attacks and storage", _plain),
+        (PLAIN, "hooks, wrappers or NaN left in it break attacks and storage", partial(_plain, use)),
         (
             "it leaves exactly the evidence that it declares",
             "other components require evidence by name",
-            partial(_evidence, defense),
+            partial(_evidence, defense_of(use)),
         ),
         (
             "the same seed trains the same bits",
@@ -110,9 +110,13 @@ def _of_whole(defense: Defense) -> tuple[tuple[str, str, Callable[[Sequence[Toy]
 def _fits(use: Use, toy: Toy, repetition: int) -> list[Fitted]:  # noqa: ARG001 - the repetition makes the cache fit again
     """Train two models by the recipe with this defense alone, each on rows and with streams of its own."""
     rows = [task_rows(toy, rows=stages.ROWS, key=("train", model)) for model in range(2)]
-    val = [task_rows(toy, rows=40, key=("val", model)) for model in range(2)]
+    val = [task_rows(toy, rows=stages.ROWS, key=("val", model)) for model in range(2)]
     streams = [Streams(("conformance", model)) for model in range(2)]
-    return fit_recipe(Recipe(NETWORK, (use,), SETTINGS), rows, val, streams)
+    return fit_recipe(_recipe(use), rows, val, streams)
+
+
+def _recipe(use: Use) -> Recipe:
+    return Recipe(NETWORK, (use,), SETTINGS)
 
 
 def _trained(fits: Fits, toy: Toy, repetition: int = 1) -> list[Fitted]:
@@ -122,7 +126,7 @@ def _trained(fits: Fits, toy: Toy, repetition: int = 1) -> list[Fitted]:
         raise NotCheckedError(f'not checked, because "{PLAIN}" fails: {cause_of(error)}') from error
 
 
-def _plain(toys: Sequence[Toy], fits: Fits) -> None:
+def _plain(use: Use, toys: Sequence[Toy], fits: Fits) -> None:
     for toy in toys:
         try:
             fitted = fits(toy, 1)
@@ -132,16 +136,16 @@ def _plain(toys: Sequence[Toy], fits: Fits) -> None:
                 expected="two trained models",
                 fix="train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
             ) from error
-        for problem in filter(None, (_model_problem(one.model, toy) for one in fitted)):
+        plain = rebuilt(_recipe(use), toy.schema)
+        for problem in filter(None, (_model_problem(one.model, plain) for one in fitted)):
             raise ConformanceError(
                 found=f"on {toy.label} {problem}",
                 expected="the architecture as it was built, in eval mode, without hooks, with finite weights",
-                fix="work on a copy, and hand back the plain module",
+                fix="work on a copy, and hand back the plain module; if it must be wrapped, declare how in rebuild",
             )
 
 
-def _model_problem(model: nn.Module, toy: Toy) -> str:
-    plain = stages.build(toy)
+def _model_problem(model: nn.Module, plain: nn.Module) -> str:
     strange = sorted(set(model.state_dict()) ^ set(plain.state_dict()))
     if type(model) is not type(plain) or strange:
         return f"the model is a {type(model).__name__} whose state differs in {', '.join(strange[:3]) or 'nothing'}"

@@ -164,6 +164,8 @@ def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield component.target, _STAGE_ARGUMENTS[next(iter(component.stages))]
         if component.verify:
             yield component.verify, ("view", "params")
+        if component.rebuild:
+            yield component.rebuild, ("build", "params", "schema")
     else:
         yield component.target, _ARGUMENTS[component.kind]
     if component.checks:
