@@ -4,6 +4,7 @@ from pydantic import Field
 
 from amulet_core.components import Component, Defense, Measure, Metric, Params, Reference
 from amulet_core.schema import DataSchema
+from amulet_plugins_builtin.catalogue.fairness_defenses import DEFENSES
 from amulet_plugins_builtin.fairness.attributes import attribute_problems
 
 _ATTRIBUTE = "the sensitive attribute (empty: the data set's first)"
@@ -85,6 +86,7 @@ COMPONENTS: tuple[Component, ...] = (
             ),
         ),
     ),
+    *DEFENSES,
     Metric(
         name="group-fairness",
         summary="How differently a model treats groups: parity, equalized odds, equal opportunity, accuracy, p-rule.",
