@@ -19,15 +19,10 @@ class Frozen(BaseModel):
 
 
 class Sensitive(Frozen):
-    """A sensitive attribute: its name, and the label of each of its values ``0 .. len(categories) - 1``.
-
-    ``features`` are the (flattened) features of ``x`` that hold it, where it is an input of the model too. If they are
-    one for each value, in the order of the categories, they are its one-hot group: see ``DataSchema.one_hot_of``.
-    """
+    """A sensitive attribute: its name, and the label of each of its values ``0 .. len(categories) - 1``."""
 
     name: str
     categories: tuple[str, ...] = Field(min_length=2)
-    features: tuple[int, ...] = ()
 
 
 class Feasible(Frozen):
@@ -76,16 +71,6 @@ class DataSchema(Frozen):
             width *= size
         return width
 
-    def columns(self, name: str) -> tuple[int, ...]:
-        """Return the features of a column: the one of that name, or those of its labels, ``name=label``; maybe none."""
-        return tuple(index for index, own in enumerate(self.features) if own == name or own.startswith(f"{name}="))
-
-    def one_hot_of(self, attribute: int) -> tuple[int, ...]:
-        """Return the features that are one-hot for the values of a sensitive attribute, in their order; maybe none."""
-        own = self.sensitive[attribute]
-        known = len(own.features) == len(own.categories) and own.features in self.feasible.one_hot
-        return own.features if known else ()
-
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:
         if self.features and len(self.features) != self.width:
@@ -98,14 +83,9 @@ class DataSchema(Frozen):
             ("integer", self.feasible.integer),
             ("one_hot", groups),
         ):
-            self._known(f"feasible.{name}", indices)
-        for attribute in self.sensitive:
-            self._known(f"sensitive.{attribute.name}", attribute.features)
+            wrong = [i for i in indices if not 0 <= i < self.width]
+            if wrong:
+                raise ValueError(f"feasible.{name} names the features {wrong[:5]}, but there are only {self.width}")
         if len(groups) != len(set(groups)):
             raise ValueError("a feature stands in more than one one_hot group")
         return self
-
-    def _known(self, whose: str, features: tuple[int, ...] | list[int]) -> None:
-        wrong = [i for i in features if not 0 <= i < self.width]
-        if wrong:
-            raise ValueError(f"{whose} names the features {wrong[:5]}, but there are only {self.width}")
