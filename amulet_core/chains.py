@@ -15,6 +15,12 @@ def in_stage_order(chain: Sequence[Use]) -> tuple[Use, ...]:
     return tuple(sorted(chain, key=lambda use: min(STAGES.index(stage) for stage in defense_of(use).stages)))
 
 
+def remaking(chain: Sequence[Use]) -> tuple[Use, ...]:
+    """Return the defenses that put the architecture into a module of their own, the innermost first."""
+    makers = [use for use in chain if defense_of(use).rebuild]
+    return tuple(sorted(makers, key=lambda use: "model" in defense_of(use).stages))
+
+
 def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
     """List why the members of a chain cannot stand together, whatever the data."""
     problems = []
@@ -35,9 +41,13 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str
                 f"(made so far: {', '.join(sorted(made)) or 'nothing'})"
             )
         made |= set(component.produces)
+    return problems + beside_problems(chain) + _privacy_problems(chain, training)
+
+
+def beside_problems(chain: Sequence[Use]) -> list[str]:
+    """List what the members of a chain themselves say against standing in it."""
     descriptors = tuple(defense_of(use) for use in chain)
-    problems += [f"{use.id}: {reason}" for use in chain for reason in _beside(use, descriptors)]
-    return problems + _privacy_problems(chain, training)
+    return [f"{use.id}: {reason}" for use in chain for reason in _beside(use, descriptors)]
 
 
 def _beside(use: Use, chain: tuple[Defense, ...]) -> list[str]:

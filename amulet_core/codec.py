@@ -30,8 +30,8 @@ _ROWS = 64
 def pack(job: Job, output: Any, ground: Ground) -> Packed:
     """Return a job's output as bytes and a record.
 
-    A model is kept only if a twin, built from the architecture (and what the recipe's defenses put around it) and given
-    the same tensors, answers alike bit by bit.
+    A model is kept only if a twin, built from the architecture (and put into what the defenses put it into) and
+    given the same tensors, answers alike bit by bit.
     """
     match output:
         case FitOutput():

@@ -115,10 +115,10 @@ class Defense(Component):
 
     ``data(data, params) -> Data``; ``training(training, params, context) -> Training``;
     ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
-    ``target`` repeats the first of them. One that puts the trained model inside another module names in ``rebuild``
-    how: ``rebuild(build, params, schema) -> module``, where ``build()`` makes an untrained model as it was before this
-    defense; the cache then fills in the tensors. ``beside(params, chain)`` lists why it cannot stand in a chain (all
-    descriptors in their order, its own included). ``sok`` names the row of the published tables this defense belongs to.
+    ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
+    ``rebuild(build, params, schema) -> module`` is for a defense whose models are not the architecture with other
+    weights: the module around fresh networks from ``build()``, untrained, into which the cache puts the kept tensors.
+    ``beside(params, chain)`` lists why it cannot stand in a chain (all descriptors in their order, its own included).
     """
 
     kind: Literal["defense"] = "defense"
@@ -135,6 +135,11 @@ class Defense(Component):
     verify: Target | None = None
     rebuild: Target | None = None
     beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return every target, each once."""
+        return tuple(dict.fromkeys(filter(None, (*self.stages.values(), self.verify, self.rebuild))))
 
 
 class Attack(Component):

@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from amulet_core.chains import remaking
 from amulet_core.data import Data, checked
 from amulet_core.errors import ComponentError, RequestError
 from amulet_core.jobs import Recipe
@@ -204,19 +205,20 @@ def built(use: Use, schema: DataSchema) -> nn.Module:
 
 
 def rebuilt(recipe: Recipe, schema: DataSchema) -> nn.Module:
-    """Build a model as the recipe's defenses leave it, untrained: the architecture, inside what they put around it."""
-    build = partial(built, recipe.model, schema)
-    # What a model stage puts around a model is put around all that training made of it.
-    for use in sorted(recipe.chain, key=lambda use: "model" in defense_of(use).stages):
-        target = defense_of(use).rebuild
-        if target is not None:
-            build = partial(_wrapped, use, target, build, schema)
+    """Return an untrained module of the make of the recipe's models: the architecture in what its defenses put it."""
+    build: Callable[[], nn.Module] = partial(built, recipe.model, schema)
+    for use in remaking(recipe.chain):
+        build = partial(_remade, use, build, schema)
     return build()
 
 
-def _wrapped(use: Use, target: str, build: Callable[[], nn.Module], schema: DataSchema) -> nn.Module:
+def _remade(use: Use, build: Callable[[], nn.Module], schema: DataSchema) -> nn.Module:
     try:
-        module: nn.Module = use.entry.load(target)(build, use.params, schema)
+        module = use.entry.load(defense_of(use).rebuild)(build, use.params, schema)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"rebuild returned {type(module).__name__}, expected a torch.nn.Module")  # noqa: TRY301
+    except ComponentError:
+        raise
     except Exception as error:
         raise ComponentError(use.id, error) from error
     return module

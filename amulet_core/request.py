@@ -155,9 +155,8 @@ def load_all(request: Request) -> None:
     """
     problems: list[str] = []
     for use in request.uses:
-        component = use.entry.component
-        stages = (*component.stages.values(), component.rebuild) if isinstance(component, Defense) else ()
-        for target in dict.fromkeys(filter(None, (component.target, *stages))):
+        more = defense_of(use).targets if use.entry.component.kind == "defense" else ()
+        for target in dict.fromkeys((use.entry.component.target, *more)):
             try:
                 use.entry.load(target)
             except RequestError as error:

@@ -136,12 +136,12 @@ def _plain(use: Use, toys: Sequence[Toy], fits: Fits) -> None:
                 expected="two trained models",
                 fix="train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
             ) from error
-        plain = rebuilt(_recipe(use), toy.schema)
-        for problem in filter(None, (_model_problem(one.model, plain) for one in fitted)):
+        for problem in filter(None, (_model_problem(one.model, rebuilt(_recipe(use), toy.schema)) for one in fitted)):
             raise ConformanceError(
                 found=f"on {toy.label} {problem}",
-                expected="the architecture as it was built, in eval mode, without hooks, with finite weights",
-                fix="work on a copy, and hand back the plain module; if it must be wrapped, declare how in rebuild",
+                expected="the architecture as it was built (or as rebuild puts it), in eval mode, without hooks, with "
+                "finite weights",
+                fix="work on a copy, and hand back the plain module",
             )
 
 

@@ -162,10 +162,12 @@ def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:
         for stage, target in component.stages.items():
             yield target, _STAGE_ARGUMENTS[stage]
         yield component.target, _STAGE_ARGUMENTS[next(iter(component.stages))]
-        if component.verify:
-            yield component.verify, ("view", "params")
-        if component.rebuild:
-            yield component.rebuild, ("build", "params", "schema")
+        for target, arguments in (
+            (component.verify, ("view", "params")),
+            (component.rebuild, ("build", "params", "schema")),
+        ):
+            if target:
+                yield target, arguments
     else:
         yield component.target, _ARGUMENTS[component.kind]
     if component.checks:

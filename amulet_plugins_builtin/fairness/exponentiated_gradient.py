@@ -1,6 +1,7 @@
 """Exponentiated gradient (Agarwal et al., arXiv:1803.02453): fairlearn's reduction, over the recipe's own training."""
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -10,7 +11,7 @@ import torch
 from fairlearn.reductions import DemographicParity, EqualizedOdds, ExponentiatedGradient
 from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
-from torch import Tensor, nn
+from torch import nn
 
 from amulet_core.data import Data
 from amulet_core.schema import DataSchema, Frozen
@@ -102,7 +103,7 @@ class _Oracle:
 
 def _learning(fit: Fit, training: Training, rows: Data, val: Data, streams: Streams) -> Learn:
     def learn(labels: NDArray[np.int64], weights: NDArray[np.float64]) -> tuple[Fitted, NDArray[np.int64]]:
-        asked = replace(rows, y=torch.from_numpy(labels.copy()), w=torch.from_numpy(weights).float())
+        asked = replace(rows, y=torch.tensor(labels), w=torch.tensor(weights).float())
         (fitted,) = fit(training, [asked], [val], [streams])
         return fitted, logits_of(fitted.model, rows.x).argmax(1).numpy()
 
@@ -115,7 +116,10 @@ def _mixture(oracle: _Oracle, rows: Data, column: int, params: ExponentiatedGrad
         oracle, constraint(difference_bound=params.difference), eps=params.difference, max_iter=params.max_iter
     )
     numbers = np.arange(len(rows))[:, None]
-    reduction.fit(numbers, rows.y.numpy(), sensitive_features=rows.z[:, column].numpy())
+    with warnings.catch_warnings():
+        # fairlearn 0.15 grows a pandas series in a way that pandas 3 deprecates: nobody here can do anything about it.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="fairlearn")
+        reduction.fit(numbers, rows.y.numpy(), sensitive_features=rows.z[:, column].numpy())
     chosen = [(reduction.predictors_[at], weight) for at, weight in reduction.weights_.items() if weight > _NO_WEIGHT]
     first, _ = next(iter(oracle.known.values()))
     released = _released(chosen, first.model, len(rows.schema.classes), room)

@@ -1,4 +1,4 @@
-"""A decision threshold for each group (Hardt et al., arXiv:1610.02413), without that paper's coin: answers are fixed."""
+"""A decision threshold for each group (Hardt et al., arXiv:1610.02413), without that paper's coin."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

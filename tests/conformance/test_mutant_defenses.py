@@ -139,7 +139,7 @@ MUTANTS = {
         defense("training", "hook_left"),
         "the trained model is finite and plain",
         "on the toy table the model has _forward_hooks",
-        "the architecture as it was built, in eval mode, without hooks, with finite weights",
+        "the architecture as it was built (or as rebuild puts it), in eval mode, without hooks, with finite weights",
         "work on a copy, and hand back the plain module",
     ),
     "trains to infinity": (
@@ -154,14 +154,14 @@ MUTANTS = {
         defense("training", "in_train_mode"),
         "the trained model is finite and plain",
         "on the toy table the model is in train mode",
-        "the architecture as it was built, in eval mode, without hooks, with finite weights",
+        "the architecture as it was built (or as rebuild puts it), in eval mode, without hooks, with finite weights",
         "work on a copy, and hand back the plain module",
     ),
     "wraps the model": (
         defense("training", "wrapped_model"),
         "the trained model is finite and plain",
         "on the toy table the model is a Sequential whose state differs in 0.head.bias, 0.head.weight, 0.hidden.bias",
-        "the architecture as it was built, in eval mode, without hooks, with finite weights",
+        "the architecture as it was built (or as rebuild puts it), in eval mode, without hooks, with finite weights",
         "work on a copy, and hand back the plain module",
     ),
     "cannot train two models": (
