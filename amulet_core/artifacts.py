@@ -24,6 +24,8 @@ def shaped(dtype: torch.dtype, *sizes: Any) -> Shaped:
 class Artifact(BaseModel):
     """A frozen value whose tensor fields are checked against their ``shaped`` annotations when it is made.
 
+    A field that may be None says so in its type.
+
     Raises:
         ValidationError: naming every field whose dtype or shape is wrong or which is not finite.
     """
@@ -36,7 +38,7 @@ class Artifact(BaseModel):
         problems = []
         for name, field in type(self).model_fields.items():
             expected = next((mark for mark in field.metadata if isinstance(mark, Shaped)), None)
-            if expected is not None:
+            if expected is not None and getattr(self, name) is not None:
                 problems += _mismatches(name, getattr(self, name), expected, sizes)
         if problems:
             raise ValueError("; ".join(problems))

@@ -21,8 +21,8 @@ def remaking(chain: Sequence[Use]) -> tuple[Use, ...]:
     return tuple(sorted(makers, key=lambda use: "model" in defense_of(use).stages))
 
 
-def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
-    """List why the members of a chain cannot stand together, whatever the data."""
+def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use | None = None) -> list[str]:
+    """List why the members of a chain cannot stand together, whatever the data; ``model`` where it is known."""
     problems = []
     ids = [use.id for use in chain]
     problems += [f"{one} stands in the chain twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
@@ -31,17 +31,24 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str
         for use in chain
         if defense_of(use).randomised
     ]
-    made: set[str] = set()
+    problems += _needs_problems(chain, model) + beside_problems(chain)
+    return problems + _privacy_problems(chain, training)
+
+
+def _needs_problems(chain: Sequence[Use], model: Use | None) -> list[str]:
+    problems = []
+    made = set(model.entry.component.produces) if model else set()
+    maker = f"neither the model {model.id} nor a" if model else "no"
     for use in chain:
         component = use.entry.component
         lacking = [need for need in component.requires if need not in made]
         if lacking:
             problems.append(
-                f"{use.id} needs {', '.join(lacking)}, which no defense before it in the chain makes "
+                f"{use.id} needs {', '.join(lacking)}, which {maker} defense before it in the chain makes "
                 f"(made so far: {', '.join(sorted(made)) or 'nothing'})"
             )
         made |= set(component.produces)
-    return problems + beside_problems(chain) + _privacy_problems(chain, training)
+    return problems
 
 
 def beside_problems(chain: Sequence[Use]) -> list[str]:
@@ -74,6 +81,11 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[
     for use in chain:
         if not defense_of(use).accounts_privacy:
             continue
+        problems += [
+            f"{use.id} clips the gradient of each row, which {other.id} does not allow: leave one of them out"
+            for other in chain
+            if not defense_of(other).clippable
+        ]
         looking = [other.entry.component.name for other in chain if defense_of(other).reads_private_rows]
         if training.patience:
             looking.append("early-stopping")

@@ -13,9 +13,9 @@ from amulet_core.artifacts import Artifact
 from amulet_core.errors import ComponentError
 from amulet_core.games.poisoning import PoisoningAnswer
 from amulet_core.ground import Ground
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonWork
+from amulet_core.jobs import AttackWork, BankWork, CertifyWork, FitWork, Job, PoisonWork
 from amulet_core.layout import Place
-from amulet_core.outputs import BankOutput, FitOutput, PlayOutput, PoisonOutput
+from amulet_core.outputs import BankOutput, CertifyOutput, FitOutput, PlayOutput, PoisonOutput
 from amulet_core.recipes import evidence_json, maker_of, rebuilt
 from amulet_core.results import Measured
 from amulet_core.store import Stored
@@ -30,8 +30,8 @@ _ROWS = 64
 def pack(job: Job, output: Any, ground: Ground) -> Packed:
     """Return a job's output as bytes and a record.
 
-    A model is kept only if a twin, built from the architecture (and put into what the defenses put it into) and
-    given the same tensors, answers alike bit by bit.
+    A model is kept only if a twin, built from the architecture and what the recipe's defenses put it into, and given
+    the same tensors, answers alike bit by bit.
     """
     match output:
         case FitOutput():
@@ -45,6 +45,8 @@ def pack(job: Job, output: Any, ground: Ground) -> Packed:
             return Packed(Stored({"kind": "bank"}, _saved(tensors)))
         case PoisonOutput():
             return _pack_poison(output)
+        case CertifyOutput():
+            return Packed(Stored({"kind": "certify"}, _saved({"certified": output.certified})))
         case PlayOutput():
             return _pack_play(job, output)
     raise TypeError(f"a job gave {type(output).__name__}")
@@ -61,6 +63,8 @@ def unpack(job: Job, entry: Stored, ground: Ground) -> Any:
     if isinstance(job.work, PoisonWork):
         answer = PoisoningAnswer(**tensors, warnings=tuple(entry.record["warnings"]))
         return PoisonOutput(job.work.place, answer)
+    if isinstance(job.work, CertifyWork):
+        return CertifyOutput(tensors["certified"])
     return _unpack_play(job, entry.record, tensors)
 
 

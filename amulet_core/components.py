@@ -102,6 +102,8 @@ class Model(Component):
     skipped on those that are not ``differentiable``. Modules that ``trains_itself`` have a method
     ``learn(data, val) -> evidence`` (``amulet_core.training.learning``), which takes the place of the training loop:
     training settings play no part, and defenses that change training or weights are refused.
+    ``produces`` says what defenses may ask of an architecture, such as ``interval-bounds``: it is made of
+    affine and monotone layers alone, so that intervals can be passed through it.
     """
 
     kind: Literal["model"] = "model"
@@ -117,7 +119,9 @@ class Defense(Component):
     ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
     ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
     ``rebuild(build, params, schema) -> module`` is for a defense whose models are not the architecture with other
-    weights: the module around fresh networks from ``build()``, untrained, into which the cache puts the kept tensors.
+    weights: its module around fresh networks from ``build()``, untrained, into which the cache puts what it kept.
+    ``certify(question, params) -> bool [budgets, n]`` says where predictions are provably right
+    (``amulet_core.games.evasion.CertificateQuestion``).
     ``beside(params, chain)`` lists why it cannot stand in a chain (all descriptors in their order, its own included).
     """
 
@@ -134,12 +138,16 @@ class Defense(Component):
     labels_only: bool = False
     verify: Target | None = None
     rebuild: Target | None = None
+    certify: Target | None = None
+    clippable: bool = True
+    """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
+    account's clipping of each row's gradient needs."""
     beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Return every target, each once."""
-        return tuple(dict.fromkeys(filter(None, (*self.stages.values(), self.verify, self.rebuild))))
+        return tuple(dict.fromkeys(filter(None, (*self.stages.values(), self.verify, self.rebuild, self.certify))))
 
 
 class Attack(Component):

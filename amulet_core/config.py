@@ -141,7 +141,7 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     risks = at.risks(part["risks"]) if "risks" in raw else ()
     if training is not None:
         for row in rows:
-            problems += [f"{row.path} ({row.label}): {text}" for text in chain_problems(row.chain, training)]
+            problems += [f"{row.path} ({row.label}): {text}" for text in chain_problems(row.chain, training, model)]
     if model is not None:
         for row in rows:
             problems += [f"{row.path} ({row.label}): {text}" for text in model_problems(model, row.chain)]

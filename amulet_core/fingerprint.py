@@ -64,7 +64,7 @@ def note_code(uses: Iterable[Entry]) -> None:
 
 def packages_of(entry: Entry) -> tuple[str, ...]:
     """Return the top-level packages that hold the code of a component, and its descriptor."""
-    targets = [entry.module, entry.component.target, *getattr(entry.component, "stages", {}).values()]
+    targets = [entry.module, entry.component.target, *getattr(entry.component, "targets", ())]
     return tuple(dict.fromkeys(target.partition(":")[0].partition(".")[0] for target in targets if target))
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from amulet_core.config import read, resolve
 from amulet_core.durations import DURATIONS, Duration, estimated, read_durations
 from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_facts
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork
+from amulet_core.jobs import AttackWork, BankWork, CertifyWork, FitWork, Job, PoisonedPlayWork, PoisonWork
 from amulet_core.journal import read_journal
 from amulet_core.layout import Place, layout_of
 from amulet_core.plan import Plan, plan
@@ -21,7 +21,7 @@ from amulet_core.run_folder import JOURNAL, check_folder, located
 from amulet_core.schedule import Schedule
 from amulet_core.store import Store, cache_folder
 
-_KINDS: Final = ("train", "ask shadow models", "attack", "observe", "join attacks")
+_KINDS: Final = ("train", "ask shadow models", "certify", "attack", "observe", "join attacks")
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,8 @@ def _kind(job: Job) -> str:
             return "train"
         case BankWork():
             return "ask shadow models"
+        case CertifyWork():
+            return "certify"
         case AttackWork(attack=None) | PoisonedPlayWork():
             return "observe"
         case AttackWork() | PoisonWork():

@@ -78,6 +78,18 @@ class AttackWork:
 
 
 @dataclass(frozen=True)
+class CertifyWork:
+    """Ask the certifying defenses of a chain where a victim's predictions are provably right, once for all attacks."""
+
+    recipe: Recipe
+    certifiers: tuple[Use, ...]
+    risk: RiskPlan
+    victim: Place
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
 class WorstWork:
     """Join the results of several attacks of one risk, and measure the worst case."""
 
@@ -86,7 +98,7 @@ class WorstWork:
     seed: int
 
 
-Work = FitWork | PoisonWork | BankWork | AttackWork | PoisonedPlayWork | WorstWork
+Work = FitWork | PoisonWork | BankWork | CertifyWork | AttackWork | PoisonedPlayWork | WorstWork
 
 
 @dataclass(frozen=True)

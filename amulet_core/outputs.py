@@ -27,6 +27,13 @@ class BankOutput:
 
 
 @dataclass(frozen=True)
+class CertifyOutput:
+    """Where a victim's predictions are provably right, bool ``[budgets, n]``: the rows that evasion attacks."""
+
+    certified: Tensor
+
+
+@dataclass(frozen=True)
 class PoisonOutput:
     """What an adversary made of the training rows of one place, and the test inputs with its trigger."""
 

@@ -12,14 +12,15 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from amulet_core.certificates import certify
 from amulet_core.data import Data
 from amulet_core.errors import ComponentError
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
-from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork, WorstWork
+from amulet_core.jobs import AttackWork, BankWork, CertifyWork, FitWork, Job, PoisonedPlayWork, PoisonWork, WorstWork
 from amulet_core.layout import Place
 from amulet_core.measuring import measured_play
-from amulet_core.outputs import BankOutput, FitOutput, PlayOutput
+from amulet_core.outputs import BankOutput, CertifyOutput, FitOutput, PlayOutput
 from amulet_core.poisoned import poison, poisoned_play, poisoned_rows
 from amulet_core.recipes import blamed, deployed, fit_recipe, maker_of
 from amulet_core.request import attack_of
@@ -37,22 +38,32 @@ def perform(job: Job, inputs: Sequence[Any], ground: Ground, *, threads: int) ->
     with _limited(threads):
         try:
             match job.work:
-                case FitWork():
-                    return _fit(job.work, inputs, ground)
                 case PoisonWork():
-                    return poison(job.work, ground)
-                case PoisonedPlayWork():
-                    return poisoned_play(job.work, inputs, ground)
-                case BankWork():
-                    return _bank(job.work, inputs, ground)
-                case AttackWork():
-                    return _attack(job.work, inputs, ground)
+                    output: Any = poison(job.work, ground)
                 case WorstWork():
-                    return _worst(job.work, inputs)
+                    output = _worst(job.work, inputs)
+                case work:
+                    output = _of_models(work, inputs, ground)
+            return output
         except ModelOutputError as error:
             recipe = getattr(job.work, "recipe", None)
             blame = maker_of(recipe) if recipe else "amulet"
             raise ComponentError(blame, error) from error
+
+
+def _of_models(
+    work: FitWork | BankWork | CertifyWork | AttackWork | PoisonedPlayWork, inputs: Sequence[Any], ground: Ground
+) -> FitOutput | BankOutput | CertifyOutput | PlayOutput:
+    match work:
+        case FitWork():
+            return _fit(work, inputs, ground)
+        case BankWork():
+            return _bank(work, inputs, ground)
+        case CertifyWork():
+            return certify(work, inputs, ground)
+        case PoisonedPlayWork():
+            return poisoned_play(work, inputs, ground)
+    return _attack(work, inputs, ground)
 
 
 @contextmanager
@@ -142,6 +153,7 @@ def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest
         aux=ground.rows(block.aux),
         bank=_bank_of(work, banks, members, ground.data, (len(block.pool), len(block.aux))),
         draws=("draws", work.root_seed, work.seed),
+        certified=next((output.certified for output in inputs if isinstance(output, CertifyOutput)), None),
     )
 
 

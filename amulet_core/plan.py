@@ -12,6 +12,7 @@ from amulet_core.fingerprint import code_of, environment, packages_of
 from amulet_core.games.threats import MembershipThreat, PoisoningThreat
 from amulet_core.jobs import AttackWork, BankWork, FitWork, Job, PoisonedPlayWork, PoisonWork, Recipe, WorstWork
 from amulet_core.layout import Place, layout_of, wanted
+from amulet_core.plan_certificates import certificate_jobs
 from amulet_core.plan_problems import attack_problems, request_problems
 from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 
@@ -180,13 +181,12 @@ class _Planner:
             shadows=shadows,
             adaptive=trained.chain == row.chain,
         )
-        name = attack.entry.component.name if attack else risk.game.risk
+        label = f"{attack.entry.component.name if attack else risk.game.risk} on {row.label}, seed {seed}"
         used = (attack, *risk.metrics) if attack else risk.metrics
-        like = self._like("attack", row, used, threat=spec["threat"])
-        resources = self._resources(row, *used)
-        return self._add(
-            Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks), like, resources=resources)
-        )
+        like, resources = self._like("attack", row, used, threat=spec["threat"]), self._resources(row, *used)
+        play = Job(work, label, spec, (fit, *banks), like, resources=resources)
+        proofs = [self._add(job) for job in certificate_jobs(play, fit, versioned=self._versioned)]
+        return self._add(replace(play, needs=(*play.needs, *proofs)))
 
     def _poisoned_play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
         """Plan the attack on every seed's rows, one fit of their victims, and the comparison with the clean one."""

@@ -17,6 +17,7 @@ from amulet_plugins_builtin.catalogue import (
     own_datasets,
     poisoning,
     privacy,
+    robust_training,
     utility,
 )
 
@@ -29,6 +30,7 @@ CATALOGUES = (
     more_models,
     evasion,
     evasion_attacks,
+    robust_training,
     poisoning,
     membership,
     privacy,

@@ -31,6 +31,7 @@ class Contest:
     adversary sees too.
     ``member`` bool ``[rows of the pool]`` is the truth of membership inference. ``bank`` has no models where no attack
     asked for any. ``draws`` keys every draw of the game: it depends on the seed alone, never on the defense.
+    ``certified`` bool ``[budgets, n]``: which attacked rows a defense proved right, where one of the chain certifies.
     """
 
     model: nn.Module
@@ -41,6 +42,7 @@ class Contest:
     aux: Data
     bank: Bank
     draws: tuple[str | int, ...]
+    certified: Tensor | None = None
 
 
 def accessible(contest: Contest, access: Access) -> LabelOracle | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data, bounds
@@ -42,8 +42,26 @@ class EvasionAnswer(Artifact):
     warnings: tuple[str, ...] = ()
 
 
+class CertificateQuestion(Artifact):
+    """Where is the trained model's prediction ``y``, whatever is done to ``x`` within each of the budgets, ascending?
+
+    ``model`` is the deployed one (a copy). What may be done to a row is the schema's ``Feasible``; epsilons are
+    fractions of each feature's range.
+    """
+
+    model: nn.Module
+    x: Annotated[Tensor, shaped(torch.float32, "n", ...)]
+    y: Annotated[Tensor, shaped(torch.int64, "n")]
+    norm: Norm
+    epsilons: tuple[float, ...]
+    data_schema: DataSchema
+
+
 class EvasionResult(Artifact):
-    """The answer joined with the truth: which rows are still classified correctly at each budget."""
+    """The answer joined with the truth: which rows are still classified correctly at each budget.
+
+    ``certified``: which rows a defense proved right at each budget, whatever the attack (none: no defense certifies).
+    """
 
     epsilons: tuple[float, ...]
     primary: int
@@ -51,12 +69,13 @@ class EvasionResult(Artifact):
     clean: Annotated[Tensor, shaped(torch.bool, "n")]
     robust: Annotated[Tensor, shaped(torch.bool, "budgets", "n")]
     y: Annotated[Tensor, shaped(torch.int64, "n")]
+    certified: Annotated[Tensor | None, shaped(torch.bool, "budgets", "n")] = None
     warnings: tuple[str, ...] = ()
 
 
 def view(contest: Contest, threat: EvasionThreat, access: Access) -> EvasionView:
     """Return the adversary's view: the test rows that this seed attacks, the same for every defense."""
-    rows = _attacked(contest, threat)
+    rows = _attacked(contest.test, threat, contest.draws)
     return EvasionView(
         model=accessible(contest, access),
         x=rows.x,
@@ -67,19 +86,35 @@ def view(contest: Contest, threat: EvasionThreat, access: Access) -> EvasionView
     )
 
 
+def certifiable(
+    model: nn.Module, test: Data, threat: EvasionThreat, draws: tuple[str | int, ...]
+) -> CertificateQuestion:
+    """Return what certifying defenses are asked: the rows that this seed attacks, and all that its judge lets pass."""
+    rows = _attacked(test, threat, draws)
+    return CertificateQuestion(
+        model=model,
+        x=rows.x,
+        y=rows.y,
+        norm=threat.norm,
+        epsilons=tuple(epsilon * (1 + _TOLERANCE) + _ROUNDING for epsilon in threat.epsilons),
+        data_schema=rows.schema,
+    )
+
+
 def judge(contest: Contest, answer: EvasionAnswer, threat: EvasionThreat) -> EvasionResult:
     """Score an answer on the deployed model, against the core's own copy of the rows.
 
     Raises:
         ValueError: naming every budget that the answer exceeds, or if it has another shape than asked for.
     """
-    rows = _attacked(contest, threat)
+    rows = _attacked(contest.test, threat, contest.draws)
     _check_budgets(rows, answer, threat)
     clean = logits_of(contest.model, rows.x).argmax(1) == rows.y
     survives, robust = clean, []
     for changed in answer.x:
         survives = survives & (logits_of(contest.model, changed).argmax(1) == rows.y)
         robust.append(survives)
+    certified = None if contest.certified is None else contest.certified & clean
     return EvasionResult(
         epsilons=threat.epsilons,
         primary=threat.epsilons.index(threat.epsilon),
@@ -87,7 +122,21 @@ def judge(contest: Contest, answer: EvasionAnswer, threat: EvasionThreat) -> Eva
         clean=clean,
         robust=torch.stack(robust),
         y=rows.y,
-        warnings=answer.warnings,
+        certified=certified,
+        warnings=(*answer.warnings, *_alarms(certified, torch.stack(robust), threat)),
+    )
+
+
+def _alarms(certified: Tensor | None, robust: Tensor, threat: EvasionThreat) -> tuple[str, ...]:
+    """Say at which budgets a row was fooled that a defense had proved right."""
+    if certified is None:
+        return ()
+    fooled = (certified & ~robust).sum(1).tolist()
+    return tuple(
+        f"{count} of {int(proved.sum())} rows that are certified at budget {epsilon:g} were fooled within it: the "
+        "certificate is wrong, or does not hold for the model as it is deployed"
+        for epsilon, proved, count in zip(threat.epsilons, certified, fooled, strict=True)
+        if count
     )
 
 
@@ -100,9 +149,9 @@ def worst(results: Sequence[EvasionResult]) -> EvasionResult:
     )
 
 
-def _attacked(contest: Contest, threat: EvasionThreat) -> Data:
-    order = torch.randperm(len(contest.test), generator=generator(*contest.draws, "evasion"))
-    return contest.test.take(order[: threat.rows])
+def _attacked(test: Data, threat: EvasionThreat, draws: tuple[str | int, ...]) -> Data:
+    order = torch.randperm(len(test), generator=generator(*draws, "evasion"))
+    return test.take(order[: threat.rows])
 
 
 def _check_budgets(rows: Data, answer: EvasionAnswer, threat: EvasionThreat) -> None:

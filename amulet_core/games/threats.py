@@ -75,7 +75,8 @@ class Game(Frozen):
     ``view(contest, threat, access)`` and ``judge(contest, answer, threat)`` are functions of the module
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
     a game without attacks has only ``behave(contest, threat)``. ``poisons``: the attack comes before training, with
-    ``view(train, test, threat, draws)`` and ``accept(train, view, answer)`` instead.
+    ``view(train, test, threat, draws)`` and ``accept(train, view, answer)`` instead. ``certifies``: defenses may prove
+    some rows right, which ``certifiable(model, test, threat, draws)`` asks them.
     """
 
     risk: str
@@ -88,6 +89,7 @@ class Game(Frozen):
     primary: Primary
     joins: bool = False
     poisons: bool = False
+    certifies: bool = False
     sok: str | None = None
 
 
@@ -103,6 +105,7 @@ GAMES: Final[Mapping[str, Game]] = {
             controls=("random-noise",),
             metrics=("robustness",),
             joins=True,
+            certifies=True,
             primary=Primary(
                 metric="robustness", value="robust_accuracy", label="robust accuracy", better="higher", margin=0.05
             ),

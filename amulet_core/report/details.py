@@ -106,7 +106,7 @@ def _roc(found: Found, row: str) -> Iterator[Markup]:
         yield roc(curves, title=f"ROC curves on logarithmic axes, {row}")
 
 
-def _budgets(found: Found, row: str) -> Iterator[Markup]:
+def _budgets(found: Found, row: str, *, what: str = "Accuracy") -> Iterator[Markup]:
     adapter = TypeAdapter(list[BudgetPoint])
     curves = []
     for attack, seeds in found.items():
@@ -125,7 +125,13 @@ def _budgets(found: Found, row: str) -> Iterator[Markup]:
             )
         )
     if any(curve.points for curve in curves):
-        yield accuracy_by_epsilon(curves, title=f"Accuracy by budget, {row}")
+        yield accuracy_by_epsilon(curves, title=f"{what} by budget, {row}")
+
+
+def _certified(found: Found, row: str) -> Iterator[Markup]:
+    """Draw what is certified once: it is the same whatever the attack."""
+    seeds = next(iter(found.values()), ())
+    yield from _budgets({"certified": seeds}, row, what="Certified accuracy")
 
 
 def _groups(found: Found, row: str) -> Iterator[Markup]:
@@ -157,6 +163,7 @@ def _groups(found: Found, row: str) -> Iterator[Markup]:
 _DRAWN: Final[Mapping[str, Callable[[Found, str], Iterator[Markup]]]] = {
     "roc": _roc,
     "accuracy_by_epsilon": _budgets,
+    "certified_by_epsilon": _certified,
     "groups": _groups,
 }
 

@@ -165,6 +165,7 @@ def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:
         for target, arguments in (
             (component.verify, ("view", "params")),
             (component.rebuild, ("build", "params", "schema")),
+            (component.certify, ("question", "params")),
         ):
             if target:
                 yield target, arguments

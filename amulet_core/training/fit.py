@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ def _build(training: Training, streams: Streams) -> Bundle:
     for name, build in training.parts.items():
         with isolated(*streams.key, "init", name):
             parts[name] = build()
-    bundle = Bundle(parts)
+    bundle = Bundle(parts, training.views)
     for name, module in bundle.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ValueError(  # noqa: TRY004  # no argument has a wrong type
@@ -108,14 +109,15 @@ def _batches(training: Training, rows: Sequence[Data], streams: Sequence[Streams
     x, y, z, w = _stacked(rows)
     models = torch.arange(len(rows))[:, None]
 
-    def epoch() -> Iterator[Batch]:
-        for chosen in zip(*(training.sampler.epoch(y.shape[1], order) for order in orders), strict=True):
+    def epoch(number: int) -> Iterator[Batch]:
+        steps = list(zip(*(training.sampler.epoch(y.shape[1], order) for order in orders), strict=True))
+        for step, chosen in enumerate(steps):
             at = torch.stack(chosen)
-            batch = x[models, at]
-            yield Batch(batch, y[models, at], z[models, at], w[models, at], _drawn(training.draws, batch, draws))
+            batch, progress = x[models, at], (number + step / len(steps)) / training.settings.epochs
+            drawn = _drawn(training.draws, batch, draws)
+            yield Batch(batch, y[models, at], z[models, at], w[models, at], drawn, progress)
 
-    while True:
-        yield epoch()
+    yield from (epoch(number) for number in count())
 
 
 def _stacked(rows: Sequence[Data]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

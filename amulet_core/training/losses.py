@@ -29,7 +29,8 @@ def losses_of_stack(problem: Problem, batch: Batch) -> Tensor:
 
     params, fixed = dict(problem.params), dict(problem.fixed)
     if len(batch.y) > 1:
-        out: Tensor = vmap(losses)(params, fixed, batch)
+        # All models of a stack take their steps together: progress is one number.
+        out: Tensor = vmap(losses, in_dims=(0, 0, Batch(0, 0, 0, 0, 0, None)))(params, fixed, batch)  # type: ignore[arg-type]
         return out
     only = {name: value[0] for name, value in params.items()}
     return losses(only, {name: value[0] for name, value in fixed.items()}, only_model(batch))[None]
@@ -37,4 +38,5 @@ def losses_of_stack(problem: Problem, batch: Batch) -> Tensor:
 
 def only_model(batch: Batch) -> Batch:
     """Return the rows of a stack's only model."""
-    return Batch(batch.x[0], batch.y[0], batch.z[0], batch.w[0], {name: draw[0] for name, draw in batch.draws.items()})
+    draws = {name: draw[0] for name, draw in batch.draws.items()}
+    return Batch(batch.x[0], batch.y[0], batch.z[0], batch.w[0], draws, batch.progress)

@@ -19,7 +19,8 @@ from amulet_core.streams import generator
 class Batch(NamedTuple):
     """The rows of one step as an objective sees them, and the random draws it asked for, made outside of it.
 
-    ``x [n, ...]``, ``y [n]``, ``z [n, attributes]``, ``w [n]``; every draw has the shape of ``x``.
+    ``x [n, ...]``, ``y [n]``, ``z [n, attributes]``, ``w [n]``; every draw has the shape of ``x``. ``progress`` is the
+    share of the training's steps that were taken before this one, 0 .. 1, for objectives that change on the way.
     """
 
     x: Tensor
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
     z: Tensor
     w: Tensor
     draws: dict[str, Tensor]
+    progress: float = 1.0
 
 
 class Draw(NamedTuple):
@@ -37,11 +39,14 @@ class Draw(NamedTuple):
 
 
 class Call(Protocol):
-    """A network as a function of its input; ``part`` names which network of the bundle."""
+    """A network as a function of its input; ``part`` names which network of the bundle, or which view of one."""
 
     def __call__(self, x: Tensor, part: str = "model") -> Tensor:
         """Return the part's outputs on ``x``."""
 
+
+View = Callable[[nn.Module, Tensor], Tensor]
+"""``view(model, x) -> tensor``: another function of the model's weights than its outputs, such as bounds of them."""
 
 Objective = Callable[[Call, Call, Batch], Tensor]
 """``objective(call, frozen, batch) -> losses [n]``. ``call`` is to be called once for each part and is what gradients
@@ -49,15 +54,21 @@ reach; ``frozen`` is the same networks as hook-free functions of detached parame
 
 
 class Bundle(nn.Module):
-    """All networks that are trained together, as one module: ``model`` and whatever a defense adds."""
+    """All networks that are trained together, as one module: ``model`` and whatever a defense adds.
 
-    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
-        """Join the parts under their names."""
+    A view has a name of its own beside the parts, and no weights.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module], views: Mapping[str, View] | None = None) -> None:
+        """Join the parts, and the views of the model, under their names."""
         super().__init__()
         self.parts = nn.ModuleDict(parts)
+        self._views = dict(views or {})
 
     def forward(self, x: Tensor, part: str = "model") -> Tensor:
-        """Return the outputs of one part."""
+        """Return the outputs of one part, or of one view of the model."""
+        if part in self._views:
+            return self._views[part](self.parts["model"], x)
         out: Tensor = self.parts[part](x)
         return out
 
@@ -123,7 +134,10 @@ Fit = Callable[["Training", Sequence[Data], Sequence[Data], Sequence[Streams]], 
 
 @dataclass(frozen=True)
 class Training:
-    """How models are trained. ``parts`` build the networks (``model`` first); every ``Fitted`` gets ``evidence``."""
+    """How models are trained. ``parts`` build the networks (``model`` first); every ``Fitted`` gets ``evidence``.
+
+    ``views`` are further functions of the model that an objective may call by name, as if they were parts.
+    """
 
     parts: Mapping[str, Callable[[], nn.Module]]
     settings: TrainingSettings
@@ -132,6 +146,7 @@ class Training:
     gradient: GradientRule
     fit: Fit
     draws: tuple[Draw, ...] = ()
+    views: Mapping[str, View] = field(default_factory=dict)
     stackable: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
 

@@ -123,6 +123,11 @@ COMPONENTS: tuple[Component, ...] = (
                 summary="share of the rows classified correctly before that are not any more",
                 better="lower",
             ),
+            Measure(
+                name="certified_accuracy",
+                summary="share of rows that a defense proves right, whatever is done within the primary budget",
+                better="higher",
+            ),
         ),
         references=(WILSON, AUTOATTACK),
         checks="amulet_plugins_builtin.evasion.checks:robustness_checks",

@@ -41,6 +41,7 @@ COMPONENTS: tuple[Component, ...] = (
         target="amulet_plugins_builtin.models.mlp:build",
         params=CapacityParams,
         stackable=True,
+        produces=("interval-bounds",),
         references=(_AMULET,),
     ),
     Model(
@@ -49,6 +50,7 @@ COMPONENTS: tuple[Component, ...] = (
         target="amulet_plugins_builtin.models.cnn:build",
         params=CapacityParams,
         modality=("image",),
+        produces=("interval-bounds",),
         references=(
             Reference(
                 title="LeCun et al.: Gradient-based learning applied to document recognition (1998)",

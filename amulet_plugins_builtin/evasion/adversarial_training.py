@@ -9,11 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from amulet_core.feasible import projection
 from amulet_core.schema import DataSchema
 from amulet_core.training.values import Batch, Call, Draw, Objective, Training, TrainingContext
 from amulet_plugins_builtin.catalogue.evasion import AdversarialTrainingParams
-from amulet_plugins_builtin.evasion.ascent import gradient_of, steepest, uniform_in_ball
+from amulet_plugins_builtin.evasion.ascent import ascent_within, gradient_of
 
 START = Draw("start", "uniform")
 MIX = Draw("mix", "uniform")
@@ -48,21 +47,13 @@ def adversarial(objective: Objective, params: AdversarialTrainingParams, schema:
 def worst_neighbour(params: AdversarialTrainingParams, schema: DataSchema) -> Callable[[Call, Batch], Tensor]:
     """Return the inner maximisation ``(frozen, batch) -> x' [n, ...]``: PGD on the cross-entropy of the true labels.
 
-    It starts from a point uniform in the ball (``batch.draws["start"]``), takes every step at every row, and ends at a
-    possible input.
+    It starts from ``batch.draws["start"]``; see ``ascent_within``.
     """
-    norm, epsilon = params.norm, params.epsilon
-    relaxed = projection(schema, norm=norm, epsilon=epsilon, integers=False)
-    possible = projection(schema, norm=norm, epsilon=epsilon)
-    move = steepest(schema, norm=norm, epsilon=epsilon)
-    size = 2.5 / params.steps if params.relative_step is None else params.relative_step
+    ascent = ascent_within(
+        schema, norm=params.norm, epsilon=params.epsilon, steps=params.steps, relative_step=params.relative_step
+    )
 
     def worst(frozen: Call, batch: Batch) -> Tensor:
-        start = uniform_in_ball(batch.draws[START.name], batch.x, schema, norm=norm, epsilon=epsilon)
-        x = relaxed(start, batch.x)
-        for _ in range(params.steps):
-            gradient, _ = gradient_of(frozen, x, batch.y, loss="ce")
-            x = relaxed(x + size * move(gradient), batch.x)
-        return possible(x, batch.x).detach()
+        return ascent(lambda x: gradient_of(frozen, x, batch.y, loss="ce")[0], batch.x, batch.draws[START.name])
 
     return worst

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 from torch.func import grad
 
-from amulet_core.feasible import mutable, span
+from amulet_core.feasible import mutable, projection, span
 from amulet_core.schema import DataSchema
 from amulet_core.vocabulary import Norm
 
 Logits = Callable[[Tensor], Tensor]
 Loss = Literal["ce", "margin"]
+Ascent = Callable[[Logits, Tensor, Tensor], Tensor]
+"""``ascent(uphill, x, draws) -> x'``, all ``[n, ...]``; ``uphill`` is the gradient at a point, ``draws`` the start."""
 
 
 def lead(logits: Tensor, y: Tensor, *, loss: Loss) -> Tensor:
@@ -76,6 +78,26 @@ def uniform_in_ball(draws: Tensor, origin: Tensor, schema: DataSchema, *, norm: 
     radius = torch.special.gammainc(half, squared / 2) ** (1 / dimension)
     point: Tensor = origin + epsilon * unit * radius * _normalised(normal, len(schema.shape))
     return point
+
+
+def ascent_within(schema: DataSchema, *, norm: Norm, epsilon: float, steps: int, relative_step: float | None) -> Ascent:
+    """Return projected gradient ascent, the inner maximisation of robust training.
+
+    It starts from a point uniform in the ball (from draws uniform on [-1, 1]), takes every step at every row, of a
+    fraction ``relative_step`` of the budget (none: 2.5 / steps), and ends at a possible input.
+    """
+    relaxed = projection(schema, norm=norm, epsilon=epsilon, integers=False)
+    possible = projection(schema, norm=norm, epsilon=epsilon)
+    move = steepest(schema, norm=norm, epsilon=epsilon)
+    size = 2.5 / steps if relative_step is None else relative_step
+
+    def ascent(uphill: Logits, origin: Tensor, draws: Tensor) -> Tensor:
+        x = relaxed(uniform_in_ball(draws, origin, schema, norm=norm, epsilon=epsilon), origin)
+        for _ in range(steps):
+            x = relaxed(x + size * move(uphill(x)), origin)
+        return possible(x, origin).detach()
+
+    return ascent
 
 
 def _normalised(vector: Tensor, axes: int) -> Tensor:

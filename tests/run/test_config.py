@@ -94,7 +94,7 @@ MISTAKES = {
     ),
     "a chain whose needs nobody meets": (
         {"defenses": [["keep", "needy"]]},
-        "defenses.0 (keep + needy): toy/needy needs trigger-set, which no defense before it in the chain makes (made so far: nothing)",
+        "defenses.0 (keep + needy): toy/needy needs trigger-set, which neither the model toy/linear nor a defense before it in the chain makes (made so far: nothing)",
     ),
     "rows read outside the privacy account": (
         {"defenses": ["keep", ["reweighing", "dp-sgd"]]},
