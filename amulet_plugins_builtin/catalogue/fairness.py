@@ -30,7 +30,9 @@ class GroupFairnessParams(Params):
     """The settings of the group fairness metric."""
 
     positive: str = Field(
-        default="", max_length=80, description="the class that counts as selected, against all others (empty: the last)"
+        default="",
+        max_length=80,
+        description="the class that counts as selected, against all others (empty: the last of two, each of more)",
     )
     permutations: int = Field(default=1000, ge=20, le=100_000, description="permutations behind each null distribution")
 

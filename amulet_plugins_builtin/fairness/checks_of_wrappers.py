@@ -145,7 +145,7 @@ def _no_better_thresholds() -> None:
 def small_table(draw: np.random.Generator) -> Scored:
     """Return 14 rows of two groups with margins that are not all different."""
     positive, group = draw.random(14) < 0.5, np.arange(14) % 2
-    margin = np.round(draw.normal(size=14) + positive + 0.7 * group, 1)
+    margin = np.round(draw.normal(size=14) + positive + 0.7 * group, 1).astype(np.float64)
     return Scored(margin=margin, positive=positive, counted=np.ones(14, dtype=np.bool_), group=group)
 
 

@@ -111,9 +111,8 @@ def _scored(model: Thresholded, val: Data, params: ThresholdOptimizerParams) -> 
 
 def _counted(val: Data, params: ThresholdOptimizerParams) -> NDArray[np.bool_]:
     """Return which rows stand behind the rate that is to be alike."""
-    if params.constraint == "equal-opportunity":
-        return val.y.numpy() == 1
-    return np.ones(len(val), dtype=np.bool_)
+    everybody = np.ones(len(val), dtype=np.bool_)
+    return everybody & (val.y.numpy() == 1) if params.constraint == "equal-opportunity" else everybody
 
 
 def _large_enough(val: Data, column: int, params: ThresholdOptimizerParams) -> list[int]:

@@ -172,8 +172,11 @@ def test_a_run_with_all_of_them_comes_back_from_the_cache_without_a_model_traine
     first = amulet.run(config(*ROWS))
     assert {cell.status for cell in first.cells} == {"ok"}
     assert first.provenance.warnings == ()
-    (evidence,) = [set(one.evidence) for one in first.evidence if one.row == "all"]
-    assert evidence == {"correlation-remover", "exponentiated-gradient", "threshold-optimizer"}
+    assert set(first.provenance.evidence["all"]) == {
+        "correlation-remover",
+        "exponentiated-gradient",
+        "threshold-optimizer",
+    }
     monkeypatch.setattr("amulet_core.perform.fit_recipe", lambda *_: pytest.fail("a model was trained again"))
     again = amulet.run(config(*ROWS))
     assert again.frame.equals(first.frame)
