@@ -3,10 +3,14 @@
 import pytest
 
 import amulet_core as amulet
-from amulet_core.components import Defense, Reference
+from amulet_core.chains import chain_problems
+from amulet_core.components import Defense, NoParams
 from amulet_core.config import resolve
+from amulet_core.entries import Entry
 from amulet_core.errors import RequestError
+from amulet_core.request import Use
 from amulet_core.schema import DataSchema, Feasible, Sensitive
+from amulet_core.settings import TrainingSettings
 from amulet_plugins_builtin.catalogue.fairness_defenses import DEFENSES
 
 DEFENSE = {defense.name: defense for defense in DEFENSES}
@@ -78,20 +82,33 @@ def test_other_chains_are_taken(chain):
     resolve(config(chain), amulet.discover())
 
 
-def test_a_plugins_account_of_privacy_is_refused_too_and_a_beside_that_fails_is_told():
-    own = DEFENSE["exponentiated-gradient"]
-    private = Defense(
-        name="own-dp",
-        summary="A private defense made for a test.",
+def made(**fields):
+    """Return the descriptor of a defense made for a test."""
+    return Defense(
+        name="made",
+        summary="A defense made for a test.",
         target="math:sqrt",
         stages={"training": "math:sqrt"},
         risk="membership-inference",
-        accounts_privacy=True,
-        references=(Reference(title="nothing", where="nowhere"),),
+        **fields,
     )
+
+
+def test_a_plugins_account_of_privacy_is_refused_too():
+    own, private = DEFENSE["exponentiated-gradient"], made(accounts_privacy=True)
     (reason,) = own.beside(own.params(), (own, private))
-    assert reason == "it trains several models on the same rows, and own-dp accounts for one: leave one out"
+    assert reason == "it trains several models on the same rows, and made accounts for one: leave one out"
     assert own.beside(own.params(), (own,)) == []
+
+
+def test_a_beside_that_fails_is_told_by_name():
+    def failing(_params, _chain):
+        raise KeyError("nobody")
+
+    entry = Entry(made(beside=failing), plugin="toy", distribution="amulet-plugin-toy", version="1.0")
+    assert chain_problems([Use(entry, NoParams())], TrainingSettings()) == [
+        "toy/made: its beside() failed: KeyError: 'nobody'. Update or report amulet-plugin-toy."
+    ]
 
 
 def schema(**changes):
