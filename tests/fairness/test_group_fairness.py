@@ -279,6 +279,17 @@ def test_equal_groups_lie_within_the_null_of_several_classes():
     assert above < 5
 
 
+def test_the_null_of_odds_keeps_each_groups_true_classes():
+    # Class 0 is always taken for 2: the groups' false positive rates differ by their shares of class 0, and would do so
+    # whoever of a class were in which group.
+    y = np.concatenate([np.repeat([0, 1, 2], [80, 40, 40]), np.repeat([0, 1, 2], [40, 80, 40])])
+    z = np.repeat([0, 1], 160)
+    scores = group_fairness(result(np.where(y == 0, 2, y), y, z, classes=3), QUICK)
+    value = scores["equalized_odds_difference"]
+    assert value.estimate == pytest.approx(1 / 3)
+    assert value.null == "largest over the classes, groups permuted: mean 0.333, 95 % below 0.333"
+
+
 def test_small_groups_are_a_warning():
     z = np.concatenate([np.arange(100) % 2, np.full(29, 2)])
     scores = group_fairness(result(np.ones(129), np.ones(129), z, groups=4), QUICK)

@@ -85,7 +85,7 @@ def test_three_groups_are_balanced_together_and_another_is_left_alone():
 
 
 def test_a_model_that_is_fair_and_right_keeps_its_thresholds():
-    margin = np.array([-2.0, 2.0, -1.0, 1.0])
+    margin = np.array([-2.0, 1.0, -1.0, 3.0])
     rows = Scored(margin, margin > 0, np.ones(4, dtype=bool), np.array([0, 0, 1, 1]))
     assert best_thresholds(rows, (0, 1), tolerance=0.0, balanced=False).tolist() == [0.0, 0.0]
 
