@@ -139,9 +139,8 @@ def _plain(use: Use, toys: Sequence[Toy], fits: Fits) -> None:
         for problem in filter(None, (_model_problem(one.model, rebuilt(_recipe(use), toy.schema)) for one in fitted)):
             raise ConformanceError(
                 found=f"on {toy.label} {problem}",
-                expected="the architecture as it was built (or as rebuild puts it), in eval mode, without hooks, with "
-                "finite weights",
-                fix="work on a copy, and hand back the plain module",
+                expected="the architecture as it was built, in eval mode, without hooks, with finite weights",
+                fix="work on a copy, and hand back the plain module (or say in rebuild what it is put into)",
             )
 
 

@@ -162,13 +162,13 @@ def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:
         for stage, target in component.stages.items():
             yield target, _STAGE_ARGUMENTS[stage]
         yield component.target, _STAGE_ARGUMENTS[next(iter(component.stages))]
-        for target, arguments in (
+        for more, taken in (
             (component.verify, ("view", "params")),
             (component.rebuild, ("build", "params", "schema")),
             (component.certify, ("question", "params")),
         ):
-            if target:
-                yield target, arguments
+            if more:
+                yield more, taken
     else:
         yield component.target, _ARGUMENTS[component.kind]
     if component.checks:

@@ -1,11 +1,15 @@
 """Networks as functions of stacked parameters: the one place where ``vmap`` meets an objective."""
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 from torch import Tensor
 from torch.func import functional_call, vmap
 
 from amulet_core.training.values import Batch, Bundle, Call, Problem
+
+AXES: Final[Any] = Batch(0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+"""The axes of a batch that ``vmap`` goes along: all but its progress, which is one number for all."""
 
 
 def as_function(skeleton: Bundle, state: Mapping[str, Tensor]) -> Call:
@@ -29,8 +33,7 @@ def losses_of_stack(problem: Problem, batch: Batch) -> Tensor:
 
     params, fixed = dict(problem.params), dict(problem.fixed)
     if len(batch.y) > 1:
-        # All models of a stack take their steps together: progress is one number.
-        out: Tensor = vmap(losses, in_dims=(0, 0, Batch(0, 0, 0, 0, 0, None)))(params, fixed, batch)  # type: ignore[arg-type]
+        out: Tensor = vmap(losses, in_dims=(0, 0, AXES))(params, fixed, batch)
         return out
     only = {name: value[0] for name, value in params.items()}
     return losses(only, {name: value[0] for name, value in fixed.items()}, only_model(batch))[None]

@@ -164,10 +164,14 @@ def counts_exactly() -> None:
     clean = torch.arange(10) < 8
     robust = torch.stack([torch.arange(10) < 6, torch.arange(10) < 2])
     y = torch.zeros(10, dtype=torch.int64)
-    result = EvasionResult(epsilons=(0.1, 0.2), primary=1, norm="linf", clean=clean, robust=robust, y=y)
+    proved = robust & (torch.arange(10) < 1)
+    result = EvasionResult(
+        epsilons=(0.1, 0.2), primary=1, norm="linf", clean=clean, robust=robust, y=y, certified=proved
+    )
     scores = robustness.measure(result, NoParams())
-    found = tuple(scores[name].estimate for name in ("clean_accuracy", "robust_accuracy", "success_rate"))
-    assert found == (0.8, 0.2, 0.75), f"clean, robust, success {found}, expected (0.8, 0.2, 0.75)"
+    names = ("clean_accuracy", "robust_accuracy", "success_rate", "certified_accuracy")
+    found = tuple(scores[name].estimate for name in names)
+    assert found == (0.8, 0.2, 0.75, 0.1), f"clean, robust, success, certified {found}, expected (0.8, 0.2, 0.75, 0.1)"
     nothing = result.model_copy(update={"clean": ~torch.ones(10).bool(), "robust": torch.zeros(2, 10).bool()})
     withheld = robustness.measure(nothing, NoParams())["success_rate"]
     assert hasattr(withheld, "reason"), f"success rate without a correct row is {withheld}, expected to be withheld"

@@ -11,7 +11,7 @@ from amulet_core.data import bounds
 from amulet_core.feasible import mutable, span
 from amulet_core.games.evasion import CertificateQuestion
 from amulet_core.schema import DataSchema
-from amulet_core.training.values import Batch, Call, Objective, Training, TrainingContext
+from amulet_core.training.values import Batch, Call, Objective, Training, TrainingContext, View
 from amulet_core.vocabulary import Norm
 from amulet_plugins_builtin.catalogue.robust_training import IbpParams
 from amulet_plugins_builtin.evasion.intervals import Interval, margins
@@ -34,7 +34,7 @@ def train(training: Training, params: IbpParams, context: TrainingContext) -> Tr
             "set training.patience to 0"
         )
     objective = bounded(training.objective, params, context.schema)
-    views = {**training.views, VIEW: partial(margins_around, norm=params.norm)}
+    views: dict[str, View] = {**training.views, VIEW: partial(margins_around, norm=params.norm)}
     return dataclasses.replace(training, objective=objective, views=views)
 
 

@@ -62,7 +62,7 @@ class Interval:
                 return own.flatten(*args[1:], **(kwargs or {}))
             if name in _MONOTONE:
                 return own._monotone(func, *args[1:], **(kwargs or {}))
-        raise UnboundedError(f"intervals cannot pass through {name or func!r}")
+        raise UnboundedError(f"intervals cannot pass through {name or repr(func)}")
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Interval":
         """Return it flattened."""
@@ -96,7 +96,9 @@ def spread(apply: Callable[[Tensor, Tensor], Tensor], radius: Tensor, weight: Te
     """Return how far a linear function's values can lie from its centre's: the dual norm of ``weight * radius``."""
     if norm == "linf":
         return apply(radius, weight.abs())
-    return apply(radius.square(), weight.square()).clamp_min(torch.finfo(radius.dtype).tiny).sqrt()
+    # The root has no finite gradient at 0.
+    squares: Tensor = apply(radius.square(), weight.square()).clamp_min(torch.finfo(radius.dtype).tiny)
+    return squares.sqrt()
 
 
 def passed(model: nn.Module, interval: Interval) -> Interval:
@@ -124,4 +126,5 @@ def margins(model: nn.Module, interval: Interval) -> Tensor:
         return centre - apart.masked_fill(same, 0)
     rows = (logits.weight[:, None] - logits.weight[None]).flatten(0, 1)
     wide = spread(nn.functional.linear, logits.before.radius, rows, logits.before.norm)
-    return centre - wide.unflatten(1, centre.shape[1:])
+    least: Tensor = centre - wide.unflatten(1, centre.shape[1:])
+    return least

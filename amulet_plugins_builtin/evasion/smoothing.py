@@ -66,7 +66,8 @@ class Smoothed(nn.Module):
 
     def _log_probabilities(self, x: Tensor, noise: Tensor) -> Tensor:
         logits = self.base((x + noise[:, None]).flatten(0, 1))
-        return log_softmax(logits, -1).unflatten(0, (len(noise), len(x)))
+        one_each: Tensor = log_softmax(logits, -1).unflatten(0, (len(noise), len(x)))
+        return one_each
 
 
 def smooth(fitted: Fitted, data: Data, params: SmoothingParams) -> Fitted:

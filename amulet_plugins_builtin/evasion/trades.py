@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.func import grad
-from torch.nn.functional import kl_div, log_softmax
+from torch.nn.functional import log_softmax
 
 from amulet_core.schema import DataSchema
 from amulet_core.training.values import Batch, Call, Draw, Objective, Training, TrainingContext
@@ -35,7 +35,8 @@ def regularised(objective: Objective, params: TradesParams, schema: DataSchema) 
     worst = most_divergent(params, schema)
 
     def robust(call: Call, frozen: Call, batch: Batch) -> Tensor:
-        neighbours, answers = worst(frozen, batch), []
+        neighbours = worst(frozen, batch)
+        answers: list[Tensor] = []
 
         def joint(x: Tensor, part: str = "model") -> Tensor:
             if part != "model":
@@ -73,7 +74,7 @@ def most_divergent(params: TradesParams, schema: DataSchema) -> Callable[[Call, 
 def divergence(logits: Tensor, other: Tensor) -> Tensor:
     """Return KL(p || q) of each row, ``[n]``, from the logits ``[n, classes]`` of p and of q."""
     p, q = log_softmax(logits, -1), log_softmax(other, -1)
-    return kl_div(q, p, reduction="none", log_target=True).sum(-1)
+    return (p.exp() * (p - q)).sum(-1)
 
 
 def together(call: Call, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -86,10 +87,11 @@ def together(call: Call, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         ValueError: if hooks count, and the architecture cannot read such an axis.
     """
     if not isinstance(call, nn.Module):
-        return call(torch.cat(inputs)).split([len(x) for x in inputs])
+        return tuple(call(torch.cat(inputs)).chunk(len(inputs)))
     if any(isinstance(part, nn.modules.conv._ConvNd) for part in call.modules()):
         raise ValueError(
             "trades: private training clips the gradient of each row, and a convolution cannot read a row and its "
             "neighbour at once: choose the model mlp or logistic, or adversarial-training"
         )
-    return call(torch.stack(inputs, 1)).unbind(1)
+    outputs: Tensor = call(torch.stack(inputs, 1))
+    return tuple(outputs.unbind(1))

@@ -11,7 +11,7 @@ from amulet_core.data import Data, make_data
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import generator, isolated
-from amulet_core.training.losses import as_function, only_model
+from amulet_core.training.losses import AXES, as_function, only_model
 from amulet_core.training.parts import plain_training, weighted_cross_entropy
 from amulet_core.training.values import Batch, Bundle, Problem, Streams, TrainingContext
 from amulet_plugins_builtin.catalogue.privacy import DpSgdParams
@@ -73,7 +73,7 @@ def clipped_row_by_row(problem: Problem, batch: Batch, *, max_grad_norm: float, 
         one = Batch(row.x[None], row.y[None], row.z[None], row.w[None], draws)
         return problem.objective(as_function(problem.skeleton, own | fixed), frozen, one).sum()
 
-    gradients = vmap(grad(loss), in_dims=(None, 0))(params, only_model(batch))
+    gradients = vmap(grad(loss), in_dims=(None, AXES))(params, only_model(batch))
     norms = torch.stack([value.flatten(1).norm(dim=1) for value in gradients.values()]).norm(dim=0)
     keep = (max_grad_norm / (norms + 1e-6)).clamp(max=1)
     return {name: torch.tensordot(keep, value, 1)[None] / expected for name, value in gradients.items()}

@@ -94,11 +94,11 @@ def test_a_metric_that_counts_mistakes_as_successes_is_caught(monkeypatch):
     def over_all_rows(result, params):
         scores = robustness_measure(result, params)
         wrong = scores["success_rate"].model_copy(update={"estimate": 1 - scores["robust_accuracy"].estimate})
-        return scores.model_copy(update={"values": (*scores.values[:2], wrong)})
+        return scores.model_copy(update={"values": (*scores.values[:2], wrong, *scores.values[3:])})
 
     robustness_measure = robustness.measure
     monkeypatch.setattr(robustness, "measure", over_all_rows)
-    with pytest.raises(AssertionError, match="clean, robust, success"):
+    with pytest.raises(AssertionError, match="clean, robust, success, certified"):
         checks.counts_exactly()
 
 
