@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from amulet_core.components import Defense
 from amulet_core.errors import cause_of
 from amulet_core.planned import Planned
 from amulet_core.request import Use, defense_of
@@ -37,7 +38,8 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use)
         for use in chain
         if defense_of(use).randomised
     ]
-    return problems + _needs_problems(chain, model) + _privacy_problems(chain, training)
+    problems += _needs_problems(chain, model) + beside_problems(chain)
+    return problems + _privacy_problems(chain, training)
 
 
 def _needs_problems(chain: Sequence[Use], model: Use) -> list[str]:
@@ -53,6 +55,19 @@ def _needs_problems(chain: Sequence[Use], model: Use) -> list[str]:
             )
         made |= set(component.produces)
     return problems
+
+
+def beside_problems(chain: Sequence[Use]) -> list[str]:
+    """List what the members of a chain themselves say against standing in it."""
+    descriptors = tuple(defense_of(use) for use in chain)
+    return [f"{use.id}: {reason}" for use in chain for reason in _beside(use, descriptors)]
+
+
+def _beside(use: Use, chain: tuple[Defense, ...]) -> list[str]:
+    try:
+        return defense_of(use).beside(use.params, chain)
+    except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the request names it
+        return [f"its beside() failed: {cause_of(error)}. Update or report {use.entry.distribution}."]
 
 
 def model_problems(model: Use, chain: Sequence[Use]) -> list[str]:

@@ -59,6 +59,10 @@ def _possible(_params: Any, _planned: Any) -> list[str]:
     return []
 
 
+def _beside_any(_params: Any, _chain: tuple["Defense", ...]) -> list[str]:
+    return []
+
+
 def _no_needs(_params: Any, _schema: DataSchema) -> tuple[LabRequest, ...]:
     return ()
 
@@ -131,6 +135,7 @@ class Defense(Component):
     weights: its module around fresh networks from ``build()``, untrained, into which the cache puts what it kept.
     ``certify(question, params) -> bool [budgets, n]`` says where predictions are provably right
     (``amulet_core.games.evasion.CertificateQuestion``).
+    ``beside(params, chain)`` lists why it cannot stand in a chain (all descriptors in their order, its own included).
 
     ``verify(view, params) -> amulet_core.games.verification.VerificationAnswer`` scores suspects for the owner, whom
     ``verify_access`` lets see them; a defense that only verifies has no stages, and ``target`` repeats ``verify``.
@@ -154,6 +159,7 @@ class Defense(Component):
     """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
     account's clipping of each row's gradient needs."""
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
+    beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
 
     @property
     def targets(self) -> tuple[str, ...]:

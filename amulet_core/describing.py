@@ -30,6 +30,7 @@ OF_KIND: Final[dict[str, tuple[str, ...]]] = {
         "stages",
         "sok",
         "verify",
+        "rebuild",
         "reads_private_rows",
         "accounts_privacy",
         "uses_sensitive",

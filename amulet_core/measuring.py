@@ -22,7 +22,8 @@ def measured_play(risk: RiskPlan, result: Any, draws: tuple[str | int, ...]) -> 
     for use in risk.metrics:
         scores = blamed(use.id, partial(_scored, use, result), draws)
         measured.append(Measured(metric=use.id, scores=_declared(use, scores)))
-    return PlayOutput(result, tuple(measured), tuple(getattr(result, "warnings", ())))
+    warnings = (text for one in measured for text in one.scores.warnings)
+    return PlayOutput(result, tuple(measured), (*getattr(result, "warnings", ()), *warnings))
 
 
 def _scored(use: Use, result: Any) -> Any:

@@ -47,10 +47,14 @@ class Withheld(Frozen):
 
 
 class Scores(Frozen):
-    """All values of one metric on one result; ``details`` are JSON that the report draws (curves, group rates)."""
+    """All values of one metric on one result; ``details`` are JSON that the report draws (curves, group rates).
+
+    ``warnings`` are shown, and any of them blocks the verdict "risk down".
+    """
 
     values: tuple[Value | Withheld, ...]
     details: dict[str, JsonValue] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         """Return the value of that name."""

@@ -1,5 +1,7 @@
 """Gaps between groups' rates. The largest gap of many groups is biased upward and never goes without its null."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -35,6 +37,33 @@ def permutation_null_of_gap(
         sizes, int(np.count_nonzero(flags)), size=permutations, method="marginals"
     )
     return summarise_null(np.ptp(counts / sizes, axis=1))
+
+
+def permutation_null_of_largest_gap(
+    hits: NDArray[np.bool_],
+    rows: NDArray[np.bool_],
+    group: NDArray[np.integer[Any]],
+    *,
+    within: NDArray[np.integer[Any]],
+    permutations: int = 2000,
+    generator: np.random.Generator,
+) -> PermutationNull:
+    """Return what the largest of several gaps would be if none of the rates had to do with the group.
+
+    Shapes: ``hits`` and ``rows`` ``[n, rates]``, the rows that a rate counts and those behind it (a column of ``rows``
+    is whole in each set); ``group`` and ``within`` ``[n]``. Groups change places among the rows of one set of
+    ``within`` at a time, all rates at once, so that every rate keeps its rows. Every group needs rows behind each rate.
+    """
+    sets = np.argsort(within, kind="stable")
+    labels = np.unique(group)
+    counted, behind = (hits & rows)[sets].astype(np.float64), rows[sets].astype(np.float64)
+    trials = np.stack([behind[group[sets] == label].sum(0) for label in labels])
+    gaps = np.empty(permutations)
+    for at in range(permutations):
+        shuffled = group[np.lexsort((generator.random(len(group)), within))]
+        found = (shuffled == labels[:, None]).astype(np.float64) @ counted
+        gaps[at] = np.ptp(found / trials, axis=0).max()
+    return summarise_null(gaps)
 
 
 def _problems(selected: NDArray[np.generic], group: NDArray[np.generic]) -> list[str]:

@@ -62,7 +62,7 @@ _OF_VERIFICATION: tuple[tuple[str, str, Callable[[Sequence[Verified]], None]], .
         verifying.scores_alone,
     ),
 )
-_VAL = 40
+_VAL = stages.ROWS
 
 
 def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -> tuple[ConformanceCheck, ...]:

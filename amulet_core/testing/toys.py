@@ -29,7 +29,7 @@ TABLE: Final = DataSchema(
     modality="tabular",
     shape=(NUMBERS + 5,),
     classes=("no", "yes"),
-    sensitive=(Sensitive(name="group", categories=("a", "b")),),
+    sensitive=(Sensitive(name="group", categories=("a", "b", "c"), features=tuple(range(NUMBERS + 2, NUMBERS + 5))),),
     feasible=Feasible(
         low=tuple(-high if index < NUMBERS else 0.0 for index, high in enumerate(_HIGH)),
         high=_HIGH,
@@ -79,7 +79,8 @@ def rows_at(toy: Toy, brightness: Tensor, *, y: Tensor, key: tuple[str | int, ..
     for group in toy.schema.feasible.one_hot:
         places = torch.tensor(group)
         x[:, places] = (x[:, places] == x[:, places].amax(1, keepdim=True)).float()
-    z = torch.randint(0, 2, (n, len(toy.schema.sensitive)), generator=draws)
+    groups = [x[:, list(held.features)].argmax(1) for held in toy.schema.sensitive]
+    z = torch.stack(groups, 1) if groups else None
     ids = first_id + 3 * torch.arange(n)
     return make_data(x.reshape(n, *toy.schema.shape), y, toy.schema, z=z, ids=ids)
 

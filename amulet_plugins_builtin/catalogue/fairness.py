@@ -5,6 +5,7 @@ from pydantic import Field
 from amulet_core.components import Component, Defense, Measure, Metric, Params, Reference
 from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
+from amulet_plugins_builtin.catalogue.fairness_defenses import DEFENSES
 from amulet_plugins_builtin.fairness.attributes import attribute_problems
 
 _ATTRIBUTE = "the sensitive attribute (empty: the data set's first)"
@@ -30,7 +31,9 @@ class GroupFairnessParams(Params):
     """The settings of the group fairness metric."""
 
     positive: str = Field(
-        default="", max_length=80, description="the class that counts as selected, against all others (empty: the last)"
+        default="",
+        max_length=80,
+        description="the class that counts as selected, against all others (empty: the last of two, each of more)",
     )
     permutations: int = Field(default=1000, ge=20, le=100_000, description="permutations behind each null distribution")
 
@@ -106,6 +109,7 @@ COMPONENTS: tuple[Component, ...] = (
             ),
         ),
     ),
+    *DEFENSES,
     Metric(
         name="group-fairness",
         summary="How differently a model treats groups: parity, equalized odds, equal opportunity, accuracy, p-rule.",

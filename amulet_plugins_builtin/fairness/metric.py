@@ -1,60 +1,27 @@
 """Group fairness: how far apart a model treats the groups of a sensitive attribute, with what chance alone would show.
 
-One class counts as selected, against all others: the last, or the one the parameters name. A group is compared by a
-rate only where it has at least ``SMALLEST_GROUP`` rows behind that rate.
+One class counts as selected, against all others: the one that the parameters name, or the last of two. Of more than two
+classes each counts in turn, and a value is the worst over them. A group is compared by a rate only where it has at
+least ``SMALLEST_GROUP`` rows behind that rate.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
 from numpy.typing import NDArray
 from pydantic import JsonValue
-from sklearn.metrics import accuracy_score
 
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.scores import Scores, Value, Withheld
-from amulet_core.statistics.groups import gap, permutation_null_of_gap
+from amulet_core.statistics.groups import gap, permutation_null_of_gap, permutation_null_of_largest_gap
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.permutation import PermutationNull
 from amulet_core.statistics.proportions import newcombe, wilson
 from amulet_plugins_builtin.catalogue.fairness import GroupFairnessParams
 from amulet_plugins_builtin.fairness.attributes import SMALLEST_GROUP
+from amulet_plugins_builtin.fairness.treatment import Treatment, treatments
 
-_FAIRLEARN = {
-    "selection rate": selection_rate,
-    "true positive rate": true_positive_rate,
-    "false positive rate": false_positive_rate,
-    "accuracy": accuracy_score,
-}
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """What a metric of groups reads, by row ``[n]``: was it selected, should it have been, and whose is it."""
-
-    selected: NDArray[np.bool_]
-    positive: NDArray[np.bool_]
-    correct: NDArray[np.bool_]
-    group: NDArray[np.int64]
-    labels: tuple[str, ...]
-    permutations: int
-
-    def rows(self, rate: str) -> NDArray[np.bool_]:
-        """Return which rows stand behind a rate."""
-        all_rows = np.ones_like(self.positive)
-        return {"true positive rate": self.positive, "false positive rate": ~self.positive}.get(rate, all_rows)
-
-    def hits(self, rate: str) -> NDArray[np.bool_]:
-        """Return which rows a rate counts."""
-        return self.correct if rate == "accuracy" else self.selected
-
-    def counts(self, rate: str) -> tuple[list[int], list[int]]:
-        """Return the hits and the trials of every group."""
-        rows = self.rows(rate)
-        hits = np.bincount(self.group[rows & self.hits(rate)], minlength=len(self.labels))
-        return hits.tolist(), np.bincount(self.group[rows], minlength=len(self.labels)).tolist()
+Pair = tuple[Treatment, str]
+"""A rate, with respect to one class."""
 
 
 def group_fairness(result: BehaviorResult, params: GroupFairnessParams) -> Scores:
@@ -62,106 +29,89 @@ def group_fairness(result: BehaviorResult, params: GroupFairnessParams) -> Score
 
     With two groups, each difference has the interval of Newcombe 1998 (method 10) for the signed difference, folded at
     0. With more, the largest difference is biased upward and gets no interval, but its null distribution: what it would
-    be if predictions had nothing to do with the group.
+    be if predictions had nothing to do with the group. Groups left out of the selection rates are a warning.
     """
     if result.attribute is None:
         names = ("demographic_parity_difference", "equalized_odds_difference", "equal_opportunity_difference")
         reason = "the data set declares no sensitive attribute"
         return Scores(values=tuple(Withheld(name=name, reason=reason) for name in (*names, "accuracy_gap", "p_rule")))
-    treatment = _treatment(result, result.attribute, params)
+    chosen = treatments(result, result.attribute, params)
     generator = np.random.default_rng(int(torch.randint(2**62, ())))
-    odds = ("true positive rate", "false positive rate")
+    wanted = {
+        "demographic_parity_difference": ("selection rate",),
+        "equalized_odds_difference": ("true positive rate", "false positive rate"),
+        "equal_opportunity_difference": ("true positive rate",),
+    }
+    pairs = {name: [(one, rate) for one in chosen for rate in rates] for name, rates in wanted.items()}
+    pairs["accuracy_gap"] = [(chosen[0], "accuracy")]
+    differences = [_difference(name, own, params, generator) for name, own in pairs.items()]
+    attribute = result.data_schema.sensitive[result.attribute].name
     return Scores(
-        values=(
-            _difference("demographic_parity_difference", treatment, ("selection rate",), generator),
-            _difference("equalized_odds_difference", treatment, odds, generator),
-            _difference("equal_opportunity_difference", treatment, odds[:1], generator),
-            _difference("accuracy_gap", treatment, ("accuracy",), generator),
-            _p_rule(treatment),
-        ),
-        details=_details(
-            treatment, result.data_schema.sensitive[result.attribute].name, _positive_class(result, params)
-        ),
-    )
-
-
-def _positive_class(result: BehaviorResult, params: GroupFairnessParams) -> str:
-    return params.positive or result.data_schema.classes[-1]
-
-
-def _treatment(result: BehaviorResult, attribute: int, params: GroupFairnessParams) -> Treatment:
-    wanted = _positive_class(result, params)
-    if wanted not in result.data_schema.classes:
-        raise ValueError(f'the data set has no class "{wanted}"; it has {", ".join(result.data_schema.classes)}')
-    index = result.data_schema.classes.index(wanted)
-    return Treatment(
-        selected=(result.predictions == index).numpy(),
-        positive=(result.y == index).numpy(),
-        correct=(result.predictions == result.y).numpy(),
-        group=result.z[:, attribute].numpy(),
-        labels=result.data_schema.sensitive[attribute].categories,
-        permutations=params.permutations,
+        values=(*differences, _p_rule(chosen)),
+        details=_details(chosen, attribute),
+        warnings=_small_groups(chosen[0], attribute),
     )
 
 
 def _difference(
-    name: str, treatment: Treatment, rates: tuple[str, ...], generator: np.random.Generator
+    name: str, pairs: list[Pair], params: GroupFairnessParams, generator: np.random.Generator
 ) -> Value | Withheld:
     """Return the largest difference between groups in any of the rates."""
-    groups = _large_enough(treatment, rates)
+    groups = _large_enough(pairs)
     if len(groups) < 2:
-        return Withheld(name=name, reason=_too_few(treatment, rates))
-    chosen = np.isin(treatment.group, groups)
-    low, high, method = _interval(treatment, rates, groups)
+        return Withheld(name=name, reason=_too_few(pairs))
+    member = np.isin(pairs[0][0].group, groups)
+    low, high, method = _interval(pairs, groups)
     return Value(
         name=name,
-        estimate=max(gap(_group_rates(treatment, rate, groups)) for rate in rates),
+        estimate=max(gap(treatment.rates(rate, groups)) for treatment, rate in pairs),
         low=low,
         high=high,
         method=method,
-        n=int(np.logical_or.reduce([chosen & treatment.rows(rate) for rate in rates]).sum()),
-        null="; ".join(_null(treatment, rate, chosen, generator) for rate in rates),
+        n=int(np.logical_or.reduce([member & treatment.rows(rate) for treatment, rate in pairs]).sum()),
+        null=_null(pairs, member, params, generator),
     )
 
 
-def _p_rule(treatment: Treatment) -> Value | Withheld:
-    groups = _large_enough(treatment, ("selection rate",))
+def _p_rule(chosen: list[Treatment]) -> Value | Withheld:
+    pairs = [(one, "selection rate") for one in chosen]
+    groups = _large_enough(pairs)
     if len(groups) < 2:
-        return Withheld(name="p_rule", reason=_too_few(treatment, ("selection rate",)))
-    selected = _group_rates(treatment, "selection rate", groups)
-    if not max(selected):
+        return Withheld(name="p_rule", reason=_too_few(pairs))
+    # A class that is never predicted has the ratio 0 / 0: it says nothing.
+    selected = [rates for one in chosen if max(rates := one.rates("selection rate", groups))]
+    if not selected:
         return Withheld(name="p_rule", reason="no row is predicted to be of the positive class: the ratio is 0 / 0")
+    of_each = "" if len(chosen) == 1 else f", the smallest over {len(selected)} classes"
     return Value(
         name="p_rule",
-        estimate=min(selected) / max(selected),
-        method="smallest over largest rate: no interval",
-        n=int(np.isin(treatment.group, groups).sum()),
+        estimate=min(min(rates) / max(rates) for rates in selected),
+        method=f"smallest over largest rate{of_each}: no interval",
+        n=int(np.isin(chosen[0].group, groups).sum()),
     )
 
 
-def _large_enough(treatment: Treatment, rates: tuple[str, ...]) -> list[int]:
-    trials = [treatment.counts(rate)[1] for rate in rates]
-    return [group for group, sizes in enumerate(zip(*trials, strict=True)) if min(sizes) >= SMALLEST_GROUP]
+def _sizes(pairs: list[Pair]) -> list[int]:
+    """Return how many rows each group has behind the rate that it has fewest for."""
+    return [min(trials) for trials in zip(*(treatment.counts(rate)[1] for treatment, rate in pairs), strict=True)]
 
 
-def _too_few(treatment: Treatment, rates: tuple[str, ...]) -> str:
-    sizes = [min(trials) for trials in zip(*(treatment.counts(rate)[1] for rate in rates), strict=True)]
-    listed = ", ".join(f"{label} {size}" for label, size in zip(treatment.labels, sizes, strict=True))
-    return f"fewer than 2 groups have {SMALLEST_GROUP} rows behind their {' and '.join(rates)} (rows: {listed})"
+def _large_enough(pairs: list[Pair]) -> list[int]:
+    return [group for group, size in enumerate(_sizes(pairs)) if size >= SMALLEST_GROUP]
 
 
-def _group_rates(treatment: Treatment, rate: str, groups: list[int]) -> list[float]:
-    """Return a rate of each of the groups, by fairlearn (not its MetricFrame: ten times slower, the same numbers)."""
-    # Accuracy is right or wrong on all classes; the other rates are of the positive class against the rest.
-    truth = np.ones_like(treatment.correct) if rate == "accuracy" else treatment.positive
-    own = [treatment.rows(rate) & (treatment.group == group) for group in groups]
-    hits = treatment.hits(rate)
-    return [float(_FAIRLEARN[rate](truth[rows].astype(int), hits[rows].astype(int))) for rows in own]
+def _named(pairs: list[Pair]) -> str:
+    rates = " and ".join(dict.fromkeys(rate for _, rate in pairs))
+    return rates if len({one.of for one, _ in pairs}) == 1 else f"{rates} of each class"
 
 
-def _interval(
-    treatment: Treatment, rates: tuple[str, ...], groups: list[int]
-) -> tuple[float | None, float | None, str]:
+def _too_few(pairs: list[Pair]) -> str:
+    labels = pairs[0][0].labels
+    listed = ", ".join(f"{label} {size}" for label, size in zip(labels, _sizes(pairs), strict=True))
+    return f"fewer than 2 groups have {SMALLEST_GROUP} rows behind their {_named(pairs)} (rows: {listed})"
+
+
+def _interval(pairs: list[Pair], groups: list[int]) -> tuple[float | None, float | None, str]:
     """Return the limits of a difference between two groups, if there are but two, and how they came about.
 
     Each of several rates gets its share of the 5 %: then the largest difference lies between the largest limits.
@@ -169,16 +119,22 @@ def _interval(
     if len(groups) != 2:
         return None, None, f"largest difference among {len(groups)} groups: biased upward, hence no interval"
     a, b = groups
-    level = 1 - 0.05 / len(rates)
-    signed = [_signed(treatment, rate, a, b, level=level) for rate in rates]
+    level = 1 - 0.05 / len(pairs)
+    signed = [_signed(treatment, rate, a, b, level=level) for treatment, rate in pairs]
     folded = [_folded(interval) for interval in signed]
-    shown = ", ".join(f"{interval.estimate:+.3f}" for interval in signed)
-    method = (
-        f"Newcombe, on the signed difference {treatment.labels[a]} minus {treatment.labels[b]} ({shown}), folded at 0"
-    )
-    if len(rates) > 1:
-        method += f"; each of {len(rates)} rates at {level:.3g}, the largest limits shown"
+    labels = pairs[0][0].labels
+    method = f"Newcombe, on the signed difference {labels[a]} minus {labels[b]} ({_shown(pairs, signed)}), folded at 0"
+    if len(pairs) > 1:
+        method += f"; each of {len(pairs)} rates at {level:.3g}, the largest limits shown"
     return max(low for low, _ in folded), max(high for _, high in folded), method
+
+
+def _shown(pairs: list[Pair], signed: list[Interval]) -> str:
+    if len({treatment.of for treatment, _ in pairs}) == 1:
+        return ", ".join(f"{interval.estimate:+.3f}" for interval in signed)
+    largest = max(range(len(pairs)), key=lambda at: abs(signed[at].estimate))
+    treatment, rate = pairs[largest]
+    return f"largest for {treatment.of}, {rate}: {signed[largest].estimate:+.3f}"
 
 
 def _signed(treatment: Treatment, rate: str, a: int, b: int, *, level: float = 0.95) -> Interval:
@@ -192,43 +148,80 @@ def _folded(interval: Interval) -> tuple[float, float]:
     return 0.0 if interval.low <= 0 <= interval.high else min(ends), max(ends)
 
 
-def _null(treatment: Treatment, rate: str, chosen: NDArray[np.bool_], generator: np.random.Generator) -> str:
-    rows = chosen & treatment.rows(rate)
-    null: PermutationNull = permutation_null_of_gap(
-        treatment.hits(rate)[rows], treatment.group[rows], permutations=treatment.permutations, generator=generator
-    )
-    return f"{rate}, groups permuted: mean {null.mean:.3f}, 95 % below {null.quantile_95:.3f}"
+def _null(
+    pairs: list[Pair], member: NDArray[np.bool_], params: GroupFairnessParams, generator: np.random.Generator
+) -> str:
+    treatment = pairs[0][0]
+    if len({one.of for one, _ in pairs}) > 1:
+        # A true positive rate compares rows of one class: groups change places among these alone.
+        within = np.zeros_like(treatment.y) if pairs[0][1] == "selection rate" else treatment.y
+        null = permutation_null_of_largest_gap(
+            np.stack([one.hits(rate)[member] for one, rate in pairs], 1),
+            np.stack([one.rows(rate)[member] for one, rate in pairs], 1),
+            treatment.group[member],
+            within=within[member],
+            permutations=params.permutations,
+            generator=generator,
+        )
+        return f"largest over the classes, {_told(null)}"
+    nulls = []
+    for one, rate in pairs:
+        rows = member & one.rows(rate)
+        null = permutation_null_of_gap(
+            one.hits(rate)[rows], one.group[rows], permutations=params.permutations, generator=generator
+        )
+        nulls.append(f"{rate}, {_told(null)}")
+    return "; ".join(nulls)
 
 
-def _details(treatment: Treatment, attribute: str, positive: str) -> dict[str, JsonValue]:
-    hits, trials = treatment.counts("selection rate")
+def _told(null: PermutationNull) -> str:
+    return f"groups permuted: mean {null.mean:.3f}, 95 % below {null.quantile_95:.3f}"
+
+
+def _small_groups(treatment: Treatment, attribute: str) -> tuple[str, ...]:
+    sizes = dict(zip(treatment.labels, treatment.counts("selection rate")[1], strict=True))
+    small = ", ".join(f"{label} {size}" for label, size in sizes.items() if size < SMALLEST_GROUP)
+    if not small:
+        return ()
+    return (f"groups of {attribute} with fewer than {SMALLEST_GROUP} test rows are not compared (rows: {small})",)
+
+
+def _details(chosen: list[Treatment], attribute: str) -> dict[str, JsonValue]:
+    only, trials = chosen[0], chosen[0].counts("selection rate")[1]
     reference = int(np.argmax(trials))
-    groups: list[JsonValue] = [
-        {
-            "group": label,
-            "n": trials[g],
-            "selection_rate": _rate(treatment, "selection rate", g),
-            "low": wilson(hits[g], trials[g]).low if trials[g] else None,
-            "high": wilson(hits[g], trials[g]).high if trials[g] else None,
-            "tpr": _rate(treatment, "true positive rate", g),
-            "fpr": _rate(treatment, "false positive rate", g),
-            "accuracy": _rate(treatment, "accuracy", g),
-            "to_reference": _to_reference(treatment, g, reference),
-        }
-        for g, label in enumerate(treatment.labels)
-    ]
-    return {
+    facts: dict[str, JsonValue] = {
         "attribute": attribute,
-        "positive": positive,
-        "reference": treatment.labels[reference],
-        "groups": groups,
-        "too_small": [label for label, size in zip(treatment.labels, trials, strict=True) if size < SMALLEST_GROUP],
+        "positive": only.of if len(chosen) == 1 else "each class in turn",
+        "reference": only.labels[reference],
+        "too_small": [label for label, size in zip(only.labels, trials, strict=True) if size < SMALLEST_GROUP],
+    }
+    if len(chosen) == 1:
+        facts["groups"] = [_of_group(only, group, reference) for group in range(len(only.labels))]
+        return facts
+    facts["by_class"] = [{"class": one.of, **_rates(one, group)} for one in chosen for group in range(len(only.labels))]
+    return facts
+
+
+def _rates(treatment: Treatment, group: int) -> dict[str, JsonValue]:
+    return {
+        "group": treatment.labels[group],
+        "n": treatment.counts("selection rate")[1][group],
+        "selection_rate": treatment.rate("selection rate", group),
+        "tpr": treatment.rate("true positive rate", group),
+        "fpr": treatment.rate("false positive rate", group),
+        "accuracy": treatment.rate("accuracy", group),
     }
 
 
-def _rate(treatment: Treatment, rate: str, group: int) -> float | None:
-    hits, trials = treatment.counts(rate)
-    return hits[group] / trials[group] if trials[group] else None
+def _of_group(treatment: Treatment, group: int, reference: int) -> dict[str, JsonValue]:
+    hits, trials = treatment.counts("selection rate")
+    interval = wilson(hits[group], trials[group]) if trials[group] else None
+    return {
+        **_rates(treatment, group),
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "to_reference": _to_reference(treatment, group, reference),
+    }
 
 
 def _to_reference(treatment: Treatment, group: int, reference: int) -> dict[str, JsonValue] | None:

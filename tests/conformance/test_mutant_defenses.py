@@ -66,7 +66,7 @@ MUTANTS = {
     "shifts the ids": (
         defense("data", "ids_shifted"),
         "its data stage keeps the ids of the rows",
-        "on the toy table, data stage 54 ids carry another row's sensitive attributes (first: 1009)",
+        "on the toy table, data stage 78 ids carry another row's sensitive attributes (first: 1357)",
         "every id on its own row",
         "choose rows with data.take(positions), which keeps each row together",
     ),

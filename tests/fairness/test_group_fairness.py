@@ -4,6 +4,7 @@ import fairlearn.metrics as fairlearn
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import accuracy_score
 
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.schema import DataSchema, Feasible, Sensitive
@@ -199,17 +200,101 @@ def test_a_constant_model_treats_groups_alike(constant):
         assert scores["p_rule"].reason == "no row is predicted to be of the positive class: the ratio is 0 / 0"
 
 
-@pytest.mark.parametrize(("positive", "index"), [("", 2), ("class 0", 0)])
-def test_of_several_classes_one_counts_against_the_rest(positive, index):
+def test_of_several_classes_a_named_one_counts_against_the_rest():
     predictions, y, z = drawn(classes=3)
     scores = group_fairness(
-        result(predictions, y, z, classes=3), GroupFairnessParams(positive=positive, permutations=20)
+        result(predictions, y, z, classes=3), GroupFairnessParams(positive="class 0", permutations=20)
     )
-    expected = fairlearn.demographic_parity_difference(y == index, predictions == index, sensitive_features=z)
+    expected = fairlearn.demographic_parity_difference(y == 0, predictions == 0, sensitive_features=z)
     assert scores["demographic_parity_difference"].estimate == pytest.approx(expected, abs=1e-12)
     right = [(predictions == y)[z == g].mean() for g in (0, 1)]
     assert scores["accuracy_gap"].estimate == pytest.approx(abs(right[0] - right[1]), abs=1e-12)
-    assert scores.details["positive"] == f"class {index}"
+    assert scores.details["positive"] == "class 0"
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_of_several_classes_the_worst_counts_each_against_the_rest(groups):
+    predictions, y, z = drawn(classes=3, groups=groups)
+    scores = group_fairness(result(predictions, y, z, classes=3, groups=groups), QUICK)
+    for name, theirs in (
+        ("demographic_parity_difference", fairlearn.demographic_parity_difference),
+        ("equalized_odds_difference", fairlearn.equalized_odds_difference),
+        ("equal_opportunity_difference", fairlearn.equal_opportunity_difference),
+    ):
+        each = [theirs(y == k, predictions == k, sensitive_features=z) for k in range(3)]
+        assert len({round(one, 9) for one in each}) > 1
+        assert scores[name].estimate == pytest.approx(max(each), abs=1e-12)
+        assert scores[name].null.startswith("largest over the classes, groups permuted: mean 0.")
+    ratios = [fairlearn.demographic_parity_ratio(y == k, predictions == k, sensitive_features=z) for k in range(3)]
+    assert scores["p_rule"].estimate == pytest.approx(min(ratios), abs=1e-12)
+    assert scores["p_rule"].method == "smallest over largest rate, the smallest over 3 classes: no interval"
+    right = fairlearn.MetricFrame(
+        metrics=accuracy_score, y_true=y, y_pred=predictions, sensitive_features=z
+    ).difference()
+    assert scores["accuracy_gap"].estimate == pytest.approx(right, abs=1e-12)
+    assert scores.details["positive"] == "each class in turn"
+    assert "groups" not in scores.details
+
+
+def test_a_tiny_table_of_three_classes_by_hand():
+    # Group 0 gets the classes 20, 10, 10 times, group 1 gets them 10, 10, 20 times; all predictions are right.
+    y = np.concatenate([np.repeat([0, 1, 2], [20, 10, 10]), np.repeat([0, 1, 2], [10, 10, 20])])
+    z = np.repeat([0, 1], 40)
+    scores = group_fairness(result(y, y, z, classes=3), QUICK)
+    value = scores["demographic_parity_difference"]
+    assert (value.estimate, value.n) == (0.25, 80)
+    limits = newcombe(20, 40, 10, 40, level=1 - 0.05 / 3)
+    assert (value.low, value.high) == pytest.approx((0, limits.high))
+    assert limits.low < 0
+    assert value.method == (
+        "Newcombe, on the signed difference g0 minus g1 (largest for class 0, selection rate: +0.250), folded at 0; "
+        "each of 3 rates at 0.983, the largest limits shown"
+    )
+    assert scores["p_rule"].estimate == 0.5
+    assert scores["accuracy_gap"].estimate == 0
+    assert scores["equal_opportunity_difference"].reason == (
+        "fewer than 2 groups have 30 rows behind their true positive rate of each class (rows: g0 10, g1 10)"
+    )
+    assert scores.details["by_class"][0] == {
+        "class": "class 0", "group": "g0", "n": 40, "selection_rate": 0.5, "tpr": 1.0, "fpr": 0.0, "accuracy": 1.0,
+    }  # fmt: skip
+    assert len(scores.details["by_class"]) == 6
+
+
+def test_a_class_that_is_never_predicted_says_nothing_of_the_p_rule():
+    y = np.concatenate([np.repeat([0, 1], [20, 20]), np.repeat([0, 1], [10, 30])])
+    value = group_fairness(result(y, y, np.repeat([0, 1], 40), classes=3), QUICK)["p_rule"]
+    assert value.estimate == 0.5
+    assert value.method == "smallest over largest rate, the smallest over 2 classes: no interval"
+
+
+def test_equal_groups_lie_within_the_null_of_several_classes():
+    draw, above = np.random.default_rng(2), 0
+    for _ in range(20):
+        y, z = draw.integers(4, size=600), draw.integers(3, size=600)
+        predictions = np.where(draw.random(600) < 0.3, draw.integers(4, size=600), y)
+        value = group_fairness(result(predictions, y, z, classes=4, groups=3), QUICK)["equalized_odds_difference"]
+        above += value.estimate > float(value.null.split("below ")[1])
+    # A gap lies above the 95 % quantile in 1 of 20 draws; in 5 or more with a probability of .003.
+    assert above < 5
+
+
+def test_the_null_of_odds_keeps_each_groups_true_classes():
+    # Class 0 is always taken for 2: the groups' false positive rates differ by their shares of class 0, and would do so
+    # whoever of a class were in which group.
+    y = np.concatenate([np.repeat([0, 1, 2], [80, 40, 40]), np.repeat([0, 1, 2], [40, 80, 40])])
+    z = np.repeat([0, 1], 160)
+    scores = group_fairness(result(np.where(y == 0, 2, y), y, z, classes=3), QUICK)
+    value = scores["equalized_odds_difference"]
+    assert value.estimate == pytest.approx(1 / 3)
+    assert value.null == "largest over the classes, groups permuted: mean 0.333, 95 % below 0.333"
+
+
+def test_small_groups_are_a_warning():
+    z = np.concatenate([np.arange(100) % 2, np.full(29, 2)])
+    scores = group_fairness(result(np.ones(129), np.ones(129), z, groups=4), QUICK)
+    assert scores.warnings == ("groups of group with fewer than 30 test rows are not compared (rows: g2 29, g3 0)",)
+    assert group_fairness(result(*drawn()), QUICK).warnings == ()
 
 
 def test_the_details_hold_every_groups_rates():

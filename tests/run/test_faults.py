@@ -273,6 +273,7 @@ def test_an_empty_group_is_reported_and_not_filled_in(registry: Registry, config
     cell = select(results, row="none", risk="discriminatory-behavior")[0]
     assert cell.status == "ok"
     assert cell.measured[0].scores.details["too_small"] == ["x"]
+    assert cell.warnings == ("groups of sex with fewer than 30 test rows are not compared (rows: x 0)",)
     estimates = [value for value in cell.measured[0].scores.values if value.name == "demographic_parity_difference"]
     assert estimates[0].n == 200
 

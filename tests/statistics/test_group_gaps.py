@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from amulet_core.statistics.groups import gap, permutation_null_of_gap
+from amulet_core.statistics.groups import gap, permutation_null_of_gap, permutation_null_of_largest_gap
 
 # Adult's shares of White, Black, Asian-Pacific Islander, American Indian and other.
 SHARES = np.array([0.854, 0.096, 0.031, 0.0096, 0.0083])
@@ -83,3 +83,30 @@ def test_groups_that_cannot_be_compared_are_refused(call: Callable[[], object], 
     with pytest.raises(ValueError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_the_null_of_one_rate_is_the_same_by_shuffling_rows() -> None:
+    generator, group = np.random.default_rng(1), np.array([0, 1, 2]).repeat([12, 30, 50])
+    selected, runs = generator.permutation(np.arange(92) < 40), 4000
+    one = permutation_null_of_gap(selected, group, permutations=runs, generator=generator)
+    other = permutation_null_of_largest_gap(
+        selected[:, None],
+        np.ones((92, 1), dtype=bool),
+        group,
+        within=np.zeros(92, dtype=int),
+        permutations=runs,
+        generator=generator,
+    )
+    assert other.mean == pytest.approx(one.mean, abs=0.01)
+    assert other.quantile_95 == pytest.approx(one.quantile_95, abs=0.02)
+
+
+def test_groups_change_places_within_a_set_alone_and_the_largest_gap_counts() -> None:
+    # In either set everybody, or nobody, is counted: shuffling within the sets cannot change the rates of the first
+    # column (gap .5), and the second is that of the other set.
+    within, group = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([0, 1, 1, 1, 0, 0, 0, 1])
+    hits = np.stack([within == 1, np.zeros(8, dtype=bool)], 1)
+    null = permutation_null_of_largest_gap(
+        hits, np.ones((8, 2), dtype=bool), group, within=within, permutations=50, generator=np.random.default_rng(0)
+    )
+    assert (null.mean, null.quantile_95, null.permutations) == (0.5, 0.5, 50)
