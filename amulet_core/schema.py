@@ -19,10 +19,15 @@ class Frozen(BaseModel):
 
 
 class Sensitive(Frozen):
-    """A sensitive attribute: its name, and the label of each of its values ``0 .. len(categories) - 1``."""
+    """A sensitive attribute: its name, and the label of each of its values ``0 .. len(categories) - 1``.
+
+    ``features`` are the (flattened) features of ``x`` that hold it, where it is an input of the model too;
+    ``DataSchema.one_hot_of`` tells whether they are one for each value.
+    """
 
     name: str
     categories: tuple[str, ...] = Field(min_length=2)
+    features: tuple[int, ...] = ()
 
 
 class Feasible(Frozen):
@@ -71,6 +76,21 @@ class DataSchema(Frozen):
             width *= size
         return width
 
+    def columns(self, name: str) -> tuple[int, ...]:
+        """Return the features of a column: the one of that name, or those of its labels, ``name=label``; maybe none."""
+        return tuple(index for index, own in enumerate(self.features) if own == name or own.startswith(f"{name}="))
+
+    def one_hot_of(self, attribute: int) -> tuple[int, ...]:
+        """Return the features that are one-hot for the values of a sensitive attribute, in their order; maybe none.
+
+        They are a group of ``feasible.one_hot``, one feature a value, called ``column=value`` where features have names.
+        """
+        own = self.sensitive[attribute]
+        if len(own.features) != len(own.categories) or own.features not in self.feasible.one_hot:
+            return ()
+        names = [self.features[index] for index in own.features] if self.features else []
+        return own.features if all(map(str.endswith, names, (f"={value}" for value in own.categories))) else ()
+
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:
         if self.features and len(self.features) != self.width:
@@ -83,9 +103,14 @@ class DataSchema(Frozen):
             ("integer", self.feasible.integer),
             ("one_hot", groups),
         ):
-            wrong = [i for i in indices if not 0 <= i < self.width]
-            if wrong:
-                raise ValueError(f"feasible.{name} names the features {wrong[:5]}, but there are only {self.width}")
+            self._known(f"feasible.{name}", indices)
+        for attribute in self.sensitive:
+            self._known(f"sensitive.{attribute.name}", attribute.features)
         if len(groups) != len(set(groups)):
             raise ValueError("a feature stands in more than one one_hot group")
         return self
+
+    def _known(self, whose: str, features: tuple[int, ...] | list[int]) -> None:
+        wrong = [i for i in features if not 0 <= i < self.width]
+        if wrong:
+            raise ValueError(f"{whose} names the features {wrong[:5]}, but there are only {self.width}")

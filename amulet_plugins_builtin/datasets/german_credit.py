@@ -49,6 +49,9 @@ def german_credit(params: GermanCreditParams) -> Data:
     """
     frame = read("german_credit")
     male = ~frame["personal_status"].isin(FEMALE_STATUSES)
-    groups = (Group("sex", SEXES, male.to_numpy().astype(np.int64)), age_groups(frame["age"], upper=(25,)))
+    groups = (
+        Group("sex", SEXES, male.to_numpy().astype(np.int64), column="personal_status"),
+        age_groups(frame["age"], upper=(25,)),
+    )
     y = (frame["credit"] == 1).to_numpy().astype(np.int64)
     return to_data(Table(frame=frame, columns=COLUMNS, groups=groups, classes=CLASSES, y=y), params)

@@ -59,11 +59,14 @@ def table_file(params: TableFileParams) -> Data:
     groups = [group_of(rows, name, params, problems) for name in params.sensitive]
     features = [_feature(rows, name, params, problems) for name in inputs]
     _refuse(path, problems)
+    spans = {feature.column: span for feature, span in _placed(features)}
     schema = DataSchema(
         modality="tabular",
         shape=(sum(len(feature.names) for feature in features),),
         classes=label.names,
-        sensitive=tuple(Sensitive(name=group.name, categories=group.labels) for group in groups),
+        sensitive=tuple(
+            Sensitive(name=group.name, categories=group.labels, features=spans.get(group.name, ())) for group in groups
+        ),
         feasible=_feasible(features, params.immutable),
         features=tuple(name for feature in features for name in feature.names),
     )
@@ -130,10 +133,13 @@ def _bound_problems(rows: Cells, name: str, values: NDArray[np.float64], params:
     return []
 
 
-def _feasible(features: Sequence[Feature], immutable: Sequence[str]) -> Feasible:
+def _placed(features: Sequence[Feature]) -> list[tuple[Feature, tuple[int, ...]]]:
     ends = np.cumsum([len(feature.names) for feature in features]).tolist()
-    spans = [tuple(range(end - len(feature.names), end)) for end, feature in zip(ends, features, strict=True)]
-    placed = list(zip(features, spans, strict=True))
+    return [(one, tuple(range(end - len(one.names), end))) for end, one in zip(ends, features, strict=True)]
+
+
+def _feasible(features: Sequence[Feature], immutable: Sequence[str]) -> Feasible:
+    placed = _placed(features)
     return Feasible(
         low=tuple(feature.low for feature, span in placed for _ in span),
         high=tuple(feature.high for feature, span in placed for _ in span),

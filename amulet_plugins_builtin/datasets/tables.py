@@ -41,11 +41,15 @@ Column = Number | Category
 
 @dataclass(frozen=True)
 class Group:
-    """A sensitive attribute: its name, the label of each value, and the values ``[n]`` of the rows."""
+    """A sensitive attribute: its name, the label of each value, and the values ``[n]`` of the rows.
+
+    ``column`` is the column that holds it, where that has another name.
+    """
 
     name: str
     labels: tuple[str, ...]
     values: NDArray[np.int64]
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,15 @@ def to_data(table: Table, params: TableParams) -> Data:
     columns = [c for c in table.columns if (params.sensitive_in_x or not c.sensitive) and c.name not in params.drop]
     x = np.hstack([_features(table.frame[column.name], column) for column in columns])
     names = tuple(name for column in columns for name in _names(column))
+    spans = {column.name: tuple(span) for column, span in _placed(columns)}
     schema = DataSchema(
         modality="tabular",
         shape=(len(names),),
         classes=table.classes,
-        sensitive=tuple(Sensitive(name=group.name, categories=group.labels) for group in table.groups),
+        sensitive=tuple(
+            Sensitive(name=group.name, categories=group.labels, features=spans.get(group.column or group.name, ()))
+            for group in table.groups
+        ),
         feasible=_feasible(columns),
         features=names,
     )
@@ -115,10 +123,13 @@ def _names(column: Column) -> tuple[str, ...]:
     return tuple(f"{column.name}={label}" for label in column.labels)
 
 
-def _feasible(columns: Sequence[Column]) -> Feasible:
+def _placed(columns: Sequence[Column]) -> list[tuple[Column, range]]:
     ends = np.cumsum([len(_names(column)) for column in columns]).tolist()
-    spans = [range(end - len(_names(column)), end) for end, column in zip(ends, columns, strict=True)]
-    placed = list(zip(columns, spans, strict=True))
+    return [(column, range(end - len(_names(column)), end)) for end, column in zip(ends, columns, strict=True)]
+
+
+def _feasible(columns: Sequence[Column]) -> Feasible:
+    placed = _placed(columns)
     bounds = [(c.low, c.high) if isinstance(c, Number) else (0, 1) for c, span in placed for _ in span]
     return Feasible(
         low=tuple(float(low) for low, _ in bounds),

@@ -310,6 +310,8 @@ def test_sensitive_columns_are_inputs_only_on_request(folder: Path) -> None:
     assert "sex=f" not in load(folder, GOOD).schema.features
     with_ = load(folder, GOOD, sensitive_in_x=True, categorical=("job", "sex"))
     assert with_.schema.features[-2:] == ("sex=f", "sex=m")
+    assert with_.schema.one_hot_of(0) == with_.schema.columns("sex")
+    assert load(folder, GOOD).schema.sensitive[0].features == ()
 
 
 def test_declared_categories_stand_in_their_order_also_where_no_row_has_them(folder: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from amulet_core.data import Data, bounds
-from amulet_core.schema import Sensitive
+from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_plugins_builtin.catalogue.datasets import AdultParams, CompasParams, GermanCreditParams
 from amulet_plugins_builtin.datasets.adult import adult
 from amulet_plugins_builtin.datasets.compas import compas
@@ -61,7 +61,11 @@ def test_adults_age_groups_end_at_25_45_and_65() -> None:
     years = data.x[:, data.schema.features.index("age")]
     expected = (years > 25).long() + (years > 45).long() + (years > 65).long()
     assert torch.equal(data.z[:, 2], expected)
-    assert data.schema.sensitive[2] == Sensitive(name="age", categories=("up to 25", "26 to 45", "46 to 65", "over 65"))
+    assert data.schema.sensitive[2] == Sensitive(
+        name="age",
+        categories=("up to 25", "26 to 45", "46 to 65", "over 65"),
+        features=data.schema.columns("age"),
+    )
 
 
 def test_an_age_group_ends_with_its_last_year() -> None:
@@ -110,6 +114,60 @@ def test_sensitive_columns_are_inputs_only_on_request(name: str, sensitive: set[
     )
     assert with_ - without == sensitive
     assert not without & sensitive
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "column", "one_hot"),
+    [
+        ("adult", "sex", "sex", True),
+        ("adult", "race", "race", True),
+        ("adult", "age", "age", False),
+        ("compas", "race", "race", True),
+        ("german_credit", "sex", "personal_status", False),
+    ],
+)
+def test_the_schema_says_which_features_hold_a_sensitive_attribute(
+    name: str, attribute: str, column: str, one_hot: bool
+) -> None:
+    without, data = (load(name, sensitive_in_x=among) for among in (False, True))
+    names = [one.name for one in data.schema.sensitive]
+    index = names.index(attribute)
+    assert without.schema.sensitive[index].features == ()
+    features = data.schema.sensitive[index].features
+    assert [data.schema.features[i].split("=")[0] for i in features] == [column] * len(features)
+    assert features == data.schema.columns(column)
+    assert data.schema.one_hot_of(index) == (features if one_hot else ())
+    if one_hot:
+        assert torch.equal(data.x[:, list(features)].argmax(1), data.z[:, index])
+
+
+def test_compas_says_that_age_is_among_its_inputs_by_default() -> None:
+    schema = load("compas").schema
+    assert schema.sensitive[2].features == schema.columns("age") == (6,)
+
+
+@pytest.mark.parametrize("order", [("f", "m"), ("m", "f")])
+def test_features_in_another_order_than_the_values_are_not_one_hot_for_them(order: tuple[str, str]) -> None:
+    schema = DataSchema(
+        modality="tabular",
+        shape=(3,),
+        classes=("a", "b"),
+        sensitive=(Sensitive(name="sex", categories=order, features=(1, 2)),),
+        feasible=Feasible(low=0.0, high=1.0, one_hot=((1, 2),)),
+        features=("size", "sex=f", "sex=m"),
+    )
+    assert schema.one_hot_of(0) == ((1, 2) if order == ("f", "m") else ())
+
+
+def test_a_sensitive_attribute_cannot_be_held_by_a_feature_that_is_not_there() -> None:
+    with pytest.raises(ValidationError, match="sensitive.sex names the features \\[7\\], but there are only 3"):
+        DataSchema(
+            modality="tabular",
+            shape=(3,),
+            classes=("a", "b"),
+            sensitive=(Sensitive(name="sex", categories=("f", "m"), features=(0, 7)),),
+            feasible=Feasible(low=0.0, high=1.0),
+        )
 
 
 def test_dropped_columns_are_no_inputs_and_stay_groups() -> None:
