@@ -9,7 +9,7 @@ from typing import Any
 
 from amulet_core.components import Resources
 from amulet_core.layout import Place
-from amulet_core.request import RiskPlan, Use
+from amulet_core.request import RiskPlan, Use, attack_of
 from amulet_core.settings import TrainingSettings
 
 
@@ -106,7 +106,10 @@ class Job:
     @property
     def joined(self) -> bool:
         """Say whether a later job needs this one's result whole."""
-        return isinstance(self.work, AttackWork) and self.work.risk.game.joins
+        if not isinstance(self.work, AttackWork) or self.work.attack is None:
+            return False
+        game = self.work.risk.game
+        return game.joins or (game.compares and attack_of(self.work.attack).control)
 
     @cached_property
     def key(self) -> str:

@@ -84,11 +84,18 @@ class _Planner:
     def add(self, row: RowPlan, risk: RiskPlan, seed: int) -> None:
         """Plan every cell of one row, risk and seed."""
         played = []
+        controls = self._controls(row, risk, seed)
         for attack in risk.attacks or (None,):
             reason = self._inapplicable(row, risk, attack)
-            play = self._poisoned_play if risk.game.poisons else self._play
-            key = "" if reason else play(row, risk, attack, seed)
             control = bool(attack and attack_of(attack).control)
+            if reason:
+                key = ""
+            elif control and attack is not None and attack.id in controls:
+                key = controls[attack.id]
+            elif risk.game.poisons:
+                key = self._poisoned_play(row, risk, attack, seed)
+            else:
+                key = self._play(row, risk, attack, seed, beside=tuple(controls.values()))
             self.cells.append(
                 PlannedCell(
                     row=row.label,
@@ -105,6 +112,18 @@ class _Planner:
                 played.append(key)
         if len(played) > 1 and risk.game.joins:
             self._worst(row, risk, seed, played)
+
+    def _controls(self, row: RowPlan, risk: RiskPlan, seed: int) -> dict[str, str]:
+        """Plan the controls that attacks are set beside: once for all rows, where they see nothing of the victim."""
+        if not risk.game.compares:
+            return {}
+        found = {}
+        for use in risk.attacks:
+            if attack_of(use).control and not self._inapplicable(row, risk, use):
+                blind = attack_of(use).access == "none"
+                of = next(other for other in self._request.rows if other.kind == "none") if blind else row
+                found[use.id] = self._play(of, risk, use, seed)
+        return found
 
     def _versioned(self, use: Use) -> dict[str, Any]:
         """Return all that a used component is a function of: its id, its parameters, its version and its code."""
@@ -153,7 +172,9 @@ class _Planner:
         work, label = BankWork(self._recipe(row)), f"ask {row.label}'s models"
         return Job(work, label, self._released(row), (fit,), like, resources=resources)
 
-    def _play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
+    def _play(
+        self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int, *, beside: tuple[str, ...] = ()
+    ) -> str:
         victim = self._layout.victim(seed)
         fit = self._once("fit", row, self._stacks[victim], self._fit)
         shadows = self._layout.shadows(seed)[: wanted(attack, self._schema)]
@@ -185,7 +206,7 @@ class _Planner:
         like = self._like("attack", row, used, threat=spec["threat"])
         resources = self._resources(row, *used)
         return self._add(
-            Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks), like, resources=resources)
+            Job(work, f"{name} on {row.label}, seed {seed}", spec, (fit, *banks, *beside), like, resources=resources)
         )
 
     def _poisoned_play(self, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:

@@ -83,7 +83,7 @@ class DataSchema(Frozen):
     def one_hot_of(self, attribute: int) -> tuple[int, ...]:
         """Return the features that are one-hot for the values of a sensitive attribute, in their order; maybe none.
 
-        They are a group of ``feasible.one_hot``, one feature a value, called ``column=value`` where features have names.
+        They are a group of ``feasible.one_hot``, one feature a value, named ``column=value`` where features have names.
         """
         own = self.sensitive[attribute]
         if len(own.features) != len(own.categories) or own.features not in self.feasible.one_hot:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from amulet_core.components import Component
 from amulet_core.hooks import hookimpl
 from amulet_plugins_builtin.catalogue import (
+    attributes,
     datasets,
     evasion,
     evasion_attacks,
@@ -31,6 +32,7 @@ CATALOGUES = (
     evasion_attacks,
     poisoning,
     membership,
+    attributes,
     privacy,
     fairness,
     utility,

@@ -49,6 +49,21 @@ class MembershipThreat(Params):
     population: int = Field(1000, ge=10, description="how many rows of its own the adversary has (from aux)")
 
 
+class AttributeThreat(Params):
+    """The adversary infers a sensitive attribute of rows from all else it knows of them and what the victim says."""
+
+    attribute: str = Field("", description="the sensitive attribute to infer (empty: the data set's first)")
+    without: tuple[str, ...] = Field(
+        (),
+        max_length=1000,
+        description="columns of x that the adversary does not know (the victim does), such as those that all but tell",
+    )
+    candidates: int = Field(
+        2000, ge=20, multiple_of=2, description="how many rows are asked about, half of them members (at most the pool)"
+    )
+    aux: int = Field(1000, ge=10, description="how many rows of its own, with the attribute, the adversary has")
+
+
 class DiscriminationThreat(Params):
     """No adversary: the model's own behaviour on the groups of a sensitive attribute."""
 
@@ -75,7 +90,9 @@ class Game(Frozen):
     ``view(contest, threat, access)`` and ``judge(contest, answer, threat)`` are functions of the module
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
     a game without attacks has only ``behave(contest, threat)``. ``poisons``: the attack comes before training, with
-    ``view(train, test, threat, draws)`` and ``accept(train, view, answer)`` instead.
+    ``view(train, test, threat, draws)`` and ``accept(train, view, answer)`` instead. ``compares``: the controls are
+    played first, and each attack's result is set beside theirs by ``beside(result, controls)``, for metrics that
+    measure the difference.
     """
 
     risk: str
@@ -88,6 +105,7 @@ class Game(Frozen):
     primary: Primary
     joins: bool = False
     poisons: bool = False
+    compares: bool = False
     sok: str | None = None
 
 
@@ -135,6 +153,24 @@ GAMES: Final[Mapping[str, Game]] = {
             metrics=("membership",),
             primary=Primary(metric="membership", value="auc", label="AUC", better="lower", margin=0.03),
             sok="P1",
+        ),
+        Game(
+            risk="attribute-inference",
+            title="Attribute inference",
+            threat=AttributeThreat,
+            module="amulet_core.games.attribute",
+            attacks=("attribute-mlp", "attribute-csmia"),
+            controls=("imputation",),
+            metrics=("attribute-inference",),
+            compares=True,
+            primary=Primary(
+                metric="attribute-inference",
+                value="advantage",
+                label="advantage over imputation",
+                better="lower",
+                margin=0.03,
+            ),
+            sok="P3",
         ),
         Game(
             risk="discriminatory-behavior",

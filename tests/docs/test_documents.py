@@ -9,7 +9,13 @@ import pytest
 
 from amulet_core.hooks import OBSERVERS
 
-GAMES_PLAYED = {"evasion": "Evasion", "poisoning": "Poisoning", "membership": "Membership", "behavior": "Behavior"}
+GAMES_PLAYED = {
+    "evasion": "Evasion",
+    "poisoning": "Poisoning",
+    "membership": "Membership",
+    "attribute": "Attribute",
+    "behavior": "Behavior",
+}
 
 
 def test_every_link_to_a_file_leads_to_one(document):

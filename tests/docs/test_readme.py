@@ -93,9 +93,12 @@ def test_the_table_of_verdicts_lists_every_verdict_with_its_sign(readme):
 def test_the_margins_named_are_those_of_the_games(readme):
     text = " ".join(readme.text.split())
     margins = {risk: game.primary.margin for risk, game in GAMES.items()}
-    assert "0.05 (evasion, poisoning, discriminatory behavior) and 0.03 (membership inference, utility)" in text
+    assert (
+        "0.05 (evasion, poisoning, discriminatory behavior) and 0.03 (membership inference, attribute inference, utility)"
+        in text
+    )
     assert margins["evasion"] == margins["poisoning"] == margins["discriminatory-behavior"] == 0.05
-    assert margins["membership-inference"] == margins["utility"] == 0.03
+    assert margins["membership-inference"] == margins["attribute-inference"] == margins["utility"] == 0.03
 
 
 def test_the_python_shown_runs(readme, tmp_path, monkeypatch):

@@ -55,12 +55,12 @@ MISTAKES = {
     "an unknown risk": (
         {"risks": ["evasoin"]},
         'risks.evasoin: unknown risk "evasoin"; did you mean "evasion"? There are: evasion, poisoning, '
-        "membership-inference, discriminatory-behavior, utility.",
+        "membership-inference, attribute-inference, discriminatory-behavior, utility.",
     ),
     "a risk without a game": (
         {"risks": ["data-reconstruction"]},
         'risks.data-reconstruction: unknown risk "data-reconstruction". AMULET has no game for it yet. There are: evasion, '
-        "poisoning, membership-inference, discriminatory-behavior, utility.",
+        "poisoning, membership-inference, attribute-inference, discriminatory-behavior, utility.",
     ),
     "no risk": ({"risks": []}, "risks: expected a list of risks or a mapping from risk to settings, got []"),
     "an attack on another risk": (
