@@ -30,7 +30,7 @@ def balanced_gain(right: ArrayLike, other: ArrayLike, group: ArrayLike, *, level
 
     Shapes: right and other `[n]` boolean, group `[n]` integer labels. Rows on which both are right, or both wrong, tell
     nothing. Each group's difference of matched proportions has half a row added to each of its four counts (Agresti &
-    Min 2005, Statistics in Medicine 24:729, section 4), so that an interval has a width where all guesses agree; the
+    Min 2005, Statistics in Medicine 24:729), so that an interval has a width where all guesses agree; the
     variances of the groups are added. ValueError lists all problems.
     """
     (first, second), labels = _checked("gain in balanced accuracy", [right, other], group, level)

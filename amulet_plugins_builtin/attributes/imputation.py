@@ -7,6 +7,6 @@ from amulet_plugins_builtin.catalogue.attributes import LearnerParams
 
 
 def attack(view: AttributeView, params: LearnerParams) -> AttributeAnswer:
-    """Learn the attribute from x and y alone. Source: arXiv:2209.01292, section 3 (imputation as the baseline)."""
+    """Learn the attribute from x and y alone. Source: arXiv:2209.01292 (imputation as the baseline)."""
     candidates, aux = known(view)
     return answer(candidates, aux, view.aux_z, values=len(view.values), params=params)

@@ -27,7 +27,7 @@ def answer(candidates: Floats, aux: Floats, aux_z: Tensor, *, values: int, param
 
     Shapes: candidates ``[n, k]``, aux ``[m, k]``, aux_z int64 ``[m]``. A score is a value's probability if all values
     were equally frequent; a value that none of the own rows has scores 0. Of two values the threshold is the one of the
-    largest balanced accuracy on out-of-fold scores of the own rows. Source: arXiv:2211.10209, section 4 (the adaptive
+    largest balanced accuracy on out-of-fold scores of the own rows. Source: arXiv:2211.10209 (the adaptive
     threshold).
     """
     z = aux_z.numpy()

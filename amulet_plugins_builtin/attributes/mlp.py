@@ -7,6 +7,6 @@ from amulet_plugins_builtin.catalogue.attributes import LearnerParams
 
 
 def attack(view: AttributeView, params: LearnerParams) -> AttributeAnswer:
-    """Learn the attribute from x, y and the victim's log-probabilities. Source: arXiv:2211.10209, section 4."""
+    """Learn the attribute from x, y and the victim's log-probabilities. Source: arXiv:2211.10209."""
     candidates, aux = with_outputs(view)
     return answer(candidates, aux, view.aux_z, values=len(view.values), params=params)

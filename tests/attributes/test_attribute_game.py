@@ -13,7 +13,9 @@ from torch.nn.functional import log_softmax
 
 from amulet_core.games.attribute import AttributeAnswer, AttributeResult, AttributeView, beside, judge, view
 from amulet_core.games.contest import Bank, Contest
+from amulet_core.games.discrimination import attribute_index
 from amulet_core.games.threats import AttributeThreat
+from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_core.streams import seed_of
 from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox
 from amulet_core.vocabulary import Access
@@ -233,3 +235,19 @@ def test_a_result_is_set_beside_the_guesses_of_the_controls(contest: Make) -> No
     found = beside(own, controls)
     assert torch.equal(found.control, torch.stack([score.argmax(1) for score in scores[1:]]))
     assert torch.equal(found.guess, own.guess)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        (("sex", "age"), "the data set has no sensitive attribute 'race'; it has sex, age"),
+        ((), "the data set declares no sensitive attribute: there are no groups"),
+    ],
+)
+def test_an_attribute_that_the_data_lack_is_an_error(attributes: tuple[str, ...], message: str) -> None:
+    own = tuple(Sensitive(name=name, categories=("a", "b")) for name in attributes)
+    schema = DataSchema(
+        modality="tabular", shape=(1,), classes=("a", "b"), sensitive=own, feasible=Feasible(low=0.0, high=1.0)
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        attribute_index(schema, "race")
