@@ -189,6 +189,8 @@ class Attack(Component):
     control: bool = False
     norms: tuple[Norm, ...] = ("linf", "l2")
     """The norms of a budget that the attack can keep to, where the risk's threat model has one."""
+    sensitive_in_x: bool = False
+    """Whether the sensitive attribute that the threat model names must be one of the inputs, one feature a value."""
     threat: str = Field(default="", max_length=400)
     """The adversary's goal, knowledge and capability, in a sentence or two."""
     needs: Callable[[Any, DataSchema], tuple[LabRequest, ...]] = _no_needs

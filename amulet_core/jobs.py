@@ -10,7 +10,7 @@ from typing import Any
 from amulet_core.components import Resources
 from amulet_core.games.threats import Interface
 from amulet_core.layout import Place
-from amulet_core.request import RiskPlan, Use
+from amulet_core.request import RiskPlan, Use, attack_of
 from amulet_core.settings import TrainingSettings
 
 
@@ -185,7 +185,12 @@ class Job:
     @property
     def joined(self) -> bool:
         """Say whether a later job needs this one's result whole."""
-        return isinstance(self.work, AttackWork | VerificationPlayWork) and self.work.risk.game.joins
+        if isinstance(self.work, VerificationPlayWork):
+            return self.work.risk.game.joins
+        if not isinstance(self.work, AttackWork) or self.work.attack is None:
+            return False
+        game = self.work.risk.game
+        return game.joins or (game.compares and attack_of(self.work.attack).control)
 
     @cached_property
     def key(self) -> str:

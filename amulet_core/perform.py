@@ -111,12 +111,16 @@ def _attack(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> PlayOutp
             view = game.view(contest, work.risk.threat, attack_of(use).access)
         answer = blamed(use.id, lambda: use.entry.load()(view, use.params), draws)
         result = blamed(use.id, partial(game.judge, contest, answer, work.risk.threat), draws)
+        controls = [output.result for output in inputs if isinstance(output, PlayOutput)]
+        result = game.beside(result, controls) if controls else result
     played = measured_play(work.risk, result, draws)
     return replace(played, evidence=_evidence(work, inputs))
 
 
 def _evidence(work: AttackWork, inputs: Sequence[Any]) -> Mapping[str, Any]:
-    """Return the evidence of the victim, which stands beside its results."""
+    """Return the evidence of the victim, which stands beside its results; of one that nobody saw there is none."""
+    if work.attack is not None and attack_of(work.attack).access == "none":
+        return {}  # the play may stand for the same one on other rows
     fits = (output.fitted for output in inputs if isinstance(output, FitOutput))
     return next(fitted[work.victim].evidence for fitted in fits if work.victim in fitted)
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from amulet_core.chains import run_problems
+from amulet_core.errors import did_you_mean
 from amulet_core.facts import DataFacts
-from amulet_core.games.threats import PoisoningThreat, TheftThreat, VerificationThreat
+from amulet_core.games.threats import AttributeThreat, PoisoningThreat, TheftThreat, VerificationThreat
 from amulet_core.layout import Layout
 from amulet_core.ownership_problems import budget_problems, ownership_problems, verification_problems
 from amulet_core.planned import Planned
@@ -60,13 +61,25 @@ def threat_problems(risk: RiskPlan, schema: DataSchema, *, data: DataSettings) -
             return budget_problems(max(risk.threat.budgets), data)
         case VerificationThreat():
             return verification_problems(risk.threat, data)
-    if risk.game.risk != "discriminatory-behavior":
+    if risk.game.risk not in ("attribute-inference", "discriminatory-behavior"):
         return []
+    problems = _withheld_problems(risk.threat, schema) if isinstance(risk.threat, AttributeThreat) else []
     names = [attribute.name for attribute in schema.sensitive]
     wanted = getattr(risk.threat, "attribute", "")
     if names and wanted and wanted not in names:
-        return [f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}']
-    return []
+        problems.append(f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}')
+    return problems
+
+
+def _withheld_problems(threat: AttributeThreat, schema: DataSchema) -> list[str]:
+    columns = list(dict.fromkeys(name.split("=")[0] for name in schema.features))
+    if threat.without and not columns:
+        return [f"without names {', '.join(threat.without)}, but the features of this data set have no names"]
+    return [
+        f'without names the unknown column "{name}"{did_you_mean(name, columns)} There are: {", ".join(columns)}.'
+        for name in threat.without
+        if not schema.columns(name)
+    ]
 
 
 def _poisoning_problems(threat: PoisoningThreat, schema: DataSchema, rows: int) -> list[str]:
@@ -96,6 +109,20 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
     hiding = [use.id for use in row.chain if defense_of(use).labels_only]
     if access == "probabilities" and hiding:
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
+    if attack_of(attack).sensitive_in_x:
+        yield from _encoding_problems(attack, facts.data_schema, getattr(risk.threat, "attribute", ""))
     norm, norms = getattr(risk.threat, "norm", None), attack_of(attack).norms
     if norm is not None and norm not in norms:
         yield f"{attack.id} keeps to budgets in {' or '.join(norms)}, the threat model's norm is {norm}"
+
+
+def _encoding_problems(attack: Use, schema: DataSchema, name: str) -> Iterator[str]:
+    names = [one.name for one in schema.sensitive]
+    if not names or (name and name not in names):
+        return  # an error of the request
+    attribute = names.index(name) if name else 0
+    if schema.one_hot_of(attribute):
+        return
+    found = schema.sensitive[attribute].features
+    how = "not as one feature a value" if found else "not"
+    yield (f"{attack.id} puts each value of {names[attribute]} into the victim's inputs, and it is {how} among them")

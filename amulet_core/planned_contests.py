@@ -7,8 +7,9 @@ from amulet_core.games.threats import MembershipThreat
 from amulet_core.job_specs import NO_DEFENSE, JobSpecs
 from amulet_core.jobs import AttackWork, Job, WorstWork
 from amulet_core.layout import wanted
+from amulet_core.plan_problems import attack_problems
 from amulet_core.planned_certificates import certificate_jobs
-from amulet_core.request import RiskPlan, RowPlan, Use
+from amulet_core.request import RiskPlan, RowPlan, Use, attack_of
 
 
 def shadow_row(specs: JobSpecs, row: RowPlan, risk: RiskPlan) -> RowPlan:
@@ -19,11 +20,18 @@ def shadow_row(specs: JobSpecs, row: RowPlan, risk: RiskPlan) -> RowPlan:
 
 
 def contest(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
-    """Plan one play against a row's victim of a seed, with the shadow models that the attack wants."""
+    """Plan one play against a row's victim of a seed, with the shadow models that the attack wants.
+
+    Where the game compares, the controls are played before the attacks; those that see nothing of a victim, once for
+    all rows.
+    """
+    if risk.game.compares and attack is not None and _blind(attack):
+        row = next(other for other in specs.request.rows if other.kind == "none")
     victim = specs.layout.victim(seed)
     shadows = specs.layout.shadows(seed)[: wanted(attack, specs.schema)]
     trained = shadow_row(specs, row, risk)
-    needs = (specs.fit_of(row, victim), *specs.banks_of(trained, shadows))
+    controls = _controls(specs, row, risk, attack, seed)
+    needs = (specs.fit_of(row, victim), *specs.banks_of(trained, shadows), *controls)
     spec = {
         **specs.released(row),
         "risk": risk.game.risk,
@@ -51,6 +59,21 @@ def contest(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, s
     play = Job(work, label, spec, needs, like, resources=resources)
     proofs = [specs.add(job) for job in certificate_jobs(play, needs[0], versioned=specs.versioned)]
     return specs.add(replace(play, needs=(*needs, *proofs)))
+
+
+def _blind(attack: Use) -> bool:
+    return attack_of(attack).control and attack_of(attack).access == "none"
+
+
+def _controls(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> list[str]:
+    """Return the keys of the controls' plays that an attack's is set beside."""
+    if not risk.game.compares or attack is None or attack_of(attack).control:
+        return []
+    return [
+        contest(specs, row, risk, use, seed)
+        for use in risk.attacks
+        if attack_of(use).control and not any(attack_problems(specs.request, specs.facts, row, risk, use))
+    ]
 
 
 def joined(specs: JobSpecs, row: RowPlan, risk: RiskPlan, seed: int, played: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from amulet_core.components import Component
 from amulet_core.hooks import hookimpl
 from amulet_plugins_builtin.catalogue import (
+    attributes,
     datasets,
     evasion,
     evasion_attacks,
@@ -41,6 +42,7 @@ CATALOGUES = (
     membership,
     membership_attacks,
     membership_defenses,
+    attributes,
     privacy,
     fairness,
     utility,

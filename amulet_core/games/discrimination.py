@@ -19,9 +19,7 @@ def attribute_index(schema: DataSchema, name: str) -> int:
     """
     names = [attribute.name for attribute in schema.sensitive]
     if not names:
-        raise ValueError(
-            "the data set declares no sensitive attribute: discriminatory behavior cannot be measured on it"
-        )
+        raise ValueError("the data set declares no sensitive attribute: there are no groups")
     if name and name not in names:
         raise ValueError(f"the data set has no sensitive attribute {name!r}; it has {', '.join(names)}")
     return names.index(name) if name else 0

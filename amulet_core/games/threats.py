@@ -87,6 +87,21 @@ class VerificationThreat(Interface):
     pruned: float = Field(0.5, gt=0, lt=1, description="the share of a stolen model's weights that is set to zero")
 
 
+class AttributeThreat(Params):
+    """The adversary infers a sensitive attribute of rows from all else it knows of them and what the victim says."""
+
+    attribute: str = Field("", description="the sensitive attribute to infer (empty: the data set's first)")
+    without: tuple[str, ...] = Field(
+        (),
+        max_length=1000,
+        description="columns of x that the adversary does not know (the victim does), such as those that all but tell",
+    )
+    candidates: int = Field(
+        2000, ge=20, multiple_of=2, description="how many rows are asked about, half of them members (at most the pool)"
+    )
+    aux: int = Field(1000, ge=10, description="how many rows of its own, with the attribute, the adversary has")
+
+
 class DiscriminationThreat(Params):
     """No adversary: the model's own behaviour on the groups of a sensitive attribute."""
 
@@ -123,6 +138,8 @@ class Game(Frozen):
     ``poisoning`` the attack comes before training, in ``theft`` it hands back a model, and in ``verification`` a
     defense looks for its own model among those that the thieves of another risk (``attacks_of``) made of it.
     ``certifies``: defenses may prove some rows right, which ``certifiable(model, test, threat, draws)`` asks them.
+    ``compares``: the controls are played first, and each attack's result is set beside theirs by
+    ``beside(result, controls)``, for metrics that measure the difference.
     """
 
     risk: str
@@ -139,6 +156,7 @@ class Game(Frozen):
     joined: str = "worst case"
     """What stands in the place of the attack where results of several attacks are joined."""
     certifies: bool = False
+    compares: bool = False
     sok: str | None = None
 
 
@@ -225,6 +243,24 @@ GAMES: Final[Mapping[str, Game]] = {
             metrics=("membership",),
             primary=Primary(metric="membership", value="auc", label="AUC", better="lower", margin=0.03),
             sok="P1",
+        ),
+        Game(
+            risk="attribute-inference",
+            title="Attribute inference",
+            threat=AttributeThreat,
+            module="amulet_core.games.attribute",
+            attacks=("attribute-mlp", "attribute-csmia"),
+            controls=("imputation",),
+            metrics=("attribute-inference",),
+            compares=True,
+            primary=Primary(
+                metric="attribute-inference",
+                value="advantage",
+                label="advantage over imputation",
+                better="lower",
+                margin=0.03,
+            ),
+            sok="P3",
         ),
         Game(
             risk="discriminatory-behavior",

@@ -67,6 +67,11 @@ def judged(column: Column, results: Results) -> str:
             return f"{label} at ε {epsilon:g}, {norm}"
         case "membership-inference", {"shadow": str(shadow)}:
             return f"{label}, {shadow} shadow models"
+        case "attribute-inference", threat:
+            attribute = threat.get("attribute") or _first_attribute(results)
+            without = threat.get("without")
+            names = [str(name) for name in without] if isinstance(without, list) else []
+            return f"{label} by {attribute}" + (f", {listing(names)} withheld" if names else "")
         case "discriminatory-behavior", threat if attribute := threat.get("attribute") or _first_attribute(results):
             return f"{label} by {attribute}"
     return label

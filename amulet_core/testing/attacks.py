@@ -15,7 +15,8 @@ from amulet_core.request import Use, attack_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, working
-from amulet_core.testing.planted import ARENAS, NORMS, Arena, Plant
+from amulet_core.testing.planted import ARENAS, NORMS, Arena
+from amulet_core.testing.planted_attributes import Plant
 from amulet_core.testing.poisoning import poisoning_checks
 from amulet_core.testing.theft import theft_checks
 from amulet_core.testing.toys import Toy

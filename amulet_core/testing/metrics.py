@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from amulet_core.components import Metric
+from amulet_core.games.attribute import AttributeResult
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.games.evasion import EvasionResult
 from amulet_core.games.membership import MembershipResult
@@ -141,6 +142,21 @@ def _membership(toy: Toy, outcome: Outcome) -> MembershipResult:
     return MembershipResult(score=score + (member if outcome == "bad" else 0), member=member, threshold=1.0)
 
 
+def _attributes(toy: Toy, outcome: Outcome) -> AttributeResult:  # noqa: ARG001 - the same for every toy
+    """Return the guesses of the control, or right ones: of all members, and of two non-members of three."""
+    rows = torch.arange(ROWS)
+    z, member, blind = rows % 2, rows % 4 < 2, rows // 4 % 2
+    guess = blind if outcome == "good" else torch.where(member | (rows // 8 % 3 > 0), z, blind)
+    return AttributeResult(
+        score=torch.nn.functional.one_hot(guess, 2).double(),
+        guess=guess,
+        control=blind[None],
+        z=z,
+        member=member,
+        values=("a", "b"),
+    )
+
+
 def _poisoning(toy: Toy, outcome: Outcome) -> PoisoningResult:
     """Return predictions that are all right, or the target under the trigger and wrong for every third row without."""
     classes = len(toy.schema.classes)
@@ -222,6 +238,7 @@ def _behavior(toy: Toy, predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorRe
 RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "evasion": _evasion,
     "membership-inference": _membership,
+    "attribute-inference": _attributes,
     "poisoning": _poisoning,
     "unauthorized-model-ownership": _theft,
     "ownership-verification": _verification,

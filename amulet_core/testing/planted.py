@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from amulet_core.components import Params
 from amulet_core.data import Data, bounds
 from amulet_core.feasible import project, span
+from amulet_core.games.attribute import AttributeAnswer
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.evasion import EvasionAnswer, EvasionResult, EvasionView
 from amulet_core.games.membership import MembershipAnswer, MembershipResult, MembershipView
@@ -17,10 +18,10 @@ from amulet_core.games.threats import GAMES, EvasionThreat, MembershipThreat
 from amulet_core.modules import Normalise
 from amulet_core.statistics.membership import auc
 from amulet_core.streams import generator
+from amulet_core.testing import planted_attributes as attributes
+from amulet_core.testing.planted_attributes import Plant
 from amulet_core.testing.toys import Toy, rows_at
 from amulet_core.vocabulary import Norm
-
-Plant = Literal["vulnerable", "safe"]
 
 NORMS: Final[tuple[Norm, ...]] = ("linf", "l2")
 EVASION_ROWS: Final = 40
@@ -225,6 +226,18 @@ ARENAS: Final[Mapping[str, Arena]] = {
         power=_area,
         size_problem=_membership_size,
         blind=_guesses,
+    ),
+    "attribute-inference": Arena(
+        game=GAMES["attribute-inference"].module,
+        answer=AttributeAnswer,
+        measured="balanced accuracy",
+        chance=0.5,
+        noise=0.11,
+        threats=attributes.threats,
+        contest=attributes.contest,
+        power=attributes.balanced,
+        size_problem=attributes.size_problem,
+        blind=attributes.blind,
     ),
 }
 """The games that attacks are checked in, by risk."""

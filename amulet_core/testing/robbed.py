@@ -21,7 +21,7 @@ from amulet_core.request import Use, attack_of
 from amulet_core.schema import DataSchema
 from amulet_core.settings import TrainingSettings
 from amulet_core.testing.manners import Trial
-from amulet_core.testing.planted import Plant
+from amulet_core.testing.planted_attributes import Plant
 from amulet_core.testing.toys import Toy, network, task_rows
 from amulet_core.testing.watching import Watched, watch
 from amulet_core.training.imitation import imitated

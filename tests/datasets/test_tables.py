@@ -138,7 +138,7 @@ def test_features_in_another_order_than_the_values_are_not_one_hot_for_them(orde
 
 
 def test_a_sensitive_attribute_cannot_be_held_by_a_feature_that_is_not_there() -> None:
-    with pytest.raises(ValidationError, match=r"sensitive.sex names the features \[7\], but there are only 3"):
+    with pytest.raises(ValidationError, match=r"sensitive\.sex names the features \[7\], but there are only 3"):
         DataSchema(
             modality="tabular",
             shape=(3,),

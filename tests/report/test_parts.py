@@ -56,6 +56,21 @@ def test_a_primary_value_is_named_with_its_threat_model(results, risk, threat, t
     assert judged(column, results.model_copy(update={"data": data})) == text
 
 
+@pytest.mark.parametrize(
+    ("threat", "text"),
+    [
+        ({"attribute": "race", "without": []}, "advantage by race"),
+        ({"attribute": "", "without": ["relationship"]}, "advantage by sex, relationship withheld"),
+        ({"attribute": "sex", "without": ["a", "b", "c"]}, "advantage by sex, a, b and c withheld"),
+    ],
+)
+def test_columns_that_the_adversary_does_not_know_are_named(examples, threat, text):
+    results = examples.example_results(risks=5)
+    data = {**results.data, "sensitive": {"sex": ["Male", "Female"], "race": ["a", "b"]}}
+    (column,) = [each for each in results.columns if each.risk == "attribute-inference"]
+    assert judged(column.model_copy(update={"threat": threat}), results.model_copy(update={"data": data})) == text
+
+
 def test_where_no_attribute_is_known_none_is_named(results):
     (column,) = [each for each in results.columns if each.risk == "discriminatory-behavior"]
     assert judged(column.model_copy(update={"threat": {"attribute": ""}}), results) == "parity gap"

@@ -1,0 +1,234 @@
+"""Runs that measure attribute inference: what is planned, what the primary value is, and what is refused or skipped."""
+
+import importlib_metadata
+import pytest
+
+from amulet_core.api import run
+from amulet_core.codec import pack, unpack
+from amulet_core.conduct import prepared
+from amulet_core.config import resolve
+from amulet_core.errors import RequestError
+from amulet_core.games.threats import GAMES
+from amulet_core.jobs import AttackWork, FitWork
+from amulet_core.perform import perform
+from amulet_core.registry import discover
+from amulet_core.results import metric_value
+from amulet_core.scores import Withheld
+from amulet_core.store import Store
+
+RISK, METRIC = "attribute-inference", "builtin/attribute-inference"
+FAST = {"epochs": 5, "folds": 2}
+TOY = """
+from amulet_core.components import Dataset, Params
+from pydantic import Field
+from amulet_core.hooks import hookimpl
+
+HERE = __name__
+
+
+class PeopleParams(Params):
+    among: bool = Field(False, description="whether the group is among the inputs")
+    named: bool = Field(True, description="whether features have names")
+    grouped: bool = Field(True, description="whether there are groups")
+
+
+def people(params):
+    import torch
+    from torch.nn.functional import one_hot
+    from amulet_core.data import make_data
+    from amulet_core.schema import DataSchema, Feasible, Sensitive
+
+    draws = torch.Generator().manual_seed(0)
+    n = 1200
+    z = torch.randint(0, 2, (n,), generator=draws)
+    x = torch.randn(n, 4, generator=draws).clamp(-4, 4)
+    y = (x[:, 0] + 0.8 * z + 0.3 * torch.randn(n, generator=draws) > 0.4).long()
+    x[:, 1] = (x[:, 1] * 0.3 + z).clamp(-4, 4)
+    places = (4, 5) if params.among else ()
+    if params.among:
+        x = torch.cat([x, one_hot(z, 2).float()], 1)
+    names = ("income", "height", "a", "b", "sex=f", "sex=m")
+    schema = DataSchema(
+        modality="tabular", shape=(x.shape[1],), classes=("no", "yes"),
+        sensitive=(Sensitive(name="sex", categories=("f", "m"), features=places),) if params.grouped else (),
+        feasible=Feasible(low=-4.0, high=4.0, one_hot=(places,) if places else ()),
+        features=names[: x.shape[1]] if params.named else (),
+    )
+    return make_data(x, y, schema, z=z[:, None] if params.grouped else None)
+
+
+def broken(view, params):
+    raise RuntimeError("the attack is out of order")
+
+
+@hookimpl
+def amulet_components():
+    from amulet_core.components import Attack
+
+    yield Dataset(name="people", summary="People of two groups", target=f"{HERE}:people", params=PeopleParams, licence="none")
+    yield Attack(name="broken", summary="A control that fails", target=f"{HERE}:broken", risk="attribute-inference",
+                 access="none", control=True)
+"""
+
+
+@pytest.fixture
+def registry(packages):
+    packages.add("toy", TOY, module="toy_people")
+    own = importlib_metadata.entry_points(group="amulet.v1", name="builtin")
+    found = discover(entry_points=[*packages.entry_points(), *own])
+    assert found.warnings == ()
+    return found
+
+
+def config(*, dataset=None, threat=None, attacks=("attribute-mlp", "imputation"), **changes):
+    uses = [{"name": name, "params": FAST} if name in ("attribute-mlp", "imputation") else name for name in attacks]
+    return {
+        "dataset": dataset if isinstance(dataset, str) else {"name": "people", "params": dataset or {}},
+        "model": {"name": "mlp", "params": {"capacity": "m1"}},
+        "training": {"epochs": 4, "batch_size": 50},
+        "data": {"train": 150, "val": 20, "test": 200, "aux": 200},
+        "risks": {RISK: {"threat": threat or {}, "attacks": uses}},
+        "seeds": 2,
+    } | changes
+
+
+@pytest.fixture
+def planned(registry, tmp_path):
+    def make(**changes):
+        return prepared(resolve(config(**changes), registry), Store(tmp_path / "cache"))
+
+    return make
+
+
+def cells(results, attack):
+    return [cell for cell in results.cells if cell.risk == RISK and cell.attack == f"builtin/{attack}"]
+
+
+def test_the_game_finds_its_attacks_controls_and_metrics(registry):
+    game = GAMES[RISK]
+    for name in (*game.attacks, *game.controls):
+        component = registry.find("attack", f"builtin/{name}").component
+        assert (component.risk, component.control) == (RISK, name in game.controls)
+    metric = registry.find("metric", f"builtin/{game.primary.metric}").component
+    assert game.primary.value in {measure.name for measure in metric.measures}
+
+
+def test_the_primary_value_is_the_advantage_over_imputation(registry):
+    results = run(config(defenses=["reweighing"]), registry=registry)
+    assert {cell.status for cell in results.cells} == {"ok"}
+    for row in ("none", "placebo", "reweighing"):
+        (entry,) = [one for one in results.entries if (one.row, one.risk) == (row, RISK)]
+        by_seed = dict(entry.values)
+        for cell, control in zip(cells(results, "attribute-mlp"), cells(results, "imputation"), strict=True):
+            assert (cell.row, cell.seed) == (control.row, control.seed)
+            if cell.row == row:
+                own, blind = (metric_value(one, METRIC, "balanced_accuracy").estimate for one in (cell, control))
+                assert by_seed[cell.seed] == pytest.approx(own - blind)
+    assert all(isinstance(metric_value(cell, METRIC, "advantage"), Withheld) for cell in cells(results, "imputation"))
+    (none,) = [one for one in results.entries if (one.row, one.risk) == ("none", RISK)]
+    assert len({value for _, value in none.values}) == 2
+
+
+def test_the_control_is_played_once_a_seed_for_all_rows_and_before_the_attacks(planned):
+    plan = planned(defenses=["reweighing"]).plan
+    controls = {cell.seed: cell.job for cell in plan.cells if cell.attack == "builtin/imputation"}
+    assert len(set(controls.values())) == 2
+    by_row = {(cell.row, cell.seed): cell.job for cell in plan.cells if cell.attack == "builtin/imputation"}
+    assert by_row == {(row, seed): controls[seed] for row in ("none", "placebo", "reweighing") for seed in range(2)}
+    for cell in plan.cells:
+        if cell.attack == "builtin/attribute-mlp":
+            fit, *others = plan.jobs[cell.job].needs
+            assert isinstance(plan.jobs[fit].work, FitWork)
+            assert others == [controls[cell.seed]]
+
+
+def test_no_other_game_sets_its_attacks_beside_anything(planned):
+    plan = planned(risks={"membership-inference": {"attacks": ["loss-threshold"]}}).plan
+    for job in plan.jobs.values():
+        if isinstance(job.work, AttackWork):
+            assert not job.joined
+            assert len(job.needs) == 1
+
+
+def test_what_the_control_found_comes_back_from_the_cache_as_it_was(planned, tmp_path):
+    ready, outputs = planned(model={"name": "sklearn", "params": {"estimator": "logistic-regression"}}), {}
+    for key, job in ready.plan.jobs.items():
+        outputs[key] = perform(job, [outputs[need] for need in job.needs], ready.ground, threads=1)
+        if job.joined:
+            entry = pack(job, outputs[key], ready.ground).entry
+            found = unpack(job, entry, ready.ground).result
+            assert type(found) is type(outputs[key].result)
+            assert found.guess.tolist() == outputs[key].result.guess.tolist()
+            assert found.values == ("f", "m")
+            assert outputs[key].evidence == {}  # that of the undefended model would stand beside other rows
+        elif isinstance(job.work, AttackWork):
+            assert outputs[key].evidence
+    assert sum(job.joined for job in ready.plan.jobs.values()) == 2
+
+
+def test_a_control_that_fails_fails_the_attacks_beside_it_and_is_blamed(registry):
+    results = run(config(attacks=("attribute-mlp", "toy/broken"), seeds=1), registry=registry)
+    failed = [cell for cell in results.cells if cell.status == "failed"]
+    assert {(cell.attack, cell.blame) for cell in failed} == {
+        ("builtin/attribute-mlp", "toy/broken"),
+        ("toy/broken", "toy/broken"),
+    }
+    assert {cell.status for cell in cells(results, "imputation")} == {"ok"}
+
+
+def test_csmia_is_played_where_the_attribute_is_an_input(registry):
+    results = run(
+        config(dataset={"among": True}, attacks=("attribute-csmia", "imputation"), seeds=1), registry=registry
+    )
+    (found, _) = (metric_value(cell, METRIC, "balanced_accuracy") for cell in cells(results, "attribute-csmia"))
+    assert found.estimate > 0.55
+
+
+@pytest.mark.parametrize(
+    ("dataset", "attribute", "how"), [(None, "sex", "not"), ("compas", "age", "not as one feature a value")]
+)
+def test_csmia_is_skipped_with_the_reason_where_it_cannot_put_the_values_in(planned, dataset, attribute, how):
+    threat, attacks = {"attribute": attribute}, ("attribute-csmia", "attribute-mlp", "imputation")
+    plan = planned(dataset=dataset, threat=threat, attacks=attacks).plan
+    reasons = {cell.attack: cell.skipped for cell in plan.cells if cell.risk == RISK}
+    assert reasons == {
+        "builtin/attribute-csmia": f"builtin/attribute-csmia puts each value of {attribute} into the victim's inputs, "
+        f"and it is {how} among them",
+        "builtin/attribute-mlp": "",
+        "builtin/imputation": "",
+    }
+
+
+REFUSED = {
+    "an unknown attribute": (
+        {"threat": {"attribute": "race"}},
+        f'risks.{RISK}.threat: the data set has no sensitive attribute "race"; it has sex',
+    ),
+    "an unknown column withheld": (
+        {"threat": {"without": ["heigth", "a"]}},
+        f'risks.{RISK}.threat: without names the unknown column "heigth"; did you mean "height"? There are: income, '
+        "height, a, b.",
+    ),
+    "a column withheld of features without names": (
+        {"dataset": {"named": False}, "threat": {"without": ["height"]}},
+        f"risks.{RISK}.threat: without names height, but the features of this data set have no names",
+    ),
+    "no sensitive attribute": (
+        {"dataset": {"grouped": False}},
+        f"risks.{RISK}.metrics: {METRIC} needs a sensitive attribute, and the data set declares none",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_data_cannot_give_is_refused_before_anything_is_trained(planned, case):
+    changes, message = REFUSED[case]
+    with pytest.raises(RequestError) as error:
+        planned(**changes)
+    assert error.value.problems == (message,)
+
+
+@pytest.mark.parametrize("candidates", [7, 18, 0])
+def test_an_odd_or_tiny_number_of_candidates_is_refused(registry, candidates):
+    with pytest.raises(RequestError, match=r"threat\.candidates"):
+        resolve(config(threat={"candidates": candidates}), registry)
