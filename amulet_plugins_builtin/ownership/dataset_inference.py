@@ -45,7 +45,7 @@ def verify_by_walks(view: VerificationView, params: BlindWalkParams) -> Verifica
             model.labels, x, y, view.data_schema, walks=params.walks, step=params.step, steps=params.steps, seed=seed
         )
 
-    return _verified(view, features, rows=params.rows)
+    return verified(view, features, rows=params.rows)
 
 
 def verify_by_gradients(view: VerificationView, params: GradientWalkParams) -> VerificationAnswer:
@@ -60,10 +60,10 @@ def verify_by_gradients(view: VerificationView, params: GradientWalkParams) -> V
             raise TypeError(f"dataset-inference-mingd needs suspects whole, and one is a {type(model).__name__}")
         return gradient_walk(model.logits, x, y, view.data_schema, step=params.step, steps=params.steps)
 
-    return _verified(view, features, rows=params.rows)
+    return verified(view, features, rows=params.rows)
 
 
-def _verified(view: VerificationView, features: Features, *, rows: int) -> VerificationAnswer:
+def verified(view: VerificationView, features: Features, *, rows: int) -> VerificationAnswer:
     """Learn on the owner's own model which distances training rows have; test each suspect on other rows.
 
     ``score`` is the t statistic of a one-sided Welch test: training rows look more like training rows than validation

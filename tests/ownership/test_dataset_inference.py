@@ -11,7 +11,7 @@ from amulet_core.training.values import Fitted
 from amulet_core.victims import LabelOracle, WhiteBox
 from amulet_plugins_builtin.catalogue.ownership_defenses import BlindWalkParams, GradientWalkParams
 from amulet_plugins_builtin.ownership import planted_owners
-from amulet_plugins_builtin.ownership.dataset_inference import verify_by_gradients, verify_by_walks, welch
+from amulet_plugins_builtin.ownership.dataset_inference import verified, verify_by_gradients, verify_by_walks, welch
 from amulet_plugins_builtin.ownership.distances import blind_walk, gradient_walk
 
 PLANE = DataSchema(modality="tabular", shape=(2,), classes=("no", "yes"), feasible=Feasible(low=-2.0, high=(2.0)))
@@ -186,3 +186,23 @@ def test_descent_needs_suspects_whole():
             planted_owners.view(Fitted(heart), [heart], own, own, kind=LabelOracle), GradientWalkParams(steps=1)
         )
     assert str(refusal.value) == "dataset-inference-mingd needs suspects whole, and one is a LabelOracle"
+
+
+def test_rows_are_learnt_from_or_tested_on_and_never_both():
+    own, held = planted_owners.rows("own"), planted_owners.rows("held", n=90)
+    seen = []
+
+    def features(model, x, y):
+        seen.append(x)
+        return x.flatten(1)[:, :3]
+
+    model = planted_owners.Small().eval()
+    with isolated("verify"):
+        verified(planted_owners.view(Fitted(model), [model], own, held, kind=LabelOracle), features, rows=1000)
+    pixels = [one[:, 0, 0, 0] for one in seen]
+    learnt, tested = torch.cat(pixels[:2]), torch.cat(pixels[2:4])
+    assert [len(one) for one in seen] == [45] * 6
+    assert not torch.isin(learnt, tested).any()
+    assert torch.isin(torch.cat(pixels[::2]), own.x[:, 0, 0, 0]).all()
+    assert torch.isin(torch.cat(pixels[1::2]), held.x[:, 0, 0, 0]).all()
+    assert all(torch.equal(*pair) for pair in zip(seen[2:4], seen[4:6], strict=True))
