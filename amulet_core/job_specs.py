@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from amulet_core.chains import trained
 from amulet_core.components import Resources
 from amulet_core.facts import DataFacts
 from amulet_core.fingerprint import code_of, environment, packages_of
@@ -75,7 +76,7 @@ class JobSpecs:
 
     def fit_job(self, row: RowPlan, places: Stack) -> Job:
         """Describe the training of a row's models of a stack."""
-        row = replace(row, chain=_trained(row.chain))
+        row = replace(row, chain=trained(row.chain))
         spec = {**self._recipe_spec(row), "places": [list(place.key) for place in places]}
         work = FitWork(self.recipe(row), places, row.kind == "placebo", self.request.root_seed)
         label = f"train {row.label} ({len(places)} models)"
@@ -122,8 +123,3 @@ class JobSpecs:
         like, resources = self.like("ask", row, ()), self.resources(row)
         work, label = BankWork(self.recipe(row)), f"ask {row.label}'s models"
         return Job(work, label, self.released(row), (fit,), like, resources=resources)
-
-
-def _trained(chain: tuple[Use, ...]) -> tuple[Use, ...]:
-    """Leave out the defenses that act on predictions alone, or only verify: no training depends on them."""
-    return tuple(use for use in chain if set(defense_of(use).stages) - {"inference"})
