@@ -109,6 +109,8 @@ class Model(Component):
     stackable: bool = False
     differentiable: bool = True
     trains_itself: bool = False
+    chained: bool = False
+    """Whether affine layers and convolutions stand one after the other, and nothing else of it has parameters."""
 
 
 class Defense(Component):
@@ -162,6 +164,8 @@ class Attack(Component):
     control: bool = False
     norms: tuple[Norm, ...] = ("linf", "l2")
     """The norms of a budget that the attack can keep to, where the risk's threat model has one."""
+    chained: bool = False
+    """Whether the attack reads the weights of architectures that are ``chained``, and of no other."""
     threat: str = Field(default="", max_length=400)
     """The adversary's goal, knowledge and capability, in a sentence or two."""
     needs: Callable[[Any, DataSchema], tuple[LabRequest, ...]] = _no_needs

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class DataFacts(Frozen):
-    """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them."""
+    """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them.
+
+    ``cells[attribute][class][value]`` counts the rows by class and value of each sensitive attribute.
+    """
 
     data_schema: DataSchema
     rows: int
     content: str
+    cells: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
 
 def facts_of(data: "Data") -> DataFacts:
@@ -31,7 +35,17 @@ def facts_of(data: "Data") -> DataFacts:
     for tensor in (data.x, data.y, data.z, data.w, data.id):
         digest.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
-    return DataFacts(data_schema=data.schema, rows=len(data), content=digest.hexdigest())
+    return DataFacts(data_schema=data.schema, rows=len(data), content=digest.hexdigest(), cells=_cells(data))
+
+
+def _cells(data: "Data") -> tuple[tuple[tuple[int, ...], ...], ...]:
+    classes = len(data.schema.classes)
+    tables = []
+    for column, attribute in enumerate(data.schema.sensitive):
+        values = len(attribute.categories)
+        counts = (data.y * values + data.z[:, column]).bincount(minlength=classes * values)
+        tables.append(tuple(tuple(row) for row in counts.view(classes, values).tolist()))
+    return tuple(tables)
 
 
 def remember_facts(store: Store, request: Request, facts: DataFacts) -> None:

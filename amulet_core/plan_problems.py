@@ -4,13 +4,16 @@ import math
 from collections.abc import Iterator
 
 from amulet_core.chains import data_problems
-from amulet_core.games.threats import PoisoningThreat, TheftThreat, VerificationThreat
+from amulet_core.facts import DataFacts
+from amulet_core.games.threats import DistributionThreat, PoisoningThreat, TheftThreat, VerificationThreat
+from amulet_core.ratios import ratio_problems
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of, verifiers
 from amulet_core.schema import DataSchema
 
 
-def request_problems(request: Request, schema: DataSchema) -> list[str]:
+def request_problems(request: Request, facts: DataFacts) -> list[str]:
     """List every reason why the request cannot be run on such data; attacks are skipped cell by cell instead."""
+    schema = facts.data_schema
     problems = data_problems(request.model, schema, "model")
     for row in request.rows:
         for use in row.chain:
@@ -20,6 +23,8 @@ def request_problems(request: Request, schema: DataSchema) -> list[str]:
         for use in risk.metrics:
             problems += data_problems(use, schema, f"{path}.metrics")
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, data=request.data)]
+        if isinstance(risk.threat, DistributionThreat):
+            problems += [f"{path}.threat: {text}" for text in ratio_problems(risk.threat, facts, request.data)]
     return problems
 
 
@@ -102,6 +107,8 @@ def attack_problems(request: Request, schema: DataSchema, row: RowPlan, risk: Ri
     differentiable = getattr(request.model.entry.component, "differentiable", True)
     if access in ("white-box", "gradients") and not differentiable:
         yield f"{attack.id} needs gradients, and {request.model.id} has none"
+    if attack_of(attack).chained and not getattr(request.model.entry.component, "chained", False):
+        yield f"{attack.id} reads a network layer by layer, and {request.model.id} is no plain chain of layers"
     hiding = [use.id for use in row.chain if defense_of(use).labels_only]
     if access == "probabilities" and hiding:
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"

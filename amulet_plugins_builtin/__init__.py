@@ -6,6 +6,7 @@ from amulet_core.components import Component
 from amulet_core.hooks import hookimpl
 from amulet_plugins_builtin.catalogue import (
     datasets,
+    distribution,
     evasion,
     evasion_attacks,
     executors,
@@ -31,6 +32,7 @@ CATALOGUES = (
     evasion_attacks,
     poisoning,
     membership,
+    distribution,
     privacy,
     fairness,
     utility,

@@ -41,6 +41,7 @@ COMPONENTS: tuple[Component, ...] = (
         target="amulet_plugins_builtin.models.mlp:build",
         params=CapacityParams,
         stackable=True,
+        chained=True,
         references=(_AMULET,),
     ),
     Model(
@@ -48,6 +49,7 @@ COMPONENTS: tuple[Component, ...] = (
         summary="A convolutional network of two or three layers, for images of 8x8 pixels or more.",
         target="amulet_plugins_builtin.models.cnn:build",
         params=CapacityParams,
+        chained=True,
         modality=("image",),
         references=(
             Reference(

@@ -77,6 +77,7 @@ COMPONENTS: tuple[Component, ...] = (
         target="amulet_plugins_builtin.models.logistic:build",
         params=NoParams,
         stackable=True,
+        chained=True,
         references=(
             Reference(
                 title="Cox: The Regression Analysis of Binary Sequences (1958)",
