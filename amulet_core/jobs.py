@@ -137,8 +137,8 @@ class VerificationPlayWork:
 class DistributionPlayWork:
     """Have an attack tell which hypothesis each victim was trained under; inputs: fits of both populations' models.
 
-    ``victims`` and ``models`` (the adversary's own, trained by the recipe ``own``) are half of the first hypothesis, then
-    half of the second.
+    ``victims`` and ``models`` (the adversary's own, trained by the recipe ``own``) are half of the first hypothesis,
+    then half of the second.
     """
 
     recipe: Recipe

@@ -1,8 +1,8 @@
 """The distribution inference game: what share had a value of a sensitive attribute among a model's training rows?
 
-There are two hypotheses. Victims of both come unnamed and shuffled; the adversary scores each, higher meaning the second
-hypothesis. It has models of its own, of both hypotheses, and rows of both kinds to ask about; nobody's models were
-trained on these rows, nor the adversary's on any row of a victim's.
+There are two hypotheses. Victims of both come unnamed and shuffled; the adversary scores each, higher meaning the
+second hypothesis. It has models of its own, of both hypotheses, and rows of both kinds to ask about; nobody's models
+were trained on these rows, nor the adversary's on any row of a victim's.
 """
 
 from typing import Annotated
@@ -20,9 +20,9 @@ Seen = WhiteBox | ProbabilityOracle | LabelOracle | None
 class DistributionView(Artifact):
     """What the adversary gets; a control sees no models, but as many Nones.
 
-    ``models`` are its own, ``second`` says which of them were trained under the second hypothesis. ``x[h], y[h], z[h]``
-    are rows with the share that hypothesis ``h`` claims. Each victim is to be scored for itself: how many there are, and
-    which, tells nothing.
+    ``models`` are its own, ``second`` says which of them were trained under the second hypothesis. ``x[h], y[h],
+    z[h]`` are rows with the share that hypothesis ``h`` claims. Each victim is to be scored for itself: how many there
+    are, and which, tells nothing.
     """
 
     victims: tuple[Seen, ...]

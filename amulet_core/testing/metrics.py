@@ -9,6 +9,7 @@ from torch import Tensor
 
 from amulet_core.components import Metric
 from amulet_core.games.behavior import BehaviorResult
+from amulet_core.games.distribution import DistributionResult
 from amulet_core.games.evasion import EvasionResult
 from amulet_core.games.membership import MembershipResult
 from amulet_core.games.poisoning import PoisoningResult
@@ -139,6 +140,15 @@ def _membership(toy: Toy, outcome: Outcome) -> MembershipResult:
     return MembershipResult(score=score + (member if outcome == "bad" else 0), member=member, threshold=1.0)
 
 
+def _distribution(toy: Toy, outcome: Outcome) -> DistributionResult:  # noqa: ARG001 - the same for every toy
+    """Return scores that are right for half of the victims of each hypothesis, or for nine of ten."""
+    victims = torch.arange(ROWS)
+    second, number = victims % 2 == 1, victims // 2
+    right = number % 2 == 0 if outcome == "good" else number % 10 > 0
+    score = (second == right).double()
+    return DistributionResult(score=score, second=second, ratios=(0.5, 0.2), rows=100, threshold=0.5)
+
+
 def _poisoning(toy: Toy, outcome: Outcome) -> PoisoningResult:
     """Return predictions that are all right, or the target under the trigger and wrong for every third row without."""
     classes = len(toy.schema.classes)
@@ -189,6 +199,7 @@ def _behavior(toy: Toy, predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorRe
 RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "evasion": _evasion,
     "membership-inference": _membership,
+    "distribution-inference": _distribution,
     "poisoning": _poisoning,
     "utility": _utility,
     "discriminatory-behavior": _discrimination,

@@ -26,8 +26,8 @@ COMPONENTS: tuple[Component, ...] = (
         target=f"{_PACKAGE}.accuracies:loss_test",
         risk=_RISK,
         access="labels",
-        threat="Tells which share a value had among a model's training rows. Knows the classes that the model predicts, "
-        "and rows of both kinds with their labels.",
+        threat="Tells which share a value had among a model's training rows. Knows the classes that the model "
+        "predicts, and rows of both kinds with their labels.",
         references=(_FORMALIZING,),
         checks=f"{_PACKAGE}.checks:loss_test",
     ),
@@ -61,8 +61,8 @@ COMPONENTS: tuple[Component, ...] = (
         risk=_RISK,
         access="white-box",
         chained=True,
-        threat="Tells which share a value had among a model's training rows. Knows the model's weights, and the weights "
-        "of models of its own trained under either hypothesis on other rows.",
+        threat="Tells which share a value had among a model's training rows. Knows the model's weights, and the "
+        "weights of models of its own trained under either hypothesis on other rows.",
         references=(
             Reference(
                 title="Ganju et al.: Property Inference Attacks on Fully Connected Neural Networks using Permutation "

@@ -14,7 +14,7 @@ from amulet_core.victims import LabelOracle
 def loss_test(view: DistributionView, params: NoParams) -> DistributionAnswer:  # noqa: ARG001 (every attack is called so)
     """Score a victim by how much more accurate it is on rows with the second share than with the first; threshold 0.
 
-    A model does better on rows like those it was trained on. Source: arXiv:2109.06024, the loss test, with the 0-1 loss.
+    A model does better on rows like its training rows. Source: arXiv:2109.06024, the loss test, with the 0-1 loss.
     """
     right = accuracies(view, view.victims)
     return DistributionAnswer(score=right[:, 1] - right[:, 0], threshold=0.0)

@@ -13,7 +13,10 @@ from amulet_core.statistics.proportions import clopper_pearson
 from amulet_core.streams import isolated
 from amulet_core.vocabulary import Access
 from amulet_plugins_builtin.catalogue.distribution import PimParams
-from amulet_plugins_builtin.distribution import accuracies, kl_test as kl, metric as measuring, pim as meta
+from amulet_plugins_builtin.distribution import accuracies
+from amulet_plugins_builtin.distribution import kl_test as kl
+from amulet_plugins_builtin.distribution import metric as measuring
+from amulet_plugins_builtin.distribution import pim as meta
 from amulet_plugins_builtin.distribution import random_hypothesis as control
 from amulet_plugins_builtin.distribution.planted import Planted, calls, planted, telling_outputs, telling_weights
 

@@ -1,6 +1,8 @@
 """The metric of distribution inference: how well victims were told apart, and how many samples that is worth."""
 
 import math
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from scipy import stats
@@ -11,16 +13,18 @@ from amulet_core.scores import Scores, Value, Withheld
 from amulet_core.statistics.membership import auc
 from amulet_core.statistics.proportions import clopper_pearson
 
-MOST_SAMPLES = 1_000_000
+METHOD: Final = "Clopper-Pearson, for victims drawn from the same rows, against the same own models"
+MOST_SAMPLES: Final = 1_000_000
 """The most samples that the exact number is looked for among."""
 
 
 def measure(result: DistributionResult, params: NoParams) -> Scores:  # noqa: ARG001 (every metric is called so)
     """Return accuracy at the threshold fixed beforehand, AUC, and n-leaked: exact, and the published bound.
 
-    The interval of the accuracy is Clopper-Pearson: each victim is one trial, as its rows are a draw of its own, though
-    all draws are from the same rows; it holds for victims drawn from these. Without a threshold accuracy is withheld, and
-    with it what n-leaked is made of.
+    The interval of the accuracy is Clopper-Pearson: each victim is a trial, as its rows are a draw of its own. But all
+    draws are from the same rows, and overlap: it holds for more victims drawn from these rows, against these own
+    models, and for no other; what another draw of both would change, the seeds show. Without a threshold accuracy is
+    withheld, and with it what is made of it.
 
     Raises:
         ValueError: if there are fewer than two victims of a hypothesis.
@@ -32,7 +36,8 @@ def measure(result: DistributionResult, params: NoParams) -> Scores:  # noqa: AR
         names = ("accuracy", "n_leaked_exact", "n_leaked_bound")
         return Scores(values=(area, *(Withheld(name=name, reason=reason) for name in names)))
     right = int(((result.score >= result.threshold) == result.second).sum())
-    accuracy = Value.of("accuracy", clopper_pearson(right, count), n=count, null="0.5 by guessing")
+    interval = replace(clopper_pearson(right, count), method=METHOD)
+    accuracy = Value.of("accuracy", interval, n=count)
     exact, bound = _exact(right / count, result), _bound(right / count, result)
     return Scores(values=(accuracy, area, exact, bound), details={"rows": result.rows, "ratios": list(result.ratios)})
 

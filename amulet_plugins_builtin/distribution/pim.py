@@ -1,7 +1,7 @@
 """Permutation-invariant meta-classifier: tells from a network's weights which rows it was trained on.
 
-Neurons of a hidden layer can change places, with their weights, without changing the network. So each layer is read as a
-set of neurons (Ganju et al., CCS 2018, section 4.3; Zaheer et al., arXiv:1703.06114).
+Neurons of a hidden layer can change places, with their weights, without changing the network. So each layer is read as
+a set of neurons (Ganju et al., CCS 2018, section 4.3; Zaheer et al., arXiv:1703.06114).
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def trained(layers: Sequence[Layer], second: Tensor, params: PimParams) -> MetaC
     optimizer = torch.optim.Adam(classifier.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
     for _ in range(params.epochs):
         optimizer.zero_grad()
-        binary_cross_entropy_with_logits(classifier(layers), second.float()).backward()  # type: ignore[no-untyped-call]
+        binary_cross_entropy_with_logits(classifier(layers), second.float()).backward()
         optimizer.step()
     return classifier.eval()
 

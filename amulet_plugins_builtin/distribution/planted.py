@@ -53,11 +53,12 @@ def telling_outputs(leak: float, *, second: bool, draws: torch.Generator) -> nn.
 
 def telling_weights(leak: float, *, second: bool, draws: torch.Generator) -> nn.Module:
     """Make a random network whose hidden neurons weigh the first input ``leak`` more under the second hypothesis."""
-    network = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
+    first = nn.Linear(3, 6)
+    network = nn.Sequential(first, nn.ReLU(), nn.Linear(6, 2))
     with torch.no_grad():
         for value in network.parameters():
             value.copy_(torch.randn(value.shape, generator=draws))
-        network[0].weight[:, 0] += leak * second
+        first.weight[:, 0] += leak * second
     return network
 
 
