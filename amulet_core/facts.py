@@ -39,13 +39,11 @@ def facts_of(data: "Data") -> DataFacts:
 
 
 def _cells(data: "Data") -> tuple[tuple[tuple[int, ...], ...], ...]:
-    classes = len(data.schema.classes)
-    tables = []
-    for column, attribute in enumerate(data.schema.sensitive):
-        values = len(attribute.categories)
-        counts = (data.y * values + data.z[:, column]).bincount(minlength=classes * values)
-        tables.append(tuple(tuple(row) for row in counts.view(classes, values).tolist()))
-    return tuple(tables)
+    of_class = [data.z[data.y == label] for label in range(len(data.schema.classes))]
+    return tuple(
+        tuple(tuple(z[:, column].bincount(minlength=len(attribute.categories)).tolist()) for z in of_class)
+        for column, attribute in enumerate(data.schema.sensitive)
+    )
 
 
 def remember_facts(store: Store, request: Request, facts: DataFacts) -> None:

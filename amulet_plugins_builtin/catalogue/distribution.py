@@ -44,7 +44,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Attack(
         name="kl-test",
-        summary="Of all pairs of own models, one of each hypothesis: in how many is the second's closer to the victim?",
+        summary="The share of pairs of own models, one of each hypothesis, whose second is closer to the victim's outputs.",
         target=f"{_PACKAGE}.kl_test:attack",
         risk=_RISK,
         access="probabilities",
