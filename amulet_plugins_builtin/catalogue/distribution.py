@@ -44,7 +44,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Attack(
         name="kl-test",
-        summary="The share of pairs of own models, one of each hypothesis, whose second is closer to the victim's outputs.",
+        summary="The share of pairs of own models, one of each hypothesis, whose second is closer to the victim.",
         target=f"{_PACKAGE}.kl_test:attack",
         risk=_RISK,
         access="probabilities",
