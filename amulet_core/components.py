@@ -116,7 +116,8 @@ class Model(Component):
     training settings play no part, and defenses that change training or weights are refused. What a model
     ``produces`` defenses, and attacks, may require: ``features`` is a hidden layer within reach
     (``amulet_core.modules.Classifier``); ``interval-bounds`` says that it is made of affine and monotone layers alone,
-    so that intervals can be passed through it.
+    so that intervals can be passed through it; ``layer-chain`` that affine layers and convolutions stand one after the
+    other, and nothing else of it has parameters.
     """
 
     kind: Literal["model"] = "model"

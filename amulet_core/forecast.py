@@ -15,6 +15,7 @@ from amulet_core.jobs import (
     AttackWork,
     BankWork,
     CertifyWork,
+    DistributionPlayWork,
     FitWork,
     IndependentWork,
     Job,
@@ -63,6 +64,7 @@ class Forecast:
     shadow_models: tuple[int, int]
     memory_mb: float
     independent: tuple[int, int] = (0, 0)
+    populations: tuple[int, int] = (0, 0)
 
 
 def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[], DataFacts]) -> Forecast:
@@ -92,6 +94,7 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         shadow_models=_models(jobs, todo, lambda place: place not in victims and place.source == "pool"),
         memory_mb=max((one.memory_mb for one in known), default=0.0),
         independent=_models(jobs, todo, lambda place: place.source == "aux"),
+        populations=_models(jobs, todo, lambda place: place.population is not None),
     )
 
 
@@ -166,6 +169,7 @@ _KIND_OF: Final[Mapping[type[Work], str]] = {
     PoisonWork: "attack",
     TheftWork: "attack",
     VerificationPlayWork: "attack",
+    DistributionPlayWork: "attack",
     PoisonedPlayWork: "observe",
     TheftPlayWork: "observe",
     WorstWork: "join attacks",
@@ -183,7 +187,8 @@ def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place],
 
 
 def _untrained(found: Forecast) -> str:
-    more = f", and {_of(found.independent)} independent models" if found.independent[0] else ""
+    kinds = {"independent models": found.independent, "models of populations": found.populations}
+    more = "".join(f", and {_of(counts)} {kind}" for kind, counts in kinds.items() if counts[0])
     return f"{_of(found.victims)} victims and {_of(found.shadow_models)} shadow models{more}"
 
 

@@ -39,8 +39,7 @@ class JobSpecs:
             "threads": request.threads_per_job,
         }
         places, size = self.layout.places(), request.stack
-        stacks = [places[i : i + size] for i in range(0, len(places), size)]
-        self._stacks = {place: stack for stack in stacks for place in stack}
+        self._stacks = {place: stack for stack in stacked(places, size) for place in stack}
         self._made: dict[tuple[str, str, Stack], str] = {}
 
     def add(self, job: Job) -> str:
@@ -80,8 +79,10 @@ class JobSpecs:
         spec = {**self._recipe_spec(row), "places": [list(place.key) for place in places]}
         work = FitWork(self.recipe(row), places, row.kind == "placebo", self.request.root_seed)
         label = f"train {row.label} ({len(places)} models)"
-        like = self.like("train", row, (), models=len(places), training=spec["training"])
-        size = len(places) * self.request.training.epochs * self.request.data.train
+        population = places[0].population
+        rows, few = (population.rows, {"rows": population.rows}) if population else (self.request.data.train, {})
+        like = self.like("train", row, (), models=len(places), training=spec["training"], **few)
+        size = len(places) * self.request.training.epochs * rows
         return Job(work, label, spec, like=like, size=size, resources=self.resources(row))
 
     def like(self, kind: str, row: RowPlan, uses: Sequence[Use], **more: Any) -> tuple[dict[str, Any], ...]:
@@ -123,3 +124,8 @@ class JobSpecs:
         like, resources = self.like("ask", row, ()), self.resources(row)
         work, label = BankWork(self.recipe(row)), f"ask {row.label}'s models"
         return Job(work, label, self.released(row), (fit,), like, resources=resources)
+
+
+def stacked(places: Sequence[Place], size: int) -> list[Stack]:
+    """Cut places into stacks of at most so many models."""
+    return [tuple(places[start : start + size]) for start in range(0, len(places), size)]

@@ -21,6 +21,7 @@ from amulet_core.jobs import (
     AttackWork,
     BankWork,
     CertifyWork,
+    DistributionPlayWork,
     FitWork,
     IndependentWork,
     Job,
@@ -36,6 +37,7 @@ from amulet_core.layout import Place
 from amulet_core.measuring import measured_play
 from amulet_core.outputs import BankOutput, CertifyOutput, FitOutput, PlayOutput
 from amulet_core.ownership import independent, theft, theft_play, verification_play
+from amulet_core.played_populations import distribution_play
 from amulet_core.poisoned import poison, poisoned_play, poisoned_rows
 from amulet_core.recipes import blamed, deployed, fit_recipe, maker_of
 from amulet_core.request import attack_of
@@ -181,6 +183,7 @@ _PERFORMED: Final[Mapping[type[Work], Callable[[Any, Sequence[Any], Ground], Any
     TheftPlayWork: theft_play,
     IndependentWork: independent,
     VerificationPlayWork: verification_play,
+    DistributionPlayWork: distribution_play,
     WorstWork: _worst,
 }
 """How each kind of work is done."""

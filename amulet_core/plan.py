@@ -13,6 +13,7 @@ from amulet_core.plan_problems import attack_problems, request_problems
 from amulet_core.planned_contests import contest, joined, shadow_row
 from amulet_core.planned_ownership import theft_play, verification_play
 from amulet_core.planned_poisoning import poisoned_play
+from amulet_core.planned_populations import distribution_play
 from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of
 
 _PLAYS: Final = {
@@ -20,6 +21,7 @@ _PLAYS: Final = {
     "poisoning": poisoned_play,
     "theft": theft_play,
     "verification": verification_play,
+    "populations": distribution_play,
 }
 
 
@@ -98,7 +100,7 @@ def _inapplicable(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | N
 def _adversary(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
     if attack is None or attack_of(attack).control:
         return "none"
-    if wanted(attack, specs.schema):
+    if wanted(attack, specs.schema) or risk.game.play == "populations":
         adaptive = shadow_row(specs, row, risk).chain == row.chain
         return "adaptive" if adaptive else "not adaptive: undefended shadow models"
     white = attack_of(attack).access == "white-box"

@@ -6,10 +6,17 @@ from dataclasses import replace
 from amulet_core.chains import run_problems
 from amulet_core.errors import did_you_mean
 from amulet_core.facts import DataFacts
-from amulet_core.games.threats import AttributeThreat, PoisoningThreat, TheftThreat, VerificationThreat
+from amulet_core.games.threats import (
+    AttributeThreat,
+    DistributionThreat,
+    PoisoningThreat,
+    TheftThreat,
+    VerificationThreat,
+)
 from amulet_core.layout import Layout
 from amulet_core.ownership_problems import budget_problems, ownership_problems, verification_problems
 from amulet_core.planned import Planned
+from amulet_core.ratios import ratio_problems
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.sizes import SplitSizes, size_problems
@@ -42,6 +49,8 @@ def request_problems(request: Request, facts: DataFacts) -> list[str]:
         for use in risk.metrics:
             problems += run_problems(use, replace(planned, threat=risk.threat), f"{path}.metrics")
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, data=request.data)]
+        if isinstance(risk.threat, DistributionThreat):
+            problems += [f"{path}.threat: {text}" for text in ratio_problems(risk.threat, facts, request.data)]
     return problems
 
 

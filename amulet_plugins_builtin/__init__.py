@@ -7,6 +7,7 @@ from amulet_core.hooks import hookimpl
 from amulet_plugins_builtin.catalogue import (
     attributes,
     datasets,
+    distribution,
     evasion,
     evasion_attacks,
     executors,
@@ -43,6 +44,7 @@ CATALOGUES = (
     membership_attacks,
     membership_defenses,
     attributes,
+    distribution,
     privacy,
     fairness,
     utility,

@@ -10,6 +10,7 @@ from torch import Tensor
 from amulet_core.components import Metric
 from amulet_core.games.attribute import AttributeResult
 from amulet_core.games.behavior import BehaviorResult
+from amulet_core.games.distribution import DistributionResult
 from amulet_core.games.evasion import EvasionResult
 from amulet_core.games.membership import MembershipResult
 from amulet_core.games.poisoning import PoisoningResult
@@ -157,6 +158,15 @@ def _attributes(toy: Toy, outcome: Outcome) -> AttributeResult:  # noqa: ARG001 
     )
 
 
+def _distribution(toy: Toy, outcome: Outcome) -> DistributionResult:  # noqa: ARG001 - the same for every toy
+    """Return scores that are right for half of the victims of each hypothesis, or for nine of ten."""
+    victims = torch.arange(ROWS)
+    second, number = victims % 2 == 1, victims // 2
+    right = number % 2 == 0 if outcome == "good" else number % 10 > 0
+    score = (second == right).double()
+    return DistributionResult(score=score, second=second, ratios=(0.5, 0.2), rows=100, threshold=0.5)
+
+
 def _poisoning(toy: Toy, outcome: Outcome) -> PoisoningResult:
     """Return predictions that are all right, or the target under the trigger and wrong for every third row without."""
     classes = len(toy.schema.classes)
@@ -239,6 +249,7 @@ RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "evasion": _evasion,
     "membership-inference": _membership,
     "attribute-inference": _attributes,
+    "distribution-inference": _distribution,
     "poisoning": _poisoning,
     "unauthorized-model-ownership": _theft,
     "ownership-verification": _verification,

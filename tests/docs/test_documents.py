@@ -16,6 +16,7 @@ GAMES_PLAYED = {
     "verification": "Verification",
     "membership": "Membership",
     "attribute": "Attribute",
+    "distribution": "Distribution",
     "behavior": "Behavior",
 }
 
