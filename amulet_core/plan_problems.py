@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from amulet_core.chains import data_problems
-from amulet_core.games.threats import PoisoningThreat, TheftThreat, VerificationThreat
+from amulet_core.games.threats import PoisoningThreat, ReconstructionThreat, TheftThreat, VerificationThreat
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of, verifiers
 from amulet_core.schema import DataSchema
 
@@ -32,6 +32,8 @@ def threat_problems(risk: RiskPlan, schema: DataSchema, *, data: DataSettings) -
             return _budget_problems(max(risk.threat.budgets), data)
         case VerificationThreat():
             return _verification_problems(risk.threat, data)
+        case ReconstructionThreat():
+            return _batch_problems(risk.threat, data)
     if risk.game.risk != "discriminatory-behavior":
         return []
     names = [attribute.name for attribute in schema.sensitive]
@@ -73,6 +75,15 @@ def _verification_problems(threat: VerificationThreat, data: DataSettings) -> li
             f"raise independent to {_enough(threat.fpr)} at least"
         )
     return problems
+
+
+def _batch_problems(threat: ReconstructionThreat, data: DataSettings) -> list[str]:
+    if threat.gradients * threat.batch <= data.train:
+        return []
+    return [
+        f"{threat.gradients} gradients of {threat.batch} rows each need {threat.gradients * threat.batch} training rows, "
+        f"and there are {data.train}: lower gradients or batch"
+    ]
 
 
 def _enough(fpr: float) -> int:

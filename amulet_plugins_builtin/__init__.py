@@ -17,6 +17,7 @@ from amulet_plugins_builtin.catalogue import (
     own_datasets,
     poisoning,
     privacy,
+    reconstruction,
     utility,
 )
 
@@ -32,6 +33,7 @@ CATALOGUES = (
     poisoning,
     membership,
     privacy,
+    reconstruction,
     fairness,
     utility,
 )
