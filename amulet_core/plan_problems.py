@@ -4,7 +4,13 @@ import math
 from collections.abc import Iterator
 
 from amulet_core.chains import data_problems
-from amulet_core.games.threats import PoisoningThreat, ReconstructionThreat, TheftThreat, VerificationThreat
+from amulet_core.games.threats import (
+    DiscriminationThreat,
+    PoisoningThreat,
+    ReconstructionThreat,
+    TheftThreat,
+    VerificationThreat,
+)
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of, verifiers
 from amulet_core.schema import DataSchema
 
@@ -34,10 +40,13 @@ def threat_problems(risk: RiskPlan, schema: DataSchema, *, data: DataSettings) -
             return _verification_problems(risk.threat, data)
         case ReconstructionThreat():
             return _batch_problems(risk.threat, data)
-    if risk.game.risk != "discriminatory-behavior":
-        return []
+        case DiscriminationThreat():
+            return _attribute_problems(risk.threat.attribute, schema)
+    return []
+
+
+def _attribute_problems(wanted: str, schema: DataSchema) -> list[str]:
     names = [attribute.name for attribute in schema.sensitive]
-    wanted = getattr(risk.threat, "attribute", "")
     if names and wanted and wanted not in names:
         return [f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}']
     return []
@@ -78,11 +87,12 @@ def _verification_problems(threat: VerificationThreat, data: DataSettings) -> li
 
 
 def _batch_problems(threat: ReconstructionThreat, data: DataSettings) -> list[str]:
-    if threat.gradients * threat.batch <= data.train:
+    needed = threat.gradients * threat.batch
+    if needed <= data.train:
         return []
     return [
-        f"{threat.gradients} gradients of {threat.batch} rows each need {threat.gradients * threat.batch} training rows, "
-        f"and there are {data.train}: lower gradients or batch"
+        f"{threat.gradients} gradients of {threat.batch} rows each need {needed} training rows, and there are "
+        f"{data.train}: lower gradients or batch"
     ]
 
 

@@ -72,8 +72,8 @@ class ReconstructionResult(Artifact):
     ``x [size]`` answers the rows ``truth [m]`` with ``of == position``: all rows of a class, or a row each. ``member``
     tells which of those the victim was trained on. ``class_mean`` and ``zero`` stand in the place of ``x`` for an
     adversary without a victim. ``nearest_train`` and ``nearest_held_out`` are distances to the nearest of equally many
-    training and held-out rows, with the same classes, in units of the features' ranges; empty where no class has rows of both. ``verdict`` is what the
-    column's verdict is about.
+    training and held-out rows, with the same classes, in units of the features' ranges (none where no class has rows of
+    both). ``verdict`` is what the column's verdict is about.
     """
 
     kind: Reconstructed
@@ -102,7 +102,7 @@ class _Targets:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The rows behind the gradients as they are, and as the recipe's data stage ``prepared`` them; what trains there."""
+    """The rows behind gradients as they are, and as the recipe's data stage ``prepared`` them; what trains on them."""
 
     rows: Data
     prepared: Data
@@ -213,8 +213,8 @@ def _batch(contest: Contest, threat: ReconstructionThreat) -> _Batch:
     chosen = rows.take(order[torch.isin(rows.id[order], kept.id)][:wanted])
     if len(chosen) < wanted:
         raise ValueError(
-            f"the defenses left {len(chosen)} of {len(rows)} training rows, too few for {threat.gradients} gradients of "
-            f"{threat.batch} rows each: lower gradients or batch"
+            f"the defenses left {len(chosen)} of {len(rows)} training rows, too few for {threat.gradients} gradients "
+            f"of {threat.batch} rows each: lower gradients or batch"
         )
     return _Batch(chosen, kept.take(positions(kept, chosen.id)), training, contest.recipe, contest.streams)
 
@@ -225,9 +225,7 @@ def _released(contest: Contest, batch: _Batch, threat: ReconstructionThreat) -> 
     state = contest.beneath.state_dict() if threat.taken_at == "end" else None
     model, gradient = blamed(
         maker_of(batch.recipe),
-        partial(
-            gradients_of, batch.training, [batch.prepared.take(at) for at in places], batch.streams, state=state
-        ),
+        partial(gradients_of, batch.training, [batch.prepared.take(at) for at in places], batch.streams, state=state),
         (*batch.streams.key, "release"),
     )
     return WhiteBox(model), gradient
@@ -270,9 +268,13 @@ def _matched_halves(contest: Contest) -> tuple[Tensor, Tensor]:
 
 
 def _nearest(x: Tensor, rows: Tensor, schema: DataSchema) -> Tensor:
-    """Return the distance ``[size]`` of each input to the nearest of ``rows`` (none: empty), in units of the features' ranges."""
-    scaled = [(one / span(schema)).flatten(1) for one in (x, rows)]
-    return torch.cdist(scaled[0], scaled[1]).amin(1) if len(rows) else torch.zeros(0)
+    """Return the distance ``[size]`` of each input to the nearest of ``rows``, in units of the features' ranges.
+
+    Without rows the distances are empty.
+    """
+    # In double precision: the distances of equal rows would come out as 5e-4 in single.
+    scaled = [(one / span(schema)).flatten(1).double() for one in (x, rows)]
+    return torch.cdist(scaled[0], scaled[1]).amin(1).float() if len(rows) else torch.zeros(0)
 
 
 def _log_probabilities(model: nn.Module, x: Tensor) -> Tensor:

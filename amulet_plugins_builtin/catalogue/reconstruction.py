@@ -86,8 +86,8 @@ COMPONENTS: tuple[Component, ...] = (
         access="probabilities",
         reconstructs="row",
         threat=(
-            "Reconstructs rows from the probabilities that the victim gives them and their true labels. Has rows of its "
-            "own, and asks the victim about them."
+            "Reconstructs rows from the probabilities that the victim gives them and their true labels. Has rows of "
+            "its own, and asks the victim about them."
         ),
         references=(_SOK,),
         checks=f"{_PACKAGE}.checks:output_decoder",
@@ -107,7 +107,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Attack(
         name="gradient-inversion",
-        summary="The rows behind a released gradient: solved in the first layer, or searched for by matching gradients.",
+        summary="The rows behind a released gradient: solved in the first layer, or found by matching gradients.",
         target=f"{_PACKAGE}.gradient_inversion:attack",
         params=GradientInversionParams,
         risk=_RISK,
@@ -163,13 +163,17 @@ COMPONENTS: tuple[Component, ...] = (
                 summary="mean squared error on training rows over that of the class mean (1: no better than it)",
                 better="higher",
             ),
-            Measure(name="mse", summary="mean squared error on training rows, features scaled to 0 .. 1", better="higher"),
+            Measure(
+                name="mse", summary="mean squared error on training rows, features scaled to 0 .. 1", better="higher"
+            ),
             Measure(name="mse_non_members", summary="the same on rows that were not trained on", better="higher"),
             Measure(
                 name="mse_of_class_mean", summary="error of the class mean on the same training rows", better="higher"
             ),
             Measure(
-                name="mse_of_zero", summary="error of the input nearest to zero on the same training rows", better="higher"
+                name="mse_of_zero",
+                summary="error of the input nearest to zero on the same training rows",
+                better="higher",
             ),
             Measure(name="psnr", summary="peak signal-to-noise ratio on training rows, decibels", better="lower"),
             Measure(name="ssim", summary="structural similarity on training rows, images only", better="lower"),

@@ -111,7 +111,9 @@ def class_mean() -> tuple[Check, ...]:
 def zero_input() -> tuple[Check, ...]:
     """Return the checks of the zero input."""
     return (
-        Check("the control is the possible input nearest to zero", "an impossible input is no floor", is_nearest_to_zero),
+        Check(
+            "the control is the possible input nearest to zero", "an impossible input is no floor", is_nearest_to_zero
+        ),
     )
 
 
@@ -156,7 +158,9 @@ def relative(result: ReconstructionResult) -> float:
 
 def decodes(attack: Attack) -> None:
     """See that a decoder recovers rows from logits that are a linear map of them."""
-    _within(relative(played(planted.uniform(planted.Telling(), planted.TABLE, kind="row"), attack, "probabilities")), 0, 0.1)
+    _within(
+        relative(played(planted.uniform(planted.Telling(), planted.TABLE, kind="row"), attack, "probabilities")), 0, 0.1
+    )
 
 
 def ends_at_the_class_mean(attack: Attack) -> None:

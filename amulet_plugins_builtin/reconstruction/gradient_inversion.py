@@ -1,6 +1,6 @@
 """Gradient inversion: the rows behind a released gradient, solved exactly where possible, else found by matching."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +85,8 @@ def _gradients(view: ReconstructionView, module: nn.Module) -> Gradients:
     return lambda units, targets: _flat(each(parameters, units, targets), names)
 
 
-def _flat(gradient: "dict[str, Tensor] | object", names: list[str]) -> Tensor:
-    return torch.cat([gradient[name].flatten(1) for name in names], 1)  # type: ignore[index]
+def _flat(gradient: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    return torch.cat([gradient[name].flatten(1) for name in names], 1)
 
 
 def _apart(found: Tensor, wanted: Tensor, params: GradientInversionParams) -> Tensor:

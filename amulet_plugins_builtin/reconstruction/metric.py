@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
@@ -67,7 +68,7 @@ def _relative(
     return Value(name=name, estimate=estimate, low=low, high=high, method="bootstrap of rows", n=len(error))
 
 
-def _bootstrapped(error: "np.ndarray[tuple[int], np.dtype[np.float64]]", of_mean: "np.ndarray[tuple[int], np.dtype[np.float64]]", resamples: int) -> tuple[float, float]:
+def _bootstrapped(error: NDArray[np.float64], of_mean: NDArray[np.float64], resamples: int) -> tuple[float, float]:
     draws = np.random.default_rng(int(torch.randint(2**62, ())))
     counts = draws.multinomial(len(error), np.full(len(error), 1 / len(error)), size=resamples)
     ratios = (counts @ error) / np.maximum(counts @ of_mean, np.finfo(float).tiny)

@@ -31,7 +31,10 @@ def attack(view: ReconstructionView, params: OutputDecoderParams) -> Reconstruct
 
 
 def _features(view: ReconstructionView, classes: int) -> tuple[Tensor, Tensor]:
-    """Return log-probabilities, standardised on the adversary's rows, probabilities, and classes: its rows, and those."""
+    """Return the features of the adversary's own rows, and of those asked for.
+
+    They are log-probabilities, standardised on its own rows, probabilities, and classes.
+    """
     logs = [observed.clamp_min(_FLOOR) for observed in (view.observed_aux, view.observed)]
     mean, scale = logs[0].mean(0), logs[0].std(0)
     # A column that does not vary but for rounding must not be blown up into a feature.
@@ -55,11 +58,10 @@ def _network(known: Tensor, rest: Tensor, asked: Tensor, params: OutputDecoderPa
 
     Its last layer starts at zero: if nothing helps on the held-out rows, it says zero, the class mean.
     """
-    network = nn.Sequential(
-        nn.Linear(known.shape[1], params.hidden), nn.Tanh(), nn.Linear(params.hidden, rest.shape[1])
-    )
-    nn.init.zeros_(network[2].weight)
-    nn.init.zeros_(network[2].bias)
+    last = nn.Linear(params.hidden, rest.shape[1])
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    network = nn.Sequential(nn.Linear(known.shape[1], params.hidden), nn.Tanh(), last)
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
     order = torch.randperm(len(known))
     held, kept = order[: max(1, round(_HELD_OUT * len(order)))], order[max(1, round(_HELD_OUT * len(order))) :]

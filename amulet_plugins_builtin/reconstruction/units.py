@@ -24,7 +24,7 @@ def from_units(u: Tensor, schema: DataSchema) -> Tensor:
 
 
 def total_variation(u: Tensor) -> Tensor:
-    """Return the mean absolute difference of neighbouring pixels of each image ``[n, channels, height, width]``, ``[n]``.
+    """Return the mean absolute step, down and across, of each image ``[n, channels, height, width]``, ``[n]``.
 
     The prior of smooth images: Geiping et al. 2003.14053, equation 4 (anisotropic).
     """
