@@ -7,7 +7,6 @@ mean of the adversary's own rows, and an all-zero input), are joined by the core
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated
 
 import torch
@@ -19,14 +18,10 @@ from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data, bounds
 from amulet_core.feasible import span
 from amulet_core.games.contest import Contest, accessible
+from amulet_core.games.gradients import Batch, batch_of, released
 from amulet_core.games.threats import ReconstructionThreat
-from amulet_core.jobs import Recipe
-from amulet_core.recipes import blamed, maker_of, training_of
 from amulet_core.schema import DataSchema
-from amulet_core.splits import positions
 from amulet_core.streams import generator
-from amulet_core.training.fit import gradients_of
-from amulet_core.training.values import Streams, Training
 from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox, logits_of
 from amulet_core.vocabulary import Access, Reconstructed
 
@@ -100,17 +95,6 @@ class _Targets:
     member: Tensor
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """The rows behind gradients as they are, and as the recipe's data stage ``prepared`` them; what trains on them."""
-
-    rows: Data
-    prepared: Data
-    training: Training
-    recipe: Recipe
-    streams: Streams
-
-
 def view(contest: Contest, threat: ReconstructionThreat, access: Access) -> ReconstructionView:
     """Return the adversary's view; which rows are asked for is the seed's draw, the same for every defense.
 
@@ -118,10 +102,10 @@ def view(contest: Contest, threat: ReconstructionThreat, access: Access) -> Reco
         ComponentError: blaming the defense or the architecture, if no gradient comes out of the recipe.
     """
     kind = contest.reconstructs or threat.verdict
-    batch = _batch(contest, threat) if kind == "batch" else None
+    batch = batch_of(contest, threat) if kind == "batch" else None
     targets, aux = _targets(contest, threat, batch), contest.aux
     sees, nothing = access in ("white-box", "probabilities"), torch.zeros(0, len(aux.schema.classes))
-    taken = _released(contest, batch, threat) if batch and access == "gradients" else None
+    taken = released(contest, batch, threat) if batch and access == "gradients" else None
     model, gradient = taken or (accessible(contest, access), {})
     return ReconstructionView(
         kind=kind,
@@ -146,7 +130,7 @@ def judge(contest: Contest, answer: ReconstructionAnswer, threat: Reconstruction
         ValueError: if there are not as many inputs as asked for, or some leave the data's bounds.
     """
     kind, schema = contest.reconstructs or threat.verdict, contest.pool.schema
-    targets = _targets(contest, threat, _batch(contest, threat) if kind == "batch" else None)
+    targets = _targets(contest, threat, batch_of(contest, threat) if kind == "batch" else None)
     x, truth = _accepted(answer, len(targets.y), schema), targets.rows.x
     low, high = bounds(schema)
     means = class_means(contest.aux.x, contest.aux.y, len(schema.classes))[targets.y].clamp(low, high)
@@ -177,7 +161,7 @@ def class_means(x: Tensor, y: Tensor, classes: int) -> Tensor:
     return torch.where(counts[:, None] > 0, means, x.flatten(1).mean(0)).reshape(classes, *x.shape[1:])
 
 
-def _targets(contest: Contest, threat: ReconstructionThreat, batch: _Batch | None) -> _Targets:
+def _targets(contest: Contest, threat: ReconstructionThreat, batch: Batch | None) -> _Targets:
     """Return what is asked for: the same rows for every attack of a kind, and every defense that keeps them."""
     if batch is not None:
         of = torch.arange(len(batch.rows))
@@ -196,39 +180,6 @@ def _candidates(contest: Contest, rows: int) -> Tensor:
     halves = [order[contest.member[order] == side][: rows // 2] for side in (True, False)]
     # In the pool's random order, members and others mixed: the place of a row must not tell which it is.
     return order[torch.isin(order, torch.cat(halves))]
-
-
-def _batch(contest: Contest, threat: ReconstructionThreat) -> _Batch:
-    """Return the training rows behind the gradients, of those that the recipe's data stage keeps.
-
-    Raises:
-        ValueError: if the contest has no recipe, or too few rows are kept.
-        ComponentError: blaming the defense at fault.
-    """
-    if contest.recipe is None or contest.streams is None:
-        raise ValueError("no gradient can be taken: the victim's recipe is not known")
-    rows, wanted = contest.pool.take(contest.member), threat.gradients * threat.batch
-    kept, training = training_of(contest.recipe, rows, contest.streams)
-    order = torch.randperm(len(rows), generator=generator(*contest.draws, "reconstruction", "batch"))
-    chosen = rows.take(order[torch.isin(rows.id[order], kept.id)][:wanted])
-    if len(chosen) < wanted:
-        raise ValueError(
-            f"the defenses left {len(chosen)} of {len(rows)} training rows, too few for {threat.gradients} gradients "
-            f"of {threat.batch} rows each: lower gradients or batch"
-        )
-    return _Batch(chosen, kept.take(positions(kept, chosen.id)), training, contest.recipe, contest.streams)
-
-
-def _released(contest: Contest, batch: _Batch, threat: ReconstructionThreat) -> tuple[WhiteBox, dict[str, Tensor]]:
-    """Return a model, and what the victim's own recipe releases of each batch there: its objective, rule and draws."""
-    places = torch.arange(len(batch.rows)).split(threat.batch)
-    state = contest.beneath.state_dict() if threat.taken_at == "end" else None
-    model, gradient = blamed(
-        maker_of(batch.recipe),
-        partial(gradients_of, batch.training, [batch.prepared.take(at) for at in places], batch.streams, state=state),
-        (*batch.streams.key, "release"),
-    )
-    return WhiteBox(model), gradient
 
 
 def _accepted(answer: ReconstructionAnswer, size: int, schema: DataSchema) -> Tensor:
