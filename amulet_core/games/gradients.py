@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from amulet_core.data import Data
+from amulet_core.errors import ComponentError
 from amulet_core.games.contest import Contest
 from amulet_core.games.threats import ReconstructionThreat
 from amulet_core.jobs import Recipe
 from amulet_core.recipes import blamed, maker_of, training_of
+from amulet_core.request import defense_of
 from amulet_core.splits import positions
 from amulet_core.streams import generator
 from amulet_core.training.fit import gradients_of
@@ -33,8 +35,8 @@ def batch_of(contest: Contest, threat: ReconstructionThreat) -> Batch:
     """Return the training rows behind the gradients, of those that the recipe's data stage keeps.
 
     Raises:
-        ValueError: if the contest has no recipe, or too few rows are kept.
-        ComponentError: blaming the defense at fault.
+        ValueError: if the contest has no recipe.
+        ComponentError: blaming the defense that raised, or kept too few rows.
     """
     if contest.recipe is None or contest.streams is None:
         raise ValueError("no gradient can be taken: the victim's recipe is not known")
@@ -43,11 +45,17 @@ def batch_of(contest: Contest, threat: ReconstructionThreat) -> Batch:
     order = torch.randperm(len(rows), generator=generator(*contest.draws, "reconstruction", "batch"))
     chosen = rows.take(order[torch.isin(rows.id[order], kept.id)][:wanted])
     if len(chosen) < wanted:
-        raise ValueError(
+        text = (
             f"the defenses left {len(chosen)} of {len(rows)} training rows, too few for {threat.gradients} gradients "
             f"of {threat.batch} rows each: lower gradients or batch"
         )
+        raise ComponentError(_dropper(contest.recipe), ValueError(text))
     return Batch(chosen, kept.take(positions(kept, chosen.id)), training, contest.recipe, contest.streams)
+
+
+def _dropper(recipe: Recipe) -> str:
+    """Return who is to blame for rows that are gone: the last defense with a data stage."""
+    return next((use.id for use in reversed(recipe.chain) if "data" in defense_of(use).stages), maker_of(recipe))
 
 
 def released(contest: Contest, batch: Batch, threat: ReconstructionThreat) -> tuple[WhiteBox, dict[str, Tensor]]:

@@ -320,8 +320,9 @@ def test_a_contest_without_a_recipe_has_no_gradient():
 
 def test_too_few_rows_left_by_the_defenses_is_said(trained_by, thin):
     threat = ReconstructionThreat(gradients=101)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ComponentError) as caught:
         view(trained_by(thin), threat, "gradients")
-    assert str(caught.value) == (
+    assert caught.value.blame == "made/thin"
+    assert str(caught.value.cause) == (
         "the defenses left 100 of 200 training rows, too few for 101 gradients of 1 rows each: lower gradients or batch"
     )
