@@ -87,7 +87,7 @@ _DROWN: Final = Use(
 
 
 def contest(toy: Toy, *, vulnerable: bool) -> Contest:
-    """Return rows at the level of their class; the adversary's own are of any brightness, so that their means mislead."""
+    """Return rows at the level of their class; the adversary's own are of any brightness: their means mislead."""
     draws = generator("planted reconstruction", toy.label)
     classes, n = len(toy.levels), _POOL + _AUX
     y = torch.randint(0, classes, (n,), generator=draws)
