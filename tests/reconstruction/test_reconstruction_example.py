@@ -13,7 +13,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "fair-reconstruction.yaml"
 VARIANTS = ["", *re.findall(r'--set "(.*)"', EXAMPLE.read_text())]
 
 
-@pytest.mark.parametrize(("change", "features"), zip(VARIANTS, (10, 20, 30), strict=True))
+@pytest.mark.parametrize(("change", "features"), [*zip(VARIANTS, (10, 20, 30), strict=True)])
 def test_each_variant_has_as_many_features_as_it_says_and_rows_enough(change, features):
     request = resolve(read(EXAMPLE, [change] if change else []), discover())
     data, rows = load_data(request), request.data
