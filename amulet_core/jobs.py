@@ -77,6 +77,7 @@ class AttackWork:
     victim: Place
     shadows: tuple[Place, ...]
     adaptive: bool
+    placebo: bool = False
 
 
 @dataclass(frozen=True)

@@ -80,14 +80,17 @@ def _pools(_modules: int) -> ThreadpoolController:
 
 
 def _fit(work: FitWork, inputs: Sequence[Any], ground: Ground) -> FitOutput:
-    kind = ("placebo",) if work.placebo else ()
-    streams = [Streams(("train", work.root_seed, *kind, *place.key)) for place in work.places]
+    streams = [_streams(work, place) for place in work.places]
     rows = [ground.training_rows(place) for place in work.places]
     if work.poisoned:
         rows = poisoned_rows(dict(zip(work.places, rows, strict=True)), inputs)
     val = [ground.rows(ground.blocks[place.block].val) for place in work.places]
     fitted = fit_recipe(work.recipe, rows, val, streams)
     return FitOutput(dict(zip(work.places, fitted, strict=True)))
+
+
+def _streams(work: FitWork | AttackWork, place: Place) -> Streams:
+    return Streams(("train", work.root_seed, *(("placebo",) if work.placebo else ()), *place.key))
 
 
 def _bank(work: BankWork, inputs: Sequence[Any], ground: Ground) -> BankOutput:
@@ -153,6 +156,9 @@ def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest
         bank=_bank_of(work, banks, members, ground.data, (len(block.pool), len(block.aux))),
         draws=("draws", work.root_seed, work.seed),
         certified=next((output.certified for output in inputs if isinstance(output, CertifyOutput)), None),
+        recipe=work.recipe,
+        streams=_streams(work, work.victim),
+        reconstructs=attack_of(work.attack).reconstructs if work.attack else None,
     )
 
 

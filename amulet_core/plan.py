@@ -108,4 +108,6 @@ def _adversary(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None
         return "changes training rows, and sees no model"
     if risk.game.play == "verification":
         return "copies the model, and washes the copy" if white else "imitates the model, and washes the imitation"
+    if attack_of(attack).access == "gradients":
+        return "sees gradients that the defended recipe releases"
     return "adaptive: attacks the defended model itself" if white else "sees the defended model's outputs"

@@ -51,6 +51,7 @@ def contest(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, s
         victim=victim,
         shadows=shadows,
         adaptive=trained.chain == row.chain,
+        placebo=row.kind == "placebo",
     )
     name = attack.entry.component.name if attack else risk.game.risk
     used = (attack, *risk.metrics) if attack else risk.metrics

@@ -73,7 +73,8 @@ def _theft(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use, interface
     else:
         spec |= specs.released(row)
     work = TheftWork(specs.recipe(row), risk, attack, told, victim, seed, specs.request.root_seed)
-    label = f"{attack.entry.component.name} of {row.label or 'nothing'}, {told.budget} queries, seed {seed}"
+    asks = f", {told.budget} queries" if sees not in ("none", "white-box") else ""
+    label = f"{attack.entry.component.name} of {row.label or 'no victim'}{asks}, seed {seed}"
     needs = () if sees == "none" else (specs.fit_of(row, victim),)
     like = specs.like("attack", row, (attack,), interface=spec["interface"])
     return specs.add(Job(work, label, spec, needs, like, resources=specs.resources(row, attack)))

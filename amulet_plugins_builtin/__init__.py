@@ -23,6 +23,7 @@ from amulet_plugins_builtin.catalogue import (
     ownership_defenses,
     poisoning,
     privacy,
+    reconstruction,
     robust_training,
     utility,
 )
@@ -46,6 +47,7 @@ CATALOGUES = (
     attributes,
     distribution,
     privacy,
+    reconstruction,
     fairness,
     utility,
 )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from amulet_core.components import Params
 from amulet_core.schema import Frozen
-from amulet_core.vocabulary import Better, Norm
+from amulet_core.vocabulary import Better, Norm, Reconstructed
 
 
 class EvasionThreat(Params):
@@ -121,6 +121,24 @@ class AttributeThreat(Params):
         2000, ge=20, multiple_of=2, description="how many rows are asked about, half of them members (at most the pool)"
     )
     aux: int = Field(1000, ge=10, description="how many rows of its own, with the attribute, the adversary has")
+
+
+class ReconstructionThreat(Params):
+    """The adversary hands back inputs like those that the victim was trained on."""
+
+    verdict: Reconstructed = Field(
+        "row",
+        description="which attacks the verdict is about: those that reconstruct rows from the victim's outputs, a "
+        "typical input of each class, or the batch behind a gradient; the others are shown beside them",
+    )
+    rows: int = Field(
+        400, ge=10, description="row: how many rows are reconstructed, half of them training rows (at most all)"
+    )
+    gradients: int = Field(8, ge=1, le=1000, description="batch: how many gradients are released")
+    batch: int = Field(1, ge=1, le=256, description="batch: how many training rows are behind each gradient")
+    taken_at: Literal["start", "end"] = Field(
+        "start", description="batch: whether gradients are taken at the initial weights (a first round) or at the last"
+    )
 
 
 class DiscriminationThreat(Params):
@@ -301,6 +319,23 @@ GAMES: Final[Mapping[str, Game]] = {
                 margin=0.05,
             ),
             sok="P4",
+        ),
+        Game(
+            risk="data-reconstruction",
+            title="Data reconstruction",
+            threat=ReconstructionThreat,
+            module="amulet_core.games.reconstruction",
+            attacks=("output-decoder", "mi-face", "gradient-inversion"),
+            controls=("class-mean", "zero-input"),
+            metrics=("reconstruction",),
+            primary=Primary(
+                metric="reconstruction",
+                value="relative_error",
+                label="error relative to the class mean",
+                better="higher",
+                margin=0.05,
+            ),
+            sok="P2",
         ),
         Game(
             risk="discriminatory-behavior",

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from amulet_core.components import Metric
+from amulet_core.data import bounds
 from amulet_core.games.attribute import AttributeResult
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.games.distribution import DistributionResult
 from amulet_core.games.evasion import EvasionResult
 from amulet_core.games.membership import MembershipResult
 from amulet_core.games.poisoning import PoisoningResult
+from amulet_core.games.reconstruction import ReconstructionResult
 from amulet_core.games.theft import TheftResult
 from amulet_core.games.verification import VerificationResult
 from amulet_core.request import Use
@@ -245,6 +247,28 @@ def _behavior(toy: Toy, predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorRe
     )
 
 
+def _reconstruction(toy: Toy, outcome: Outcome) -> ReconstructionResult:
+    """Return inputs in the middle of the bounds, or close to the rows that they should show."""
+    draws = generator("planted reconstruction", toy.label)
+    low, high = bounds(toy.schema)
+    units = torch.rand(ROWS, *toy.schema.shape, generator=draws)
+    nearby = 0.95 * units + 0.025
+    member, near = torch.arange(ROWS) % 2 == 0, torch.full((ROWS,), 0.1)
+    return ReconstructionResult(
+        kind="row",
+        verdict="row",
+        x=low + (high - low) * (torch.full_like(units, 0.5) if outcome == "good" else nearby),
+        truth=low + (high - low) * units,
+        of=torch.arange(ROWS),
+        member=member,
+        class_mean=low + (high - low) * torch.full_like(units, 0.5),
+        zero=low.expand(ROWS, *toy.schema.shape),
+        nearest_train=near * (2 if outcome == "good" else 1),
+        nearest_held_out=near * 2,
+        data_schema=toy.schema,
+    )
+
+
 RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "evasion": _evasion,
     "membership-inference": _membership,
@@ -253,6 +277,7 @@ RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "poisoning": _poisoning,
     "unauthorized-model-ownership": _theft,
     "ownership-verification": _verification,
+    "data-reconstruction": _reconstruction,
     "utility": _utility,
     "discriminatory-behavior": _discrimination,
 }

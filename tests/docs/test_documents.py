@@ -17,6 +17,7 @@ GAMES_PLAYED = {
     "membership": "Membership",
     "attribute": "Attribute",
     "distribution": "Distribution",
+    "reconstruction": "Reconstruction",
     "behavior": "Behavior",
 }
 

@@ -59,11 +59,6 @@ MISTAKES = {
         {"risks": ["evasoin"]},
         'risks.evasoin: unknown risk "evasoin"; did you mean "evasion"? There are: ' + _ALL,
     ),
-    "a risk without a game": (
-        {"risks": ["data-reconstruction"]},
-        'risks.data-reconstruction: unknown risk "data-reconstruction". AMULET has no game for it yet. There are: '
-        + _ALL,
-    ),
     "no risk": ({"risks": []}, "risks: expected a list of risks or a mapping from risk to settings, got []"),
     "an attack on another risk": (
         {"risks": {"evasion": {"attacks": ["lira"]}}},
