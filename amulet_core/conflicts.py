@@ -15,7 +15,7 @@ from amulet_core.vocabulary import UTILITY
 
 Entries = Mapping[tuple[str, str], Entry]
 NOT_ASKED_FOR = "not measured alone: the configuration says members_alone: false"
-CANNOT_STAND_ALONE = "not measured alone: it needs what another member of the chain makes"
+CANNOT_STAND_ALONE = "not measured alone: it needs what the model does not have, and another member of the chain makes"
 
 
 class _Open(NamedTuple):

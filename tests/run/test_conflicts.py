@@ -161,7 +161,7 @@ def test_a_member_without_an_entry_was_not_measured() -> None:
 @pytest.mark.parametrize(
     ("members_alone", "reason"),
     [
-        (True, "not measured alone: it needs what another member of the chain makes"),
+        (True, "not measured alone: it needs what the model does not have, and another member of the chain makes"),
         (False, "not measured alone: the configuration says members_alone: false"),
     ],
 )
