@@ -206,6 +206,7 @@ COMPONENTS: tuple[Component, ...] = (
                 better="lower",
             ),
             Measure(name="clean_accuracy", summary="accuracy of the poisoned model without trigger", better="higher"),
+            Measure(name="balanced_accuracy", summary="the same, as the mean over the classes", better="higher"),
             Measure(
                 name="accuracy_without_poison", summary="accuracy of the model trained on clean rows", better="higher"
             ),

@@ -1,21 +1,27 @@
 """The metric of poisoning: how often the trigger gets its class, beside what it gets from a clean model."""
 
+import torch
 from torch import Tensor
 
 from amulet_core.components import NoParams
 from amulet_core.games.poisoning import PoisoningResult
 from amulet_core.scores import Scores, Value, Withheld
+from amulet_core.statistics.balanced import balanced_accuracy
 from amulet_core.statistics.proportions import wilson
 
 
 def measure(result: PoisoningResult, params: NoParams) -> Scores:  # noqa: ARG001 - there is nothing to set
-    """Return success rates over the rows that are not of the target class, accuracies, and how many inputs changed."""
+    """Return success rates over the rows that are not of the target class, accuracies, and how many inputs changed.
+
+    Balanced accuracy tells a poisoned model that has collapsed: its success rate says nothing of a backdoor.
+    """
     others = result.y != result.target
     return Scores(
         values=(
             _among("attack_success_rate", result.triggered == result.target, others),
             _among("success_rate_without_poison", result.clean_triggered == result.target, others),
             _share("clean_accuracy", result.plain == result.y),
+            _balanced(result),
             _share("accuracy_without_poison", result.clean_plain == result.y),
             _share("accuracy_under_trigger", result.triggered == result.y),
             _share("changed_inputs", result.changed)
@@ -24,6 +30,15 @@ def measure(result: PoisoningResult, params: NoParams) -> Scores:  # noqa: ARG00
         ),
         details={"target": result.classes[result.target], "poisoned_rows": result.poisoned, "rows": result.rows},
     )
+
+
+def _balanced(result: PoisoningResult) -> Value | Withheld:
+    counts = torch.bincount(result.y, minlength=len(result.classes))
+    absent = [label for label, count in zip(result.classes, counts.tolist(), strict=True) if not count]
+    if absent:
+        return Withheld(name="balanced_accuracy", reason=f"no row asked about is of the class {', '.join(absent)}")
+    interval = balanced_accuracy((result.plain == result.y).numpy(), result.y.numpy())
+    return Value.of("balanced_accuracy", interval, n=len(result.y))
 
 
 def _among(name: str, holds: Tensor, rows: Tensor) -> Value | Withheld:

@@ -20,6 +20,7 @@ VALUES = (
     "attack_success_rate",
     "success_rate_without_poison",
     "clean_accuracy",
+    "balanced_accuracy",
     "accuracy_without_poison",
     "accuracy_under_trigger",
     "changed_inputs",
