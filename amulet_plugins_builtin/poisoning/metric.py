@@ -15,11 +15,10 @@ def measure(result: PoisoningResult, params: NoParams) -> Scores:  # noqa: ARG00
 
     Balanced accuracy tells a poisoned model that has collapsed: its success rate says nothing of a backdoor.
     """
-    others = result.y != result.target
     return Scores(
         values=(
-            _among("attack_success_rate", result.triggered == result.target, others),
-            _among("success_rate_without_poison", result.clean_triggered == result.target, others),
+            _success("attack_success_rate", result, result.triggered),
+            _success("success_rate_without_poison", result, result.clean_triggered),
             _share("clean_accuracy", result.plain == result.y),
             _balanced(result),
             _share("accuracy_without_poison", result.clean_plain == result.y),
@@ -41,10 +40,13 @@ def _balanced(result: PoisoningResult) -> Value | Withheld:
     return Value.of("balanced_accuracy", interval, n=len(result.y))
 
 
-def _among(name: str, holds: Tensor, rows: Tensor) -> Value | Withheld:
-    if not rows.any():
+def _success(name: str, result: PoisoningResult, predicted: Tensor) -> Value | Withheld:
+    others = result.y != result.target
+    if not result.targeted:
+        return Withheld(name=name, reason="the attack aims at no class: read what it does to clean_accuracy")
+    if not others.any():
         return Withheld(name=name, reason="every row asked about is of the target class: there is nothing to win")
-    return _share(name, holds[rows])
+    return _share(name, (predicted == result.target)[others])
 
 
 def _share(name: str, holds: Tensor) -> Value:

@@ -203,6 +203,17 @@ def test_an_attack_without_a_trigger_is_not_warned_of():
     assert poisoned < clean
 
 
+def test_random_flips_aim_at_no_class_and_have_no_success_rate():
+    """That the target is not answered more often is no failure of theirs, and no merit of a defense."""
+    random = {"name": "label-flip", "params": {"mode": "random"}}
+    raw = config(seeds=1, training={"epochs": 1}, risks={"poisoning": poisoning([random])})
+    reason = "the attack aims at no class: read what it does to clean_accuracy"
+    results = run(raw)
+    (found,) = [one for one in results.entries if (one.row, one.risk) == ("none", "poisoning")]
+    assert (found.values, found.missing, found.degenerate) == ((), f"withheld: {reason}", "")
+    assert len(estimates(results, "clean_accuracy", attack="builtin/label-flip")) == 1
+
+
 def test_adult_is_backdoored_through_what_may_be_changed_and_outlier_removal_helps():
     raw = config(
         dataset="adult",

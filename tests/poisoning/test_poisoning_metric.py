@@ -74,6 +74,13 @@ def test_the_intervals_are_wilsons():
             )
             | {"balanced_accuracy": "no row asked about is of the class a, c"},
         ),
+        (
+            {"targeted": False},
+            dict.fromkeys(
+                ("attack_success_rate", "success_rate_without_poison"),
+                "the attack aims at no class: read what it does to clean_accuracy",
+            ),
+        ),
         ({"has_trigger": False}, {"changed_inputs": "the attack has no trigger"}),
     ],
 )
