@@ -150,15 +150,15 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
             problems += [f"{row.path} ({row.label}): {text}" for text in model_problems(model, row.chain)]
     if problems or not (shell and training and data and dataset and model and executor):
         raise RequestError(*problems)
-    alone = shell.members_alone
+    beside = beside_members(rows, model) if shell.members_alone else rows
     return Request(
         name=shell.name,
         dataset=dataset,
         model=model,
         training=training,
         data=data,
-        rows=(RowPlan("none", "none"), RowPlan("placebo", "placebo"), *(beside_members(rows) if alone else rows)),
-        members_alone=alone,
+        rows=(RowPlan("none", "none"), RowPlan("placebo", "placebo"), *beside),
+        members_alone=shell.members_alone,
         risks=risks,
         seeds=shell.seeds,
         root_seed=shell.root_seed,

@@ -1,6 +1,7 @@
 """From entries to conflicts: what a chain keeps of the protection that each of its members gives alone.
 
-A member whose own row shows no protection has nothing to lose, and is not listed.
+A member whose own row shows no protection has nothing to lose, and is not listed; its pair counts in the correction for
+many tests all the same, since the seeds that show protection are those that are tested.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from amulet_core.vocabulary import UTILITY
 
 Entries = Mapping[tuple[str, str], Entry]
 NOT_ASKED_FOR = "not measured alone: the configuration says members_alone: false"
-CANNOT_STAND_ALONE = "not measured alone: it needs what another member of the chain makes"
+CANNOT_STAND_ALONE = "not measured alone: it needs what the model does not have, and another member of the chain makes"
 
 
 class _Open(NamedTuple):
@@ -27,13 +28,19 @@ class _Open(NamedTuple):
 
 @dataclass(frozen=True)
 class _Pair:
-    """A chain, a member of it, and their differences by seed; ``known`` is what of a ``Conflict`` is settled before."""
+    """A chain, a member of it, and their differences by seed; ``known`` is what of a ``Conflict`` is settled before.
+
+    ``counted``: its test is one of those that are corrected for, whether a verdict is given or not. ``listed``: the
+    member protects alone, or that is not settled.
+    """
 
     known: Mapping[str, Any]
     differences: tuple[float, ...]
     untested: _Open | None
-    warning: str
-    protects: bool
+    warning: str = ""
+    protects: bool = False
+    counted: bool = False
+    listed: bool = True
 
 
 def conflicts(
@@ -43,8 +50,10 @@ def conflicts(
 
     A member protects where its own row got "risk down", or, in a column with a floor, where the interval of its value
     lies wholly on the better side of the floor. Utility is no risk. Where it could not be settled whether the member
-    protects, or what the chain leaves of it, the verdict is the reason. ``overlap`` is Nadeau and Bengio's correction
-    term; ``members_alone`` says whether members were to be measured alone.
+    protects, or what the chain leaves of it, the verdict is the reason. Tests are adjusted over all pairs of a column
+    that could be tested: which member protects is seen on the same seeds, so that choosing pairs by it would break the
+    5 %. ``overlap`` is Nadeau and Bengio's correction term; ``members_alone`` says whether members were to be measured
+    alone.
     """
     found = {(entry.row, entry.risk): entry for entry in entries}
     lacking = CANNOT_STAND_ALONE if members_alone else NOT_ASKED_FOR
@@ -57,10 +66,17 @@ def conflicts(
 
 
 def _judged(pairs: Sequence[_Pair], column: Column, overlap: float) -> Iterator[Conflict]:
-    tested = [pair.differences for pair in pairs if pair.untested is None]
-    findings = iter(keeping(tested, margin=column.margin, better=column.better, overlap=overlap))
+    counted = [pair.differences for pair in pairs if pair.counted]
+    findings = iter(keeping(counted, margin=column.margin, better=column.better, overlap=overlap))
     for pair in pairs:
-        yield _untested(pair, pair.untested, overlap) if pair.untested else _tested(pair, next(findings))
+        finding = next(findings) if pair.counted else None
+        if not pair.listed:
+            continue
+        if pair.untested is not None:
+            yield _untested(pair, pair.untested, overlap)
+        else:
+            assert finding is not None  # nothing is open: the pair was counted
+            yield _tested(pair, finding)
 
 
 def _tested(pair: _Pair, finding: Keeping) -> Conflict:
@@ -95,20 +111,18 @@ def _pairs(rows: Sequence[Row], column: Column, entries: Entries, lacking: str) 
             label = alone.get(_spelled(member), "")
             named = {"chain": row.label, "member": member.id, "alone": label, "risk": column.risk}
             if not label:
-                yield _Pair(named, (), _Open("missing", lacking), "", protects=False)
-            elif (pair := _pair(named, column, entries)) is not None:
-                yield pair
+                yield _Pair(named, (), _Open("missing", lacking))
+            else:
+                yield _pair(named, column, entries)
 
 
-def _pair(named: Mapping[str, str], column: Column, entries: Entries) -> _Pair | None:
-    """Return a chain and a member that has a row of its own; nothing where the member protects from nothing."""
+def _pair(named: Mapping[str, str], column: Column, entries: Entries) -> _Pair:
+    """Return a chain and a member that has a row of its own."""
     none, member, chain = (
         entries.get((label, column.risk), Entry(row=label, risk=column.risk, missing="not measured"))
         for label in (NONE, named["alone"], named["chain"])
     )
     standing = _standing(member, column)
-    if standing == "no protection":
-        return None
     own, together, base = dict(member.values), dict(chain.values), dict(none.values)
     seeds = [seed for seed in own if seed in together]
     differences = tuple(together[seed] - own[seed] for seed in seeds)
@@ -121,9 +135,16 @@ def _pair(named: Mapping[str, str], column: Column, entries: Entries) -> _Pair |
         "difference": _mean(differences),
         "seeds": len(seeds),
     }
-    untested = standing if isinstance(standing, _Open) else _unsettled(chain, len(seeds))
-    warning = next(iter(chain.warnings), "")
-    return _Pair(known, differences, untested, warning, protects=_standing(chain, column) == "protects")
+    unsettled = _unsettled(chain, len(seeds))
+    return _Pair(
+        known,
+        differences,
+        untested=standing if isinstance(standing, _Open) else unsettled,
+        warning=next(iter(chain.warnings), ""),
+        protects=_standing(chain, column) == "protects",
+        counted=unsettled is None and (standing == "protects" or not member.degenerate),
+        listed=standing != "no protection",
+    )
 
 
 def _standing(entry: Entry, column: Column) -> _Open | Literal["protects", "no protection"]:

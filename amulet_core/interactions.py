@@ -1,32 +1,21 @@
 """From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, what was published."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from amulet_core.chance import Chance, degenerate_by, estimate, of_game, of_utility
 from amulet_core.published.tables import expected
 from amulet_core.request import Request, RiskPlan, RowPlan, defense_of
 from amulet_core.results import NONE, Cell, Effect, Entry, Expected
-from amulet_core.scores import Value, Withheld
+from amulet_core.scores import Withheld
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.paired import paired_interval
 from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
 from amulet_core.vocabulary import UTILITY, Better
 
-CHANCE_MARGIN = 0.05
-"""A model whose balanced accuracy is within this of chance is degenerate: its other risks say nothing."""
-
 NO_CHANGE = "no value without the defense: the value itself is shown, and no verdict of a change"
 """Why an entry of a column with a floor has no effect."""
 
 Cells = Mapping[tuple[str, str], Sequence[Cell]]
-
-
-@dataclass(frozen=True)
-class _Chance:
-    """Whether a row's models know anything: ``most`` says why they do not, ``some`` that a few of them do not."""
-
-    most: str = ""
-    some: str = ""
 
 
 def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes: int) -> tuple[Entry, ...]:
@@ -37,8 +26,13 @@ def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes:
     by_entry: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         by_entry.setdefault((cell.row, cell.risk), []).append(cell)
-    chance = {row.label: _near_chance(by_entry.get((row.label, UTILITY), ()), classes) for row in request.rows}
-    return tuple(entry for risk in request.risks for entry in _column(request, risk, by_entry, chance, overlap))
+    utility = {row.label: of_utility(by_entry.get((row.label, UTILITY), ()), classes) for row in request.rows}
+    found: list[Entry] = []
+    for risk in request.risks:
+        own = {label: of_game(by_entry.get((label, risk.game.risk), ()), risk.game, classes) for label in utility}
+        chance = {label: utility[label] if one is None else one for label, one in own.items()}
+        found += _column(request, risk, by_entry, chance, overlap)
+    return tuple(found)
 
 
 def primary_values(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> dict[int, float]:
@@ -73,17 +67,11 @@ def _needed(cells: Sequence[Cell], risk: RiskPlan) -> set[str]:
 
 
 def _primary(cell: Cell, risk: RiskPlan) -> float | None:
-    primary = risk.game.primary
-    for measured in cell.measured:
-        if measured.metric == f"builtin/{primary.metric}":
-            for value in measured.scores.values:
-                if value.name == primary.value and isinstance(value, Value):
-                    return value.estimate
-    return None
+    return estimate(cell, risk.game.primary.metric, risk.game.primary.value)
 
 
 def _column(
-    request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, _Chance], overlap: float
+    request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, Chance], overlap: float
 ) -> list[Entry]:
     own_cells = {row.label: by_entry.get((row.label, risk.game.risk), ()) for row in request.rows}
     if risk.game.primary.floor is not None:
@@ -96,7 +84,7 @@ def _column(
         for label, by_seed in values.items()
         if label != NONE
     }
-    degenerate = {label: _degenerate(chance, label) if risk.game.risk != UTILITY else "" for label in values}
+    degenerate = {label: degenerate_by(chance, label) if risk.game.risk != UTILITY else "" for label in values}
     column = [
         Differences(label, tuple(by_seed.values()), degenerate[label]) for label, by_seed in pairs.items() if by_seed
     ]
@@ -130,7 +118,7 @@ def _column(
 
 
 def _alone(
-    row: RowPlan, risk: RiskPlan, cells: Mapping[str, Sequence[Cell]], chance: Mapping[str, _Chance], overlap: float
+    row: RowPlan, risk: RiskPlan, cells: Mapping[str, Sequence[Cell]], chance: Mapping[str, Chance], overlap: float
 ) -> Entry:
     """Return an entry of a column in which the undefended row has no value: the value itself, and no change of it."""
     needed = {attack for own in cells.values() for attack in _needed(own, risk)}
@@ -181,32 +169,6 @@ def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: in
 
 def _limits(interval: Interval) -> dict[str, float]:
     return {"low": interval.low, "high": interval.high, "level": interval.level}
-
-
-def _near_chance(cells: Sequence[Cell], classes: int) -> _Chance:
-    """Judge a row by its utility cells, seed by seed: a mean would hide a constant model among good ones."""
-    found = [
-        value.estimate
-        for cell in cells
-        for measured in cell.measured
-        for value in measured.scores.values
-        if (measured.metric, value.name) == ("builtin/accuracy", "balanced_accuracy") and isinstance(value, Value)
-    ]
-    if not found:
-        return _Chance(most="balanced accuracy was not measured: whether the models know anything is unknown")
-    near = [value for value in found if value <= 1 / classes + CHANCE_MARGIN]
-    text = f"balanced accuracy is near chance ({1 / classes:.3f}) on {len(near)} of {len(found)} seeds"
-    if not near:
-        return _Chance()
-    if 2 * len(near) < len(found):
-        return _Chance(some=text)
-    return _Chance(most=f"{text}: a model that knows nothing has nothing to lose")
-
-
-def _degenerate(chance: Mapping[str, _Chance], row: str) -> str:
-    if chance[row].most:
-        return chance[row].most
-    return f"the undefended model to compare with: {chance[NONE].most}" if chance[NONE].most else ""
 
 
 def _warnings(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str], near_chance: str) -> tuple[str, ...]:

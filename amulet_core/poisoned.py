@@ -78,6 +78,7 @@ def poisoned_play(work: PoisonedPlayWork, inputs: Sequence[Any], ground: Ground)
         rows=len(train),
         classes=test.schema.classes,
         has_trigger=answer.has_trigger,
+        targeted=answer.targeted,
         warnings=(*answer.warnings, *(_void(changed) if answer.has_trigger else ())),
     )
     played = measured_play(work.risk, result, (*draws, "poisoning"))

@@ -6,22 +6,22 @@ from amulet_core.request import RowPlan, Use
 from amulet_core.results import NONE, PLACEBO
 
 
-def beside_members(rows: Sequence[RowPlan]) -> tuple[RowPlan, ...]:
+def beside_members(rows: Sequence[RowPlan], model: Use) -> tuple[RowPlan, ...]:
     """Put a row for each member of a chain before the chain's row, unless a row has this member alone already.
 
     The row has the member's own parameters and is called after it; where that label is another row's, ``(2)`` follows,
-    or the next number that is free. A member that needs what others of its chain make cannot stand alone, and is left
-    out. Added rows have no ``path``.
+    or the next number that is free. A member that requires what ``model`` does not produce needs the others of its
+    chain: it cannot stand alone, and is left out. Added rows have no ``path``.
     """
-    return tuple(_beside(rows))
+    return tuple(_beside(rows, frozenset(model.entry.component.produces)))
 
 
-def _beside(rows: Sequence[RowPlan]) -> Iterator[RowPlan]:
+def _beside(rows: Sequence[RowPlan], produced: frozenset[str]) -> Iterator[RowPlan]:
     alone = {_spelled(row.chain[0]) for row in rows if len(row.chain) == 1}
     taken = {NONE, PLACEBO, *(row.label for row in rows)}
     for row in rows:
         for use in row.chain if len(row.chain) > 1 else ():
-            if _spelled(use) in alone or use.entry.component.requires:
+            if _spelled(use) in alone or not produced.issuperset(use.entry.component.requires):
                 continue
             label = _free(use.entry.component.name, taken)
             alone.add(_spelled(use))

@@ -38,13 +38,15 @@ class PoisoningAnswer(Artifact):
 
     ``rows`` are positions in the view's rows, each once, at most ``budget``; what replaces them is any possible input
     of any class. ``triggered`` are the test inputs as the adversary would hand them in: possible ones, which keep the
-    values of immutable features. An attack without a trigger hands back none of them (``view.test_x[:0]``).
+    values of immutable features. An attack without a trigger hands back none of them (``view.test_x[:0]``). One that is
+    not ``targeted`` wants errors of any kind: how often the target is answered says nothing of its success.
     """
 
     rows: Annotated[Tensor, shaped(torch.int64, "k")]
     x: Annotated[Tensor, shaped(torch.float32, "k", ...)]
     y: Annotated[Tensor, shaped(torch.int64, "k")]
     triggered: Annotated[Tensor, shaped(torch.float32, "m", ...)]
+    targeted: bool = True
     warnings: tuple[str, ...] = ()
 
     @property
@@ -57,7 +59,8 @@ class PoisoningResult(Artifact):
     """The answer joined with the truth: predictions of the poisoned and of the clean model, with and without trigger.
 
     ``changed``: which test inputs the trigger changed at all. ``poisoned``: how many training rows were replaced.
-    Without a trigger (``has_trigger``) the predictions under it are the plain ones.
+    Without a trigger (``has_trigger``) the predictions under it are the plain ones. ``targeted``: the attack wants the
+    target, and not errors of any kind.
     """
 
     y: Annotated[Tensor, shaped(torch.int64, "m")]
@@ -71,6 +74,7 @@ class PoisoningResult(Artifact):
     rows: int
     classes: tuple[str, ...]
     has_trigger: bool = True
+    targeted: bool = True
     warnings: tuple[str, ...] = ()
 
 

@@ -168,6 +168,16 @@ class Primary(Frozen):
     )
 
 
+class Trained(Frozen):
+    """The models that a game attacks, where it trains them itself: what they are called, and what they know.
+
+    ``balanced`` is the value of the primary metric that is their balanced accuracy.
+    """
+
+    called: str
+    balanced: str
+
+
 class Game(Frozen):
     """A risk's game: its threat model, its fixed list of built-in attacks and metrics, its primary value.
 
@@ -180,6 +190,7 @@ class Game(Frozen):
     ``certifies``: defenses may prove some rows right, which ``certifiable(model, test, threat, draws)`` asks them.
     ``compares``: the controls are played first, and each attack's result is set beside theirs by
     ``beside(result, controls)``, for metrics that measure the difference.
+    ``trains``: whether the models attacked know anything is read from the game's own metric, not from utility's.
     """
 
     risk: str
@@ -197,6 +208,7 @@ class Game(Frozen):
     """What stands in the place of the attack where results of several attacks are joined."""
     certifies: bool = False
     compares: bool = False
+    trains: Trained | None = None
     sok: str | None = None
 
 
@@ -233,6 +245,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 better="lower",
                 margin=0.05,
             ),
+            trains=Trained(called="poisoned models", balanced="balanced_accuracy"),
             sok="R2",
         ),
         Game(

@@ -1,4 +1,4 @@
-"""Whether defenses together keep what one of them does alone: the pairs of one risk's column, judged together."""
+"""Whether defenses together keep what one of them does alone: all pairs of one risk's column, judged together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Verdict = Literal["conflict", "kept", "inconclusive"]
 class Keeping:
     """A pair that was tested. The interval of the difference carries the pair's Holm level; `p` is the pair's own.
 
-    `p_adjusted` (of a difference) and `p_kept` (of a loss beyond the margin) are Holm-adjusted over the tested pairs.
+    `p_adjusted` (of a difference) and `p_kept` (of a loss beyond the margin) are Holm-adjusted over all pairs.
     """
 
     verdict: Verdict
@@ -31,7 +31,10 @@ class Keeping:
 def keeping(
     pairs: Sequence[Sequence[float]], *, margin: float, better: Better, alpha: float = 0.05, overlap: float = 0.0
 ) -> tuple[Keeping, ...]:
-    """Return a verdict for each pair of a chain and a member of it that protects alone, in the given order.
+    """Return a verdict for each pair of a chain and a member of it, in the given order.
+
+    The pairs must not be chosen by what their seeds show: give all of the column, and list of them what protects. Then
+    the chance that any pair of the same mean is called "conflict" is at most `alpha`, whatever is listed.
 
     A pair is the metric of the chain minus that of the member alone, per seed. "conflict": Holm's procedure at `alpha`
     holds the difference for real, and it is for the worse. "kept": it is for the better, or a one-sided test,

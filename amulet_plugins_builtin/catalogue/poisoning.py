@@ -173,8 +173,8 @@ COMPONENTS: tuple[Component, ...] = (
         impossible=_no_flips,
         threat=(
             "The adversary changes labels of a share of the training rows, and no inputs: so that its target is "
-            "answered more often (targeted), or that the model errs more often (random: read clean_accuracy, not the "
-            "success rate). It sees no model."
+            "answered more often (targeted), or that the model errs more often (random: it aims at no class, so there "
+            "is no success rate, hence no verdict: read clean_accuracy). It sees no model."
         ),
         checks=f"{_PACKAGE}.checks:label_flip_checks",
         references=(
@@ -206,6 +206,7 @@ COMPONENTS: tuple[Component, ...] = (
                 better="lower",
             ),
             Measure(name="clean_accuracy", summary="accuracy of the poisoned model without trigger", better="higher"),
+            Measure(name="balanced_accuracy", summary="the same, as the mean over the classes", better="higher"),
             Measure(
                 name="accuracy_without_poison", summary="accuracy of the model trained on clean rows", better="higher"
             ),

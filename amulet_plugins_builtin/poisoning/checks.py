@@ -181,6 +181,7 @@ def counts_exactly() -> None:
         "attack_success_rate": (round(4 / 6, 9), 6),
         "success_rate_without_poison": (round(1 / 6, 9), 6),
         "clean_accuracy": (0.8, 10),
+        "balanced_accuracy": (round((3 / 4 + 1 + 2 / 3) / 3, 9), 10),
         "accuracy_without_poison": (0.9, 10),
         "accuracy_under_trigger": (0.6, 10),
         "changed_inputs": (0.7, 10),
@@ -189,7 +190,7 @@ def counts_exactly() -> None:
 
 
 def withholds() -> None:
-    """Ask for a success rate where every row is of the target class, and for changes by an attack without trigger."""
+    """Ask for success and balanced accuracy where every row is of the target class, and for changes without trigger."""
     zeros = torch.zeros(5, dtype=torch.int64)
     result = PoisoningResult(
         y=zeros,
@@ -206,7 +207,7 @@ def withholds() -> None:
     )
     scores = metric.measure(result, NoParams())
     found = sorted(value.name for value in scores.values if isinstance(value, Withheld))
-    expected = ["attack_success_rate", "changed_inputs", "success_rate_without_poison"]
+    expected = ["attack_success_rate", "balanced_accuracy", "changed_inputs", "success_rate_without_poison"]
     assert found == expected, f"{found} are withheld, expected {expected}"
 
 

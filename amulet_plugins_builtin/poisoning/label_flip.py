@@ -15,7 +15,13 @@ def attack(view: PoisoningView, params: LabelFlipParams) -> PoisoningAnswer:
     """
     eligible = _eligible(view, params)
     rows = eligible[torch.randperm(len(eligible))[: view.budget]]
-    return PoisoningAnswer(rows=rows, x=view.x[rows], y=_flipped(view, rows, params), triggered=view.test_x[:0])
+    return PoisoningAnswer(
+        rows=rows,
+        x=view.x[rows],
+        y=_flipped(view, rows, params),
+        triggered=view.test_x[:0],
+        targeted=params.mode == "targeted",
+    )
 
 
 def _eligible(view: PoisoningView, params: LabelFlipParams) -> Tensor:

@@ -58,6 +58,7 @@ def test_flips_have_no_trigger_and_change_no_input(params):
     rows = planted.images(rows=90, seed=1, levels=3)
     answer = label_flip.attack(planted.view_of(rows, rows, budget=20, target=1), params)
     assert not answer.has_trigger
+    assert answer.targeted == (params.mode == "targeted")
     assert torch.equal(answer.x, rows.x[answer.rows])
     assert (answer.y != rows.y[answer.rows]).all()
 

@@ -20,6 +20,7 @@ VALUES = (
     "attack_success_rate",
     "success_rate_without_poison",
     "clean_accuracy",
+    "balanced_accuracy",
     "accuracy_without_poison",
     "accuracy_under_trigger",
     "changed_inputs",
@@ -200,6 +201,17 @@ def test_an_attack_without_a_trigger_is_not_warned_of():
     assert measured.scores["changed_inputs"].reason == "the attack has no trigger"
     poisoned, clean = (measured.scores[f"{name}"].estimate for name in ("clean_accuracy", "accuracy_without_poison"))
     assert poisoned < clean
+
+
+def test_random_flips_aim_at_no_class_and_have_no_success_rate():
+    """That the target is not answered more often is no failure of theirs, and no merit of a defense."""
+    random = {"name": "label-flip", "params": {"mode": "random"}}
+    raw = config(seeds=1, training={"epochs": 1}, risks={"poisoning": poisoning([random])})
+    reason = "the attack aims at no class: read what it does to clean_accuracy"
+    results = run(raw)
+    (found,) = [one for one in results.entries if (one.row, one.risk) == ("none", "poisoning")]
+    assert (found.values, found.missing, found.degenerate) == ((), f"withheld: {reason}", "")
+    assert len(estimates(results, "clean_accuracy", attack="builtin/label-flip")) == 1
 
 
 def test_adult_is_backdoored_through_what_may_be_changed_and_outlier_removal_helps():

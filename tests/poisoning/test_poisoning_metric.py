@@ -13,6 +13,7 @@ VALUES = (
     "attack_success_rate",
     "success_rate_without_poison",
     "clean_accuracy",
+    "balanced_accuracy",
     "accuracy_without_poison",
     "accuracy_under_trigger",
     "changed_inputs",
@@ -42,6 +43,7 @@ def test_every_value_is_the_count_by_hand():
         (2 / 3, 3),
         (1 / 3, 3),
         (4 / 6, 6),
+        (pytest.approx((2 / 3 + 1 + 1 / 2) / 3), 6),
         (1.0, 6),
         (3 / 6, 6),
         (4 / 6, 6),
@@ -69,6 +71,14 @@ def test_the_intervals_are_wilsons():
             dict.fromkeys(
                 ("attack_success_rate", "success_rate_without_poison"),
                 "every row asked about is of the target class: there is nothing to win",
+            )
+            | {"balanced_accuracy": "no row asked about is of the class a, c"},
+        ),
+        (
+            {"targeted": False},
+            dict.fromkeys(
+                ("attack_success_rate", "success_rate_without_poison"),
+                "the attack aims at no class: read what it does to clean_accuracy",
             ),
         ),
         ({"has_trigger": False}, {"changed_inputs": "the attack has no trigger"}),

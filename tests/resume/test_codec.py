@@ -6,12 +6,13 @@ import torch
 from amulet_core.codec import pack, unpack
 from amulet_core.conduct import prepared
 from amulet_core.config import resolve
-from amulet_core.jobs import AttackWork, BankWork, FitWork, WorstWork
+from amulet_core.jobs import AttackWork, BankWork, FitWork, PoisonedPlayWork, PoisonWork, WorstWork
 from amulet_core.perform import perform
 from amulet_core.request import load_all
 from amulet_core.store import Store, Stored
 
 LIRA = {"name": "lira", "params": {"shadow_models": 2, "variance": "shared"}}
+FLIPS = [{"name": "label-flip", "params": {"mode": mode}} for mode in ("random", "targeted")]
 EVERY = {
     "evasion": {"attacks": ["random-noise"]},
     "membership-inference": {"attacks": [LIRA]},
@@ -56,9 +57,13 @@ IMAGES = {"dataset": {"name": "digits"}, "model": "cnn", "data": {"train": 50, "
         ({"risks": EVERY}, {FitWork, BankWork, AttackWork}),
         ({"model": "mlp", "risks": EVERY}, {FitWork, BankWork, AttackWork}),
         (IMAGES | {"risks": EVERY}, {FitWork, BankWork, AttackWork}),
+        *(
+            ({"risks": {"poisoning": {"attacks": [flip]}}}, {FitWork, PoisonWork, PoisonedPlayWork, AttackWork})
+            for flip in FLIPS
+        ),
         ({"risks": {"evasion": {"attacks": ["toy/nudge", "toy/shove"]}}}, {FitWork, AttackWork, WorstWork}),
     ],
-    ids=["linear", "mlp", "cnn", "worst case"],
+    ids=["linear", "mlp", "cnn", "random flips", "targeted flips", "worst case"],
 )
 def test_every_output_comes_back_bit_by_bit(performed, tmp_path, changes, kinds):
     seen = set()
@@ -79,6 +84,10 @@ def test_every_output_comes_back_bit_by_bit(performed, tmp_path, changes, kinds)
                 assert found.logits.keys() == output.logits.keys()
                 for place, pair in output.logits.items():
                     assert [same(*both) for both in zip(pair, found.logits[place], strict=True)] == [True, True]
+            case PoisonWork():
+                fields = type(output.answer).model_fields
+                assert found.place == output.place
+                assert all(same(getattr(output.answer, name), getattr(found.answer, name)) for name in fields)
             case _:
                 assert (found.measured, found.warnings) == (output.measured, output.warnings)
                 assert dict(found.evidence) == dict(output.evidence)

@@ -43,6 +43,14 @@ def test_each_member_of_a_chain_stands_alone_before_it_once(
     assert [row.label for row in rows] == ["none", "placebo", *labels]
 
 
+@pytest.mark.parametrize("chain", [["fine-pruning", "adversarial-training"], ["spectral-signatures", "ibp"]], ids=str)
+def test_a_member_that_needs_only_what_the_model_has_is_measured_alone(
+    registry: Registry, config: Any, chain: list[str]
+) -> None:
+    rows = resolve(config(model="mlp", defenses=[chain]), registry).rows
+    assert [row.label for row in rows] == ["none", "placebo", *chain, " + ".join(chain)]
+
+
 def test_a_member_alone_has_the_parameters_it_has_in_the_chain(registry: Registry, config: Any) -> None:
     rows = resolve(config(defenses=["adversarial-training", ["keep", STRONG]]), registry).rows
     by_label = {row.label: row for row in rows}
@@ -78,6 +86,7 @@ def test_a_run_of_a_chain_says_what_it_keeps_and_what_could_not_be_compared(regi
     results = run(config(defenses=[["giver", "needy"]], risks=["evasion"], seeds=2), registry=registry)
     assert [row.label for row in results.rows] == ["none", "placebo", "giver", "giver + needy"]
     assert {cell.status for cell in results.cells} == {"ok"}
-    assert ("toy/needy", "", "missing", "not measured alone: it needs what another member of the chain makes") in [
+    reason = "not measured alone: it needs what the model does not have, and another member of the chain makes"
+    assert ("toy/needy", "", "missing", reason) in [
         (one.member, one.alone, one.verdict, one.verdict_reason) for one in results.conflicts
     ]

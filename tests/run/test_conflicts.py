@@ -1,11 +1,14 @@
 """What a chain keeps of what its members do alone: every verdict, and what none is given for."""
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from amulet_core.conflicts import conflicts
 from amulet_core.results import Column, Conflict, Effect, Entry, Member, Row
+from amulet_core.statistics.verdicts import Differences, verdicts
 
 NONE = (0.40, 0.42, 0.41, 0.39, 0.40)
 ALONE = (0.70, 0.71, 0.69, 0.70, 0.70)
@@ -44,7 +47,7 @@ def entry(row: str, values: tuple[float, ...] = (), verdict: str = "", **changes
 
 def judged(*entries: Entry, rows: tuple[Row, ...] = ROWS, **changes: Any) -> tuple[Conflict, ...]:
     options = {"overlap": 0.0, "members_alone": True} | {k: changes.pop(k) for k in ("overlap",) if k in changes}
-    given = {"none": entry("none", NONE), "b": entry("b", NONE, "no change")}
+    given = {"none": entry("none", NONE), "b": entry("b", inapplicable=True)}
     given |= {one.row: one for one in entries}
     return conflicts(rows, [column(**changes)], tuple(given.values()), **options)
 
@@ -86,13 +89,54 @@ def test_utility_is_no_risk() -> None:
     assert judged(entry("a", ALONE, "risk down"), entry("both", GONE, "no change"), risk="utility") == ()
 
 
-def test_pairs_of_one_column_are_adjusted_together_and_untested_ones_weigh_on_nobody() -> None:
-    chain = entry("both", GONE, "no change")
-    single = judged(entry("a", ALONE, "risk down"), entry("b", ALONE, "blocked"), chain)
-    pair = judged(entry("a", ALONE, "risk down"), entry("b", ALONE, "risk down"), chain)
-    assert single[0].p_adjusted == single[0].p
-    assert pair[0].p_adjusted == pytest.approx(2 * single[0].p)
-    assert pair[0].level == pytest.approx(0.975)
+@pytest.mark.parametrize(
+    ("other", "pairs"),
+    [
+        (entry("b", ALONE, "risk down"), 2),
+        (entry("b", ALONE, "no change"), 2),
+        (entry("b", ALONE, "blocked"), 2),
+        (entry("b", ALONE, "degenerate", degenerate="near chance"), 1),
+        (entry("b", ALONE[:4], "too few seeds"), 1),
+    ],
+    ids=lambda value: value.effect.verdict if isinstance(value, Entry) else "",
+)
+def test_all_pairs_of_a_column_that_could_be_tested_are_adjusted_for_whether_listed_or_not(
+    other: Entry, pairs: int
+) -> None:
+    found = judged(entry("a", ALONE, "risk down"), other, entry("both", GONE, "no change"))[0]
+    assert (found.member, found.verdict) == ("builtin/a", "conflict")
+    assert found.p_adjusted == pytest.approx(pairs * found.p)
+    assert found.level == pytest.approx(1 - 0.05 / pairs)
+
+
+@pytest.mark.parametrize("noise", [(1.0, 1.0, 1.0), (0.3, 1.0, 0.3), (0.3, 1.0, 1.0)])
+def test_at_most_five_percent_of_columns_without_an_interaction_have_a_conflict(
+    noise: tuple[float, float, float],
+) -> None:
+    """Four chains of two, whose effect is that of each of their members; only members with "risk down" are listed."""
+    chains = [(place, 2 * place, 2 * place + 1) for place in range(4)]
+    rows = (
+        Row(label="none", kind="none"),
+        *(Row(label=f"m{i}", kind="defense", chain=(member(f"m{i}"),)) for i in range(8)),
+        *(Row(label=f"c{c}", kind="defense", chain=(member(f"m{a}"), member(f"m{b}"))) for c, a, b in chains),
+    )
+    generator, runs, hits, listed = np.random.default_rng(5), 400, 0, 0
+    for _ in range(runs):
+        spread = np.array([noise[0], *[noise[1]] * 8, *[noise[2]] * 4])[:, None]
+        values = spread * generator.standard_normal((13, 5)) + np.array([0.0, *[0.75] * 12])[:, None]
+        column_of = [Differences(row.label, tuple(own - values[0])) for row, own in zip(rows, values, strict=True)][1:]
+        verdict = dict(
+            zip((row.label for row in rows[1:]), verdicts(column_of, margin=0.5, better="higher"), strict=True)
+        )
+        given = [
+            entry(row.label, tuple(own), verdict[row.label].verdict if row.chain else "")
+            for row, own in zip(rows, values, strict=True)
+        ]
+        found = conflicts(rows, [column(margin=0.5)], given, overlap=0.0, members_alone=True)
+        listed += len(found)
+        hits += any(one.verdict == "conflict" for one in found)
+    assert hits / runs <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / runs)
+    assert listed > 10  # there was something to get wrong
 
 
 def test_overlap_widens_the_interval() -> None:
@@ -161,7 +205,7 @@ def test_a_member_without_an_entry_was_not_measured() -> None:
 @pytest.mark.parametrize(
     ("members_alone", "reason"),
     [
-        (True, "not measured alone: it needs what another member of the chain makes"),
+        (True, "not measured alone: it needs what the model does not have, and another member of the chain makes"),
         (False, "not measured alone: the configuration says members_alone: false"),
     ],
 )

@@ -283,6 +283,82 @@ def test_nothing_is_concluded_from_an_undefended_model_that_knows_nothing(reques
     )
 
 
+def poisoned(row: str, success: float, balanced: float, **changes: Any) -> list[Cell]:
+    """What badnets does, with jitter over the seeds, and the balanced accuracy of the models it poisoned."""
+    values = [(seed, success + 0.001 * seed) for seed in SEEDS]
+    return [
+        Cell(
+            row=row,
+            risk="poisoning",
+            attack="builtin/badnets",
+            seed=seed,
+            status="ok",
+            measured=(measured("poisoning", attack_success_rate=value, balanced_accuracy=balanced),),
+        ).model_copy(update=changes)
+        for seed, value in values
+    ]
+
+
+CLEAN = [*utility("none"), *utility("dp-sgd")]
+COLLAPSED = (
+    "balanced accuracy of the poisoned models is near chance (0.500) on 5 of 5 seeds: "
+    "a model that knows nothing has nothing to lose"
+)
+
+
+@pytest.mark.parametrize(
+    ("none", "defended", "degenerate"),
+    [(0.8, 0.5, COLLAPSED), (0.5, 0.8, f"the undefended model to compare with: {COLLAPSED}"), (0.8, 0.8, "")],
+)
+def test_poisoning_is_judged_by_the_poisoned_models_however_good_the_clean_ones_are(
+    request_of: Any, none: float, defended: float, degenerate: str
+) -> None:
+    cells = [*poisoned("none", 0.95, none), *poisoned("dp-sgd", 0.0, defended), *CLEAN]
+    found = entry(request_of("poisoning"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert (found.effect.verdict, found.degenerate) == ("degenerate" if degenerate else "risk down", degenerate)
+
+
+def test_constant_clean_models_do_not_speak_for_the_poisoned_ones(request_of: Any) -> None:
+    cells = [*poisoned("none", 0.95, 0.8), *poisoned("dp-sgd", 0.0, 0.8), *utility("none"), *utility("dp-sgd", 0.5)]
+    assert entry(request_of("poisoning"), cells, "dp-sgd").degenerate == ""
+
+
+def test_of_the_models_that_several_attacks_poisoned_the_worst_counts(request_of: Any) -> None:
+    other = poisoned("dp-sgd", 0.9, 0.8, attack="builtin/blended")
+    cells = [*poisoned("none", 0.95, 0.8), *poisoned("dp-sgd", 0.0, 0.5), *other, *CLEAN]
+    assert entry(request_of("poisoning"), cells, "dp-sgd").degenerate == COLLAPSED
+
+
+def test_a_model_whose_attack_has_no_primary_value_is_not_judged(request_of: Any) -> None:
+    given = (measured("poisoning", attack_success_rate="it aims at no class", balanced_accuracy=0.5),)
+    other = poisoned("dp-sgd", 0.0, 0.5, attack="builtin/label-flip", measured=given)
+    cells = [*poisoned("none", 0.95, 0.8), *poisoned("dp-sgd", 0.0, 0.8), *other, *CLEAN]
+    assert entry(request_of("poisoning"), cells, "dp-sgd").degenerate == ""
+
+
+def test_a_few_collapsed_poisoned_models_block_the_verdict_that_risk_went_down(request_of: Any) -> None:
+    defended = [*poisoned("dp-sgd", 0.0, 0.5)[:2], *poisoned("dp-sgd", 0.0, 0.8)[2:]]
+    found = entry(request_of("poisoning"), [*poisoned("none", 0.95, 0.8), *defended, *CLEAN], "dp-sgd")
+    assert found.warnings == ("balanced accuracy of the poisoned models is near chance (0.500) on 2 of 5 seeds",)
+    assert found.effect is not None
+    assert found.effect.verdict == "blocked"
+
+
+def test_poisoned_models_whose_balanced_accuracy_is_withheld_tell_nothing(request_of: Any) -> None:
+    given = (measured("poisoning", attack_success_rate=0.0, balanced_accuracy="no row is of the class a"),)
+    cells = [*poisoned("none", 0.95, 0.8), *poisoned("dp-sgd", 0.0, 0.8, measured=given), *CLEAN]
+    assert entry(request_of("poisoning"), cells, "dp-sgd").degenerate == (
+        "balanced accuracy of the poisoned models was not measured: whether the models know anything is unknown"
+    )
+
+
+def test_a_row_whose_models_were_never_poisoned_is_missing_and_not_degenerate(request_of: Any) -> None:
+    skipped = poisoned("dp-sgd", 0.0, 0.8, status="skipped", reason="labels only", measured=())
+    found = entry(request_of("poisoning"), [*poisoned("none", 0.95, 0.8), *skipped, *CLEAN], "dp-sgd")
+    assert (found.missing, found.degenerate) == ("skipped: labels only", "")
+
+
 @pytest.fixture
 def floored(request_of: Any) -> Request:
     """A request whose first column has a floor: its value exists only for rows with the defense."""
