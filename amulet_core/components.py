@@ -191,7 +191,10 @@ class Attack(Component):
     norms: tuple[Norm, ...] = ("linf", "l2")
     """The norms of a budget that the attack can keep to, where the risk's threat model has one."""
     sensitive_in_x: bool = False
-    """Whether the sensitive attribute that the threat model names must be one of the inputs, one feature a value."""
+    """Whether it puts each value of the sensitive attribute into the inputs, among which it must be, one feature a value.
+
+    It is then told what the victim says of the rows so changed, and not of the rows themselves.
+    """
     threat: str = Field(default="", max_length=400)
     """The adversary's goal, knowledge and capability, in a sentence or two."""
     needs: Callable[[Any, DataSchema], tuple[LabRequest, ...]] = _no_needs

@@ -153,6 +153,7 @@ def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest
         bank=_bank_of(work, banks, members, ground.data, (len(block.pool), len(block.aux))),
         draws=("draws", work.root_seed, work.seed),
         certified=next((output.certified for output in inputs if isinstance(output, CertifyOutput)), None),
+        puts_in=work.attack is not None and attack_of(work.attack).sensitive_in_x,
     )
 
 

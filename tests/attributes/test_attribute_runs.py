@@ -199,6 +199,18 @@ def test_csmia_is_skipped_with_the_reason_where_it_cannot_put_the_values_in(plan
     }
 
 
+def test_csmia_is_skipped_with_the_reason_where_the_adversary_lacks_columns_to_ask_with(planned):
+    attacks = ("attribute-csmia", "attribute-mlp", "imputation")
+    plan = planned(dataset={"among": True}, threat={"without": ["a", "height"]}, attacks=attacks).plan
+    reasons = {cell.attack: cell.skipped for cell in plan.cells if cell.risk == RISK}
+    assert reasons == {
+        "builtin/attribute-csmia": "builtin/attribute-csmia asks the victim about rows with each value put in, and this "
+        "adversary could not: the threat model withholds a, height",
+        "builtin/attribute-mlp": "",
+        "builtin/imputation": "",
+    }
+
+
 REFUSED = {
     "an unknown attribute": (
         {"threat": {"attribute": "race"}},
