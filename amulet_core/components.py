@@ -182,16 +182,21 @@ class Attack(Component):
     logits are an affine function of the row, under a fixed scaling).
     ``control`` marks one that knows nothing of the victim and is the floor the others are shown beside.
     ``needs(params, schema)`` lists what the lab must hold for it.
+    ``settings_of`` names the attack of its plugin whose settings a control must have, with the same ``params``.
     """
 
     kind: Literal["attack"] = "attack"
     risk: str
     access: Access
     control: bool = False
+    settings_of: str = ""
     norms: tuple[Norm, ...] = ("linf", "l2")
     """The norms of a budget that the attack can keep to, where the risk's threat model has one."""
     sensitive_in_x: bool = False
-    """Whether the sensitive attribute that the threat model names must be one of the inputs, one feature a value."""
+    """Whether it puts each value of the sensitive attribute into the inputs, where it must be, one feature a value.
+
+    It is then told what the victim says of the rows so changed, and not of the rows themselves.
+    """
     reconstructs: Reconstructed | None = None
     """What an attack on data reconstruction hands back; None (controls): whatever its column's verdict is about."""
     threat: str = Field(default="", max_length=400)

@@ -12,6 +12,7 @@ from pydantic import Field
 from amulet_core.chains import chain_problems, in_stage_order, model_problems
 from amulet_core.checked import checked, shown
 from amulet_core.components import Params
+from amulet_core.controls import like_its_attack, settings_problems
 from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.games.threats import GAMES, Game
 from amulet_core.registry import Registry
@@ -239,6 +240,7 @@ class _Reader:
         threat = checked(game.threat, form.threat, f"{path}.threat", self._problems)
         attacks = self._players("attack", game, form.attacks)
         metrics = self._players("metric", game, form.metrics)
+        self._problems += [f"{path}.attacks: {text}" for text in settings_problems(attacks)]
         return None if threat is None else RiskPlan(game, threat, attacks, metrics)
 
     def _players(self, kind: Literal["attack", "metric"], game: Game, given: list[Any] | None) -> tuple[Use, ...]:
@@ -248,7 +250,7 @@ class _Reader:
         found = {use.id: use for use in self.all(kind, default if given is None else given, path, risk)}
         for name in always:
             if f"builtin/{name}" not in found and (use := self.use(kind, f"builtin/{name}", path)) is not None:
-                found[use.id] = use
+                found[use.id] = like_its_attack(use, found.values())
         return tuple(found.values())
 
     def all(self, kind: str, given: Any, path: str, risk: str | None = None) -> tuple[Use, ...]:

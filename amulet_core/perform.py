@@ -159,6 +159,7 @@ def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest
         recipe=work.recipe,
         streams=_streams(work, work.victim),
         reconstructs=attack_of(work.attack).reconstructs if work.attack else None,
+        puts_in=work.attack is not None and attack_of(work.attack).sensitive_in_x,
     )
 
 

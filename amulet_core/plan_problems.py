@@ -140,6 +140,12 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
     if attack_of(attack).sensitive_in_x:
         yield from _encoding_problems(attack, facts.data_schema, getattr(risk.threat, "attribute", ""))
+        withheld = getattr(risk.threat, "without", ())
+        if withheld:
+            yield (
+                f"{attack.id} asks the victim about rows with each value put in, and this adversary could not: the "
+                f"threat model withholds {', '.join(withheld)}"
+            )
     norm, norms = getattr(risk.threat, "norm", None), attack_of(attack).norms
     if norm is not None and norm not in norms:
         yield f"{attack.id} keeps to budgets in {' or '.join(norms)}, the threat model's norm is {norm}"

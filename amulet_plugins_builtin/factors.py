@@ -1,6 +1,8 @@
 """Two factors behind unintended interactions: overfitting and memorization (arXiv:2312.04542, figure 1).
 
-They belong to no game: whoever wants to know whether a model overfits or memorizes calls them.
+They belong to no game and stand in no report: whoever wants to know whether a model overfits or memorizes calls them,
+with numpy arrays and a function that fits. With scikit-learn: ``overfitting(lambda x, y: model.fit(x, y).predict_proba,
+(x, y), (other_x, other_y))``. Labels are 0 .. classes - 1.
 """
 
 from collections.abc import Callable

@@ -27,15 +27,19 @@ class AttributeView(Artifact):
 
     ``x`` and ``aux_x`` hold the features ``columns`` of the data's rows (flattened, unless they are all of them): not
     those that hold the attribute, nor those that the threat model withholds. ``observed`` and ``observed_aux`` are the
-    victim's log-probabilities on the whole rows. Where the attribute is an input of the victim, one feature a value,
-    ``asked[v]`` is what it says of the candidates with value ``v`` put in; else ``puts`` is 0.
+    victim's log-probabilities on the whole rows.
+
+    Equal answers to the row itself and with a value put in would give the value away, whatever the victim. So an attack
+    that puts values in (``Attack.sensitive_in_x``) has ``model`` and ``asked``, where ``asked[v]`` is what the victim
+    says of the candidates with value ``v`` put in, but nothing ``observed`` of them: shape ``[n, 0]``. All others have
+    ``observed``, and ``puts`` is 0; where the attribute is an input of the victim they have no ``model`` to ask.
     """
 
     model: WhiteBox | ProbabilityOracle | LabelOracle | None
     x: Annotated[Tensor, shaped(torch.float32, "n", ...)]
     y: Annotated[Tensor, shaped(torch.int64, "n")]
-    observed: Annotated[Tensor, shaped(torch.float32, "n", "classes")]
-    asked: Annotated[Tensor, shaped(torch.float32, "puts", "n", "classes")]
+    observed: Annotated[Tensor, shaped(torch.float32, "n", "observed classes")]
+    asked: Annotated[Tensor, shaped(torch.float32, "puts", "n", "asked classes")]
     aux_x: Annotated[Tensor, shaped(torch.float32, "m", ...)]
     aux_y: Annotated[Tensor, shaped(torch.int64, "m")]
     aux_z: Annotated[Tensor, shaped(torch.int64, "m")]
@@ -71,26 +75,29 @@ class AttributeResult(Artifact):
 
 def view(contest: Contest, threat: AttributeThreat, access: Access) -> AttributeView:
     """Return the adversary's view; which rows it holds is the seed's draw, the same for every defense."""
-    model = accessible(contest, access)  # copied before it is asked, lest it remember the rows
     schema = contest.pool.schema
     attribute = attribute_index(schema, threat.attribute)
+    # Whoever knows the answers to the rows themselves could ask with each value put in, and compare.
+    tells = contest.puts_in or not schema.sensitive[attribute].features
+    model = accessible(contest, access) if tells else None  # copied before it is asked, lest it remember the rows
     candidates = contest.pool.take(_candidates(contest, threat))
     own = torch.randperm(len(contest.aux), generator=generator(*contest.draws, "attribute aux"))[: threat.aux]
     aux = contest.aux.take(own)
     columns = known_columns(schema, attribute, threat.without)
     sees = access in ("white-box", "probabilities")
-    observed, observed_aux = (_said(contest, rows.x, sees=sees) for rows in (candidates, aux))
-    put = [_said(contest, x, sees=sees) for x in _with_each_value(candidates, attribute)]
+    asks = sees and contest.puts_in and not threat.without
+    puts = _with_each_value(candidates, attribute) if asks else []
+    put = [_said(contest, x, sees=sees) for x in puts]
     return AttributeView(
         model=model,
         x=_known(candidates, columns),
         y=candidates.y,
-        observed=observed,
-        asked=torch.stack(put) if put and sees else torch.zeros(0, *observed.shape),
+        observed=_said(contest, candidates.x, sees=sees and not contest.puts_in),
+        asked=torch.stack(put) if put else torch.zeros(0, len(candidates), 0),
         aux_x=_known(aux, columns),
         aux_y=aux.y,
         aux_z=aux.z[:, attribute].clone(),
-        observed_aux=observed_aux,
+        observed_aux=_said(contest, aux.x, sees=sees),
         columns=columns,
         values=schema.sensitive[attribute].categories,
         data_schema=schema,
@@ -111,12 +118,17 @@ def judge(contest: Contest, answer: AttributeAnswer, threat: AttributeThreat) ->
         raise ValueError(f"the answer's score is {list(answer.score.shape)}, expected [n, values] = {expected}")
     if answer.threshold is not None and len(values) != 2:
         raise ValueError(f"the answer has a threshold, which is for two values, but there are {len(values)}")
+    return joined(answer, contest.pool.z[rows, attribute], contest.member[rows], values)
+
+
+def joined(answer: AttributeAnswer, z: Tensor, member: Tensor, values: tuple[str, ...]) -> AttributeResult:
+    """Return an answer beside the truth: the candidates' values, int64 ``[n]``, and which are members, bool ``[n]``."""
     return AttributeResult(
         score=answer.score,
         guess=_guesses(answer),
-        control=torch.zeros(0, len(rows), dtype=torch.int64),
-        z=contest.pool.z[rows, attribute],
-        member=contest.member[rows],
+        control=torch.zeros(0, len(z), dtype=torch.int64),
+        z=z,
+        member=member,
         values=values,
         warnings=answer.warnings,
     )

@@ -33,6 +33,7 @@ class Contest:
     adversary sees too.
     ``member`` bool ``[rows of the pool]`` is the truth of membership inference. ``bank`` has no models where no attack
     asked for any. ``draws`` keys every draw of the game: it depends on the seed alone, never on the defense.
+    ``puts_in``: the attack puts values of the sensitive attribute into rows, so answers to the rows are not for it.
     ``certified`` bool ``[budgets, n]``: which attacked rows a defense proved right, where one of the chain certifies.
     ``recipe`` and ``streams`` are what the victim was trained by, for games that train a step of it again;
     ``reconstructs`` is what the attack hands back, where games differ in it.
@@ -50,6 +51,7 @@ class Contest:
     recipe: Recipe | None = None
     streams: Streams | None = None
     reconstructs: Reconstructed | None = None
+    puts_in: bool = False
 
 
 def accessible(contest: Contest, access: Access) -> LabelOracle | None:

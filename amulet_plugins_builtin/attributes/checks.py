@@ -102,6 +102,16 @@ def metric() -> tuple[Check, ...]:
             _metric_meets_the_hand_count,
         ),
         Check(
+            "What is told of members alone counts for members, and the gap is theirs less the others'.",
+            "Parts that are mixed up turn what training leaked into its opposite.",
+            _metric_parts_members,
+        ),
+        Check(
+            "The interval of the advantage is that of matched pairs, in plain arithmetic.",
+            "An interval without width makes a finding of every difference.",
+            _metric_interval_is_the_formula,
+        ),
+        Check(
             "What the candidates cannot support is withheld.",
             "A value of three rows moves the mean more than a defense does; without a control there is no advantage.",
             _metric_withholds,
@@ -233,6 +243,24 @@ def _metric_meets_the_hand_count() -> None:
     values = _values(_counted((80, 40), (80, 10)))
     _near(values["advantage"].estimate, (1 + 0.25) / 2 - 0.5, within=1e-12)
     _near(values["auc"].estimate, (1 + 0.25) / 2, within=1e-12)
+
+
+def _metric_parts_members() -> None:
+    game = _counted((80, 40), (0, 0))
+    values = _values(game.model_copy(update={"guess": torch.where(game.member, game.z, 1 - game.z)}))
+    for name, expected in (("advantage_members", 0.5), ("advantage_non_members", -0.5), ("advantage_gap", 1.0)):
+        _near(values[name].estimate, expected, within=1e-12)
+
+
+def _metric_interval_is_the_formula() -> None:
+    # Of 80 rows the control alone is right on 20, of 40 the attack alone on 10: Agresti and Min add 2 rows to each.
+    centre = (-20 / 82 + 10 / 42) / 2
+    variance = ((20 + 1 - 20**2 / 82) / 82**2 + (10 + 1 - 10**2 / 42) / 42**2) / 4
+    reach = float(norm.ppf(0.975)) * math.sqrt(variance)
+    for found, expected in zip(
+        _limits(_values(_counted((80, 40), (60, 10)))["advantage"]), (centre - reach, centre + reach), strict=True
+    ):
+        _near(found, expected, within=1e-9)
 
 
 def _metric_withholds() -> None:

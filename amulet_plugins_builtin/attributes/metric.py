@@ -1,7 +1,5 @@
 """The metric of attribute inference: how often the value is right, and how much more often than without the victim."""
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
@@ -12,9 +10,7 @@ from amulet_core.scores import Scores, Value, Withheld
 from amulet_core.statistics.balanced import balanced_accuracy, balanced_gain, difference
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.membership import auc
-
-SMALLEST: Final = 30
-"""The fewest candidates with which a value counts."""
+from amulet_plugins_builtin.fairness.attributes import SMALLEST_GROUP
 
 Bools = NDArray[np.bool_]
 Shown = Value | Withheld
@@ -29,7 +25,7 @@ def measure(result: AttributeResult, params: NoParams) -> Scores:  # noqa: ARG00
     """
     z, member = result.z.numpy(), result.member.numpy()
     counts = np.bincount(z, minlength=len(result.values))
-    counted = np.flatnonzero(counts >= SMALLEST)
+    counted = np.flatnonzero(counts >= SMALLEST_GROUP)
     parts = {"": np.ones(len(z), bool), "_members": member, "_non_members": ~member}
     measured = [part for name, rows in parts.items() for part in _part(result, name, rows, counted)]
     return Scores(values=(*measured, _leak(measured)), details={"by_value": _by_value(result)})
@@ -48,7 +44,7 @@ def _part(result: AttributeResult, name: str, rows: Bools, counted: NDArray[np.i
 
 def _problem(result: AttributeResult, z: NDArray[np.int64], counted: NDArray[np.int64]) -> str:
     if len(counted) < 2:
-        return f"Fewer than two values have {SMALLEST} candidates: there is nothing to tell apart."
+        return f"Fewer than two values have {SMALLEST_GROUP} candidates: there is nothing to tell apart."
     few = [result.values[value] for value in counted if np.count_nonzero(z == value) < 2]
     return f"Fewer than two of these rows are {' or '.join(few)}." if few else ""
 
@@ -97,7 +93,7 @@ def _by_value(result: AttributeResult) -> JsonValue:
     for value, label in enumerate(result.values):
         rows = result.z == value
         n = int(rows.sum())
-        line: dict[str, JsonValue] = {"value": label, "n": n, "counts": "yes" if n >= SMALLEST else "no"}
+        line: dict[str, JsonValue] = {"value": label, "n": n, "counts": "yes" if n >= SMALLEST_GROUP else "no"}
         line["found"] = float((result.guess[rows] == value).double().mean()) if n else None
         for index, guess in enumerate(result.control):
             which = f" {index + 1}" if len(result.control) > 1 else ""

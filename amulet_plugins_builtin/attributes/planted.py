@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
 
-from amulet_core.games.attribute import AttributeAnswer, AttributeResult, AttributeView, beside
+from amulet_core.games.attribute import AttributeAnswer, AttributeResult, AttributeView, beside, joined
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 
 WIDTH = 6
@@ -26,16 +26,7 @@ class Planted:
         return result if control is None else beside(result, [self._joined(control)])
 
     def _joined(self, answer: AttributeAnswer) -> AttributeResult:
-        fixed = answer.threshold
-        guess = answer.score.argmax(1) if fixed is None else (answer.score[:, 1] >= fixed).long()
-        return AttributeResult(
-            score=answer.score,
-            guess=guess,
-            control=torch.zeros(0, len(guess), dtype=torch.int64),
-            z=self.z,
-            member=self.member,
-            values=self.view.values,
-        )
+        return joined(answer, self.z, self.member, self.view.values)
 
 
 def planted(

@@ -6,7 +6,7 @@ from amulet_core.components import Attack, Component, Measure, Metric, NoParams,
 
 
 class LearnerParams(Params):
-    """The settings of the network that tells the attribute; the control should have the same as the attack."""
+    """The settings of the network that tells the attribute; the control must have the attack's."""
 
     hidden: int = Field(64, ge=1, le=4096, description="the width of its only hidden layer")
     epochs: int = Field(100, ge=1, le=10_000, description="how often it sees the adversary's own rows, at most")
@@ -73,6 +73,7 @@ COMPONENTS: tuple[Component, ...] = (
         risk=_RISK,
         access="none",
         control=True,
+        settings_of="attribute-mlp",
         threat="Imputes a missing value from the other columns. What it tells, the victim did not reveal.",
         references=(_IMPUTATION,),
         checks=f"{_PACKAGE}.checks:imputation",

@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from amulet_core.components import Defense, Params, Reference
+from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_plugins_builtin.fairness.attributes import attribute_column, attribute_problems
 
@@ -108,18 +109,33 @@ def _beside_gradient(_params: ExponentiatedGradientParams, chain: tuple[Defense,
         )
     if "reweighing" in names:
         problems.append("it sets the weights of the rows itself, which reweighing does too: leave one out")
+    if "early-stopping" in names:
+        problems.append(
+            "its members know no early stopping, as the validation rows carry other labels than those they learn: "
+            "leave early-stopping out"
+        )
     if "threshold-optimizer" in names[: names.index("exponentiated-gradient")]:
         problems.append("thresholds are set for the finished model: let threshold-optimizer stand after it")
     return problems
 
 
+def _hurried(_params: ExponentiatedGradientParams, planned: Planned) -> list[str]:
+    if not planned.training.patience:
+        return []
+    return [
+        "its members know no early stopping, as the validation rows carry other labels than those they learn: set "
+        "training.patience to 0"
+    ]
+
+
 def _beside_remover(_params: CorrelationRemoverParams, chain: tuple[Defense, ...]) -> list[str]:
     names = [defense.name for defense in chain]
     wrapping = {"exponentiated-gradient", "threshold-optimizer"} & set(names[: names.index("correlation-remover")])
+    bounding = [defense.name for defense in chain if "interval-bounds" in defense.requires]
     return [
         f"it changes the architecture that {name} puts inside another: let it stand before {name}"
         for name in sorted(wrapping)
-    ]
+    ] + [f"{name} needs interval bounds, which do not go through its layer: leave one out" for name in bounding]
 
 
 _PACKAGE: Final = "amulet_plugins_builtin.fairness"
@@ -138,6 +154,7 @@ DEFENSES: Final[tuple[Defense, ...]] = (
         uses_sensitive=True,
         produces=("exponentiated-gradient",),
         applicable=_gradient_problems,
+        impossible=_hurried,
         beside=_beside_gradient,
         checks=f"{_PACKAGE}.checks_of_wrappers:exponentiated_gradient",
         references=(

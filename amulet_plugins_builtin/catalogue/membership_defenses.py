@@ -98,7 +98,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Defense(
         name="output-noise",
-        summary="Release noise in place of probabilities, which keeps each row's predicted class and forgets the rest.",
+        summary="Release noise with the same predicted class for probabilities: a fixed function, without a key.",
         target=f"{_PACKAGE}.output_noise:release",
         stages={"inference": f"{_PACKAGE}.output_noise:release"},
         params=OutputNoiseParams,

@@ -1,6 +1,7 @@
 """The built-in architectures: their descriptors and parameters. Imports nothing heavy."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -8,7 +9,7 @@ from amulet_core.components import Component, Model, Params, Reference
 from amulet_core.schema import DataSchema
 
 SMALLEST_IMAGE = 8
-"""The fewest pixels an image may have in height and width for ``cnn``."""
+"""The fewest pixels an image may have in height and width for convolutions."""
 
 
 class CapacityParams(Params):
@@ -19,14 +20,19 @@ class CapacityParams(Params):
     )
 
 
-def cnn_applicable(params: CapacityParams, schema: DataSchema) -> list[str]:  # noqa: ARG001 - true of every capacity
-    """List why convolutions cannot read such rows: they must be images ``[channels, height, width]``, not too small."""
-    if len(schema.shape) != 3:
-        return [f"cnn reads images [channels, height, width], but a row of these data has the shape {schema.shape}"]
-    height, width = schema.shape[1:]
-    if min(height, width) < SMALLEST_IMAGE:
-        return [f"cnn reads images of {SMALLEST_IMAGE}x{SMALLEST_IMAGE} pixels or more, not {height}x{width}"]
-    return []
+def reads_images(name: str) -> Callable[[Any, DataSchema], list[str]]:
+    """Return what lists why the architecture ``name`` cannot read such rows: only images, and none too small."""
+
+    def applicable(params: Any, schema: DataSchema) -> list[str]:  # noqa: ARG001 - true of every capacity
+        if len(schema.shape) != 3:
+            shape = schema.shape
+            return [f"{name} reads images [channels, height, width], but a row of these data has the shape {shape}"]
+        height, width = schema.shape[1:]
+        if min(height, width) < SMALLEST_IMAGE:
+            return [f"{name} reads images of {SMALLEST_IMAGE}x{SMALLEST_IMAGE} pixels or more, not {height}x{width}"]
+        return []
+
+    return applicable
 
 
 _AMULET = Reference(
@@ -59,6 +65,6 @@ COMPONENTS: tuple[Component, ...] = (
                 where="doi:10.1109/5.726791",
             ),
         ),
-        applicable=cnn_applicable,
+        applicable=reads_images("cnn"),
     ),
 )

@@ -1,14 +1,12 @@
 """More architectures, and the classifiers of scikit-learn: descriptors and parameters. Imports nothing heavy."""
 
-from collections.abc import Callable
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from amulet_core.components import Component, Model, NoParams, Params, Reference
 from amulet_core.planned import Planned
-from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import SMALLEST_IMAGE, CapacityParams
+from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
 
 FOLDS: Final = 5
 """The folds of the cross-validation that turns the SVM's margins into probabilities, as in Platt (1999)."""
@@ -57,21 +55,6 @@ class SklearnParams(Params):
         return self
 
 
-def reads_images(name: str) -> Callable[[Any, DataSchema], list[str]]:
-    """Return what lists why the architecture ``name`` cannot read such rows: only images, and none too small."""
-
-    def applicable(params: Any, schema: DataSchema) -> list[str]:  # noqa: ARG001 - true of every capacity
-        if len(schema.shape) != 3:
-            shape = schema.shape
-            return [f"{name} reads images [channels, height, width], but a row of these data has the shape {shape}"]
-        height, width = schema.shape[1:]
-        if min(height, width) < SMALLEST_IMAGE:
-            return [f"{name} reads images of {SMALLEST_IMAGE}x{SMALLEST_IMAGE} pixels or more, not {height}x{width}"]
-        return []
-
-    return applicable
-
-
 def _too_few_rows(params: SklearnParams, planned: Planned) -> list[str]:
     """List why an estimator cannot be fitted to so few training rows."""
     if params.estimator == "knn" and params.neighbours > planned.train:
@@ -113,7 +96,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Model(
         name="resnet",
-        summary="A residual network of 8 to 18 layers with GroupNorm, for small images (8x8 pixels or more).",
+        summary="A residual network of 8 to 20 layers with GroupNorm, for small images (8x8 pixels or more).",
         target="amulet_plugins_builtin.models.resnet:build",
         checks="amulet_plugins_builtin.models.checks:resnet_checks",
         params=CapacityParams,

@@ -68,6 +68,8 @@ def _attributes(path: Path) -> tuple[list[str], dict[str, NDArray[np.bool_]]]:
         problems.append(
             f"the first line says {count[0].strip() if count else 'nothing'}, but {len(rows)} pictures follow"
         )
+    if not rows:
+        problems.append("it lists no pictures")
     if problems:
         raise ValueError(f"celeba: {path}: {'; '.join(problems)}; put a whole copy there")
     table = np.array([row[1:] for row in rows]) == "1"

@@ -17,7 +17,8 @@ from amulet_plugins_builtin.datasets.pictures import SUFFIXES, Shape, decoded, f
 from amulet_plugins_builtin.datasets.places import place_of
 
 _WHOSE: Final = "image-folder"
-_IGNORED: Final = ("Thumbs.db", "desktop.ini")
+_IGNORED: Final = ("Thumbs.db", "desktop.ini", "__MACOSX")
+"""What systems leave in folders, beside all whose name starts with a dot; pictures in there are nobody's."""
 
 
 def image_folder(params: ImageFolderParams) -> Data:
@@ -77,7 +78,7 @@ def _annotated(folder: Path, params: ImageFolderParams, problems: list[str]) -> 
 
 def _by_subfolder(folder: Path, params: ImageFolderParams, problems: list[str]) -> Cells:
     found = sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
-    seen = [name for name in found if not (name.rpartition("/")[2].startswith(".") or name.endswith(_IGNORED))]
+    seen = [name for name in found if not _ignored(name)]
     loose = [name for name in seen if name.count("/") != 1]
     others = [name for name in seen if name not in loose and not name.lower().endswith(SUFFIXES)]
     if loose:
@@ -88,6 +89,10 @@ def _by_subfolder(folder: Path, params: ImageFolderParams, problems: list[str]) 
         problems.append(f"it holds no pictures ({', '.join(SUFFIXES)})")
     columns = {params.file: seen, params.label: [name.partition("/")[0] for name in seen]}
     return Cells(columns, [f"the name {name}" for name in seen], list(range(len(seen))))
+
+
+def _ignored(name: str) -> bool:
+    return any(part.startswith(".") or part in _IGNORED for part in name.split("/"))
 
 
 def _file_problems(folder: Path, rows: Cells, names: Sequence[str]) -> list[str]:

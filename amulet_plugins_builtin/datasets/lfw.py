@@ -61,9 +61,9 @@ def lfw(params: LfwParams) -> Data:
 def _attributes(path: Path) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
     """Read the list: comments, of which the last names the columns, then person, number of the picture and scores."""
     lines = [line.rstrip("\r\n").split("\t") for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    comments, rows = [one for one in lines if one[0].startswith("#")], [one for one in lines if one[0][0] != "#"]
+    comments, rows = ([one for one in lines if one[0].startswith("#") is hashed] for hashed in (True, False))
     header = comments[-1][1:] if comments else []
-    wrong = [row[0] for row in rows if len(row) != len(header) or not row[1].isdecimal() or "/" in row[0]]
+    wrong = [row[0] for row in rows if len(row) != len(header) or not _is_picture(*row[:2])]
     if header[:2] != ["person", "imagenum"] or wrong or not rows:
         found = (
             f"{len(wrong)} lines have another form (first: {wrong[0]})" if wrong else f"the columns are {header[:3]}"
@@ -73,6 +73,15 @@ def _attributes(path: Path) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
         table = np.array([row[2:] for row in rows], dtype=np.float64)
     except ValueError as error:
         raise ValueError(f"lfw: {path} holds scores that are no numbers ({error}); put a whole copy there") from error
+    if not np.isfinite(table).all():
+        person, number = rows[int(np.argmax(~np.isfinite(table).all(1)))][:2]
+        raise ValueError(
+            f"lfw: {path} holds scores that are not finite (first: {person} {number}); put a whole copy there"
+        )
     people = [(row[0].replace(" ", "_"), int(row[1])) for row in rows]
     names = [f"{person}/{person}_{number:04d}.jpg" for person, number in people]
     return names, {name: table[:, column] for column, name in enumerate(header[2:])}
+
+
+def _is_picture(person: str, number: str = "") -> bool:
+    return bool(person) and "/" not in person and number.isdecimal()

@@ -130,6 +130,13 @@ def _bound_problems(rows: Cells, name: str, values: NDArray[np.float64], params:
     outside = [rows.places[i] for i in np.flatnonzero((values < low) | (values > high))]
     if outside:
         return [f"the column {name} leaves its bounds {low:g} to {high:g} (the file holds {found}) in {some(outside)}"]
+    with np.errstate(over="ignore"):
+        least, most = np.float32(low), np.float32(high)
+    if not least < most or not np.isfinite([least, most]).all():
+        return [
+            f"the bounds {low!r} to {high!r} of the column {name} are not two numbers in single precision, in which "
+            "models compute: change its unit, or subtract a constant from it"
+        ]
     return []
 
 

@@ -74,6 +74,11 @@ def confidence_adversarial() -> tuple[Check, ...]:
         ),
         Check(_SAFE, _LEAK, lambda: chance(slopes(rows=4000, shift=0.0, seed=4), _adversarial)),
         Check(
+            "Of each class the share of others called members is the one that was asked for.",
+            "Thresholds of another sign or class call nearly all rows of a class members, or none.",
+            _class_thresholds_keep_the_rate,
+        ),
+        Check(
             "No threshold is handed back for the oracle.",
             "One that is found on the candidates flatters the attack.",
             _the_oracle_hands_back_no_threshold,
@@ -155,6 +160,20 @@ def _adversarial_examples_meet_the_closed_form() -> None:
     # Four standard errors of an AUC near .76 from 4,000 members and as many non-members.
     found = area(slopes(rows=8000, shift=1.0, seed=2), _adversarial).estimate
     within("AUC", found, exact - 0.021, exact + 0.021)
+
+
+def _class_thresholds_keep_the_rate() -> None:
+    rate, n = 0.1, 4000
+    view = slopes(rows=n, shift=0.0, population=n, seed=6).view
+    answer = confidence_attack.attack(view, ConfidenceAdversarialParams(epsilon=REACH, false_positive_rate=rate))
+    if answer.threshold is None:
+        raise AssertionError("no threshold was handed back")
+    called = answer.score >= answer.threshold
+    # Share and threshold come from about n / 2 rows each: four standard errors of their difference.
+    error = 4 * (2 * rate * (1 - rate) / (n / 2)) ** 0.5
+    for label in (0, 1):
+        found = float(called[view.y == label].double().mean())
+        within(f"the share of class {label}", found, rate - error, rate + error)
 
 
 def _the_oracle_hands_back_no_threshold() -> None:

@@ -1,5 +1,6 @@
 """The checks of the defenses against membership inference, on memorisers of random labels and on released noise."""
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -7,9 +8,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from amulet_core.checks import Check
+from amulet_core.data import Data
 from amulet_core.statistics.membership import auc
+from amulet_core.streams import isolated
 from amulet_core.training.parts import weighted_cross_entropy
-from amulet_core.training.values import Batch, Training
+from amulet_core.training.values import Batch, Streams, Training
 from amulet_plugins_builtin.catalogue.membership_defenses import (
     EarlyStoppingParams,
     LabelSmoothingParams,
@@ -24,6 +27,7 @@ from amulet_plugins_builtin.membership.confidence import label_log_probability
 from amulet_plugins_builtin.membership.planted_models import CLASSES, memorised, memorising_training, random_rows
 
 _POWER = "A defense that lets rows be learnt by heart does nothing."
+_LEARNING = "A network that learns nothing leaks nothing, and is of no use."
 
 
 def label_smoothing() -> tuple[Check, ...]:
@@ -44,12 +48,18 @@ def label_smoothing() -> tuple[Check, ...]:
 
 def early_stopping() -> tuple[Check, ...]:
     """Return the checks of early stopping."""
-    return (Check("It stops a network from learning random labels by heart.", _POWER, lambda: _leaks_less(_stopped)),)
+    return (
+        Check("It stops a network from learning random labels by heart.", _POWER, lambda: _leaks_less(_stopped)),
+        Check("It lets a network learn what rows tell of their labels.", _LEARNING, lambda: _learns(_stopped)),
+    )
 
 
 def weight_decay() -> tuple[Check, ...]:
     """Return the checks of the L2 penalty."""
-    return (Check("It keeps a network from learning random labels by heart.", _POWER, lambda: _leaks_less(_decayed)),)
+    return (
+        Check("It keeps a network from learning random labels by heart.", _POWER, lambda: _leaks_less(_decayed)),
+        Check("It lets a network learn what rows tell of their labels.", _LEARNING, lambda: _learns(_decayed)),
+    )
 
 
 def output_noise() -> tuple[Check, ...]:
@@ -69,6 +79,16 @@ def output_noise() -> tuple[Check, ...]:
             "The mean L1 distance of what is released keeps to the budget.",
             "A budget that is not kept costs more than was allowed.",
             _budget_is_kept,
+        ),
+        Check(
+            "Small budgets are used up.",
+            "A budget of which nothing is spent buys no noise.",
+            _budget_is_used,
+        ),
+        Check(
+            "The largest released probability is distributed as that of a uniform point of the simplex.",
+            "One answer for each label is a label: the defense then hides the probabilities as such, and is another.",
+            _noise_is_uniform,
         ),
     )
 
@@ -104,6 +124,23 @@ def _leaks_less(defended: Callable[[], Training]) -> None:
             f"the loss attack's AUC is {found:.3f} with the defense and {undefended:.3f} without, "
             "expected .9 or more without, and .2 less with it"
         )
+
+
+def _learns(defended: Callable[[], Training]) -> None:
+    training, fresh = defended(), _told(1000, "fresh")
+    with isolated("a rule"):
+        (fitted,) = training.fit(training, [_told(100, "rows")], [_told(100, "val")], [Streams(("a rule",))])
+    found = float((fitted.model(fresh.x).argmax(1) == fresh.y).double().mean())
+    if found < 0.5:
+        raise AssertionError(
+            f"the accuracy is {found:.3f} on rows that tell their labels, expected .5 or more (guesses: .25)"
+        )
+
+
+def _told(n: int, key: str) -> Data:
+    """Return rows whose label is the place of the largest of their first features."""
+    rows = random_rows(n, "told", key)
+    return dataclasses.replace(rows, y=rows.x[:, :CLASSES].argmax(1))
 
 
 def _losses_are_smoothed() -> None:
@@ -162,3 +199,23 @@ def _budget_is_kept() -> None:
         found, error = float(distance.mean()), float(distance.std()) / len(distance) ** 0.5
         if found > budget + 4 * error:
             raise AssertionError(f"the mean distance is {found:.3f}, expected at most {budget:g}")
+
+
+def _budget_is_used() -> None:
+    for budget in (0.1, 0.3):
+        given, released = _released(budget)
+        found = float((given - released).abs().sum(1).mean())
+        if found < budget / 2:
+            raise AssertionError(f"the mean distance is {found:.3f}, expected at least half of {budget:g}")
+
+
+def _noise_is_uniform() -> None:
+    _, released = _released(2.0)
+    top = released.amax(1).double()
+    # The largest of k spacings of a uniform point has mean (1 + 1/2 + ... + 1/k) / k.
+    exact, error = sum(1 / k for k in range(1, CLASSES + 1)) / CLASSES, float(top.std()) / len(top) ** 0.5
+    if abs(float(top.mean()) - exact) > 4 * error or len(top.unique()) < len(top) / 2:
+        raise AssertionError(
+            f"the largest probability is {float(top.mean()):.3f} on average, and of {len(top.unique())} values in "
+            f"{len(top)} rows, expected {exact:.3f}, and as many values as rows"
+        )

@@ -1,6 +1,7 @@
 """Output noise in the manner of MemGuard (arXiv:1909.10594): released probabilities keep the predicted class alone.
 
 The noise is a function of the bits of the probabilities: asking again gives the same answer, so nothing averages out.
+The function is public and has no key: whoever tabulates it can read the probabilities back where there are few classes.
 """
 
 import torch
@@ -18,9 +19,10 @@ def release(probabilities: Tensor, params: OutputNoiseParams) -> Tensor:
 
     The noise is uniform on the simplex, among the points whose likeliest class is the row's. It replaces the row with
     probability min(1, budget / distance), so that the expected L1 distance is within the budget, as in the second phase
-    of MemGuard. Its first phase, the search for noise that fools one attack classifier, is left out: noise that does
-    not depend on the probabilities serves against every attack that reads them, adaptive ones too. Where rounding
-    would change the predicted class, the row is released as it is.
+    of MemGuard. Its first phase, the search for noise that fools one attack classifier, is left out: to attacks that
+    take what is released for probabilities, with shadow models behind the same noise too, only the predicted class is
+    left. It does not hide the probabilities from an attack that inverts this function: of two classes a table of all
+    margins gives them back. Where rounding would change the predicted class, the row is released as it is.
     """
     label = probabilities.argmax(1)
     draws = _uniform(probabilities)

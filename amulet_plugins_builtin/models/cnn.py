@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import CapacityParams, cnn_applicable
+from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
 
 
 class Widths(NamedTuple):
@@ -56,7 +56,7 @@ def build(params: CapacityParams, schema: DataSchema) -> nn.Module:
     Raises:
         ValueError: if the rows are no images, or smaller than 8x8.
     """
-    reasons = cnn_applicable(params, schema)
+    reasons = reads_images("cnn")(params, schema)
     if reasons:
         raise ValueError("; ".join(reasons))
     return Convolutional(schema, WIDTHS[params.capacity])

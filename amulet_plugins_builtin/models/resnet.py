@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import CapacityParams
-from amulet_plugins_builtin.catalogue.more_models import reads_images
+from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
 from amulet_plugins_builtin.models.convolutions import normalised_convolution
 
 
@@ -25,7 +24,8 @@ STAGES: Final = {
     "m3": Stages((64, 128, 256, 512), 1),
     "m4": Stages((64, 128, 256, 512), 2),
 }
-"""ResNet-8 and ResNet-20 of the paper's section 4.2; ResNet-10 and ResNet-18 with a stem for small images."""
+"""The 6n + 2 layers of the paper's section 4.2 for n = 1, which is not among its own, and for n = 3 (ResNet-20); then
+one block a stage of its section 4.1 (10 layers), and two (ResNet-18), with a stem for small images."""
 
 
 class Block(nn.Module):

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import CapacityParams
-from amulet_plugins_builtin.catalogue.more_models import reads_images
+from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
 from amulet_plugins_builtin.models.convolutions import normalised_convolution
 
 

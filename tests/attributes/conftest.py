@@ -46,7 +46,7 @@ class Linear(nn.Linear):
 def contest() -> Make:
     """Return a function that makes a contest: rows of which nothing but their own features tells z, members first."""
 
-    def make(*, seed: int = SEED, weight: float = 1.0, members: int = ROWS // 2) -> Contest:
+    def make(*, seed: int = SEED, weight: float = 1.0, members: int = ROWS // 2, puts_in: bool = False) -> Contest:
         draws = torch.Generator().manual_seed(1)
         n = ROWS + AUX
         z = torch.stack([torch.randint(0, k, (n,), generator=draws) for k in (2, 3, 3)], 1)
@@ -71,6 +71,7 @@ def contest() -> Make:
             aux=aux,
             bank=Bank(torch.zeros(0, ROWS, 3), nothing, torch.zeros(0, AUX, 3), adaptive=True),
             draws=(seed, "block 0"),
+            puts_in=puts_in,
         )
 
     return make

@@ -169,9 +169,23 @@ def test_csmia_needs_the_victim_asked_with_the_values_put_in() -> None:
         csmia.attack(view.model_copy(update={"asked": view.asked[:0]}), NoParams())
 
 
-def test_csmia_tells_no_values_apart_that_the_victim_does_not() -> None:
-    score = played(planted(), "csmia").score
-    assert torch.equal(score[:, 0], score[:, 1])
+@pytest.mark.parametrize("values", [2, 3])
+def test_csmia_draws_lots_between_values_that_the_victim_does_not_tell_apart(values: int) -> None:
+    score = played(planted(shares=(1 / values,) * values), "csmia").score
+    assert torch.allclose(score[:, :1], score, rtol=1e-12, atol=0)
+    shares = torch.nn.functional.one_hot(score.argmax(1), values).double().mean(0)
+    assert (shares - 1 / values).abs().max() < 4 * (0.25 / 1600) ** 0.5
+
+
+@pytest.mark.parametrize("base", [3.0, 10.0, 17.0, 20.0, 25.0])
+@pytest.mark.parametrize("right", [True, False])
+def test_csmia_finds_the_value_however_sure_the_victim_is(base: float, right: bool) -> None:
+    game = planted()
+    margin = base + 3.0 * (1 if right else -1) * torch.nn.functional.one_hot(game.z, 2).T
+    sign = (2.0 * game.view.y - 1) * (1 if right else -1)
+    asked = torch.log_softmax(torch.stack([torch.zeros(2, len(game.z)), margin * sign], -1), -1)
+    view = game.view.model_copy(update={"asked": asked})
+    assert torch.equal(played(Planted(view, game.z, game.member), "csmia").score.argmax(1), game.z)
 
 
 def judged(game: Planted) -> AttributeResult:

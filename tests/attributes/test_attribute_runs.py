@@ -199,6 +199,18 @@ def test_csmia_is_skipped_with_the_reason_where_it_cannot_put_the_values_in(plan
     }
 
 
+def test_csmia_is_skipped_with_the_reason_where_the_adversary_lacks_columns_to_ask_with(planned):
+    attacks = ("attribute-csmia", "attribute-mlp", "imputation")
+    plan = planned(dataset={"among": True}, threat={"without": ["a", "height"]}, attacks=attacks).plan
+    reasons = {cell.attack: cell.skipped for cell in plan.cells if cell.risk == RISK}
+    assert reasons == {
+        "builtin/attribute-csmia": "builtin/attribute-csmia asks the victim about rows with each value put in, and this "
+        "adversary could not: the threat model withholds a, height",
+        "builtin/attribute-mlp": "",
+        "builtin/imputation": "",
+    }
+
+
 REFUSED = {
     "an unknown attribute": (
         {"threat": {"attribute": "race"}},
@@ -226,6 +238,37 @@ def test_what_the_data_cannot_give_is_refused_before_anything_is_trained(planned
     with pytest.raises(RequestError) as error:
         planned(**changes)
     assert error.value.problems == (message,)
+
+
+LEARNER = {"epochs": 7, "weight_decay": 0.5}
+
+
+def test_a_control_that_is_not_listed_has_the_settings_of_the_attack(registry):
+    for attacks in ([{"name": "attribute-mlp", "params": LEARNER}], ["attribute-csmia", "attribute-mlp"], None):
+        settings = {} if attacks is None else {"attacks": attacks}
+        request = resolve(config(risks={RISK: settings}), registry)
+        (risk,) = [one for one in request.risks if one.game.risk == RISK]
+        params = {use.id: use.params for use in risk.attacks}
+        assert params["builtin/imputation"] == params["builtin/attribute-mlp"]
+        again = resolve(request.canonical(), registry)
+        assert again.canonical() == request.canonical()
+
+
+def test_a_control_with_other_settings_than_the_attacks_is_refused(registry):
+    listed = [{"name": "imputation"}, {"name": "attribute-mlp", "params": LEARNER}]
+    with pytest.raises(RequestError) as error:
+        resolve(config(risks={RISK: {"attacks": listed}}), registry)
+    assert error.value.problems == (
+        f"risks.{RISK}.attacks: builtin/imputation must have the settings of builtin/attribute-mlp, or their difference "
+        "would measure the settings; they differ in: epochs (100, not 7), weight_decay (10.0, not 0.5)",
+    )
+
+
+def test_a_control_beside_no_attack_of_its_settings_has_its_own(registry):
+    listed = [{"name": "imputation", "params": LEARNER}, "attribute-csmia"]
+    request = resolve(config(risks={RISK: {"attacks": listed}}), registry)
+    (risk,) = [one for one in request.risks if one.game.risk == RISK]
+    assert risk.attacks[0].params.epochs == 7
 
 
 @pytest.mark.parametrize("candidates", [7, 18, 0])

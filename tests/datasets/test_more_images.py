@@ -344,6 +344,15 @@ def test_a_damaged_list_of_celeba_is_an_error(folder: Path) -> None:
     )
 
 
+def test_an_empty_list_of_celeba_is_an_error(folder: Path) -> None:
+    write_celebrities(folder, "0\nMale Smiling\n")
+    with pytest.raises(ValueError) as raised:
+        celeba(CelebaParams())
+    assert str(raised.value) == (
+        f"celeba: {folder / 'celeba' / 'list_attr_celeba.txt'}: it lists no pictures; put a whole copy there"
+    )
+
+
 def test_pictures_and_attributes_that_celeba_lacks_are_named(folder: Path) -> None:
     write_celebrities(folder)
     (folder / "celeba" / "img_align_celeba" / "000002.jpg").unlink()
@@ -414,6 +423,23 @@ def test_scores_above_0_are_attributes_of_lfw(folder: Path) -> None:
             {},
             "lfw: {folder}/lfw_attributes.txt is no list of person, imagenum and attributes: 1 lines have another form "
             "(first: a,b); put a whole copy there",
+        ),
+        (
+            LFW.replace("Bo\t12", "\t12"),
+            {},
+            "lfw: {folder}/lfw_attributes.txt is no list of person, imagenum and attributes: 1 lines have another form "
+            "(first: ); put a whole copy there",
+        ),
+        (
+            "#\tperson\nBo\n",
+            {},
+            "lfw: {folder}/lfw_attributes.txt is no list of person, imagenum and attributes: 1 lines have another form "
+            "(first: Bo); put a whole copy there",
+        ),
+        (
+            LFW.replace("-3", "nan"),
+            {},
+            "lfw: {folder}/lfw_attributes.txt holds scores that are not finite (first: Bo 12); put a whole copy there",
         ),
         (
             LFW.replace("-3", "x"),

@@ -63,6 +63,16 @@ def test_subfolders_are_the_classes_and_names_the_order(folder: Path) -> None:
     assert again.schema == data.schema
 
 
+@pytest.mark.parametrize("folders", [".thumbnails", "__MACOSX", "a/.ipynb_checkpoints", "__MACOSX/a"])
+def test_pictures_that_a_system_left_there_are_ignored(folder: Path, folders: str) -> None:
+    write_classes(folder)
+    expected = load()
+    picture(folder / folders / "1.png", colour=(9, 9, 9))
+    found = load()
+    assert found.schema == expected.schema
+    assert torch.equal(found.x, expected.x)
+
+
 def test_grey_pictures_have_one_channel(folder: Path) -> None:
     write_classes(folder)
     data = load(colour="grey")

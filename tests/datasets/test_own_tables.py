@@ -208,6 +208,16 @@ GOOD = TEXT.replace(' "clerk"', "clerk")
             {"bounds": {}, "other_bounds": "from-file"},
             ["the column hours is 7 in every row: name it in drop, or declare its bounds"],
         ),
+        (
+            "a,b,label\n1000000000,3,x\n1000000001,4,y\n",
+            {"bounds": {"a": (1e9, 1e9 + 1), "b": (0, 1e39)}, "categorical": (), "immutable": (), "sensitive": ()},
+            [
+                "the bounds 1000000000.0 to 1000000001.0 of the column a are not two numbers in single precision, in "
+                "which models compute: change its unit, or subtract a constant from it",
+                "the bounds 0.0 to 1e+39 of the column b are not two numbers in single precision, in which models "
+                "compute: change its unit, or subtract a constant from it",
+            ],
+        ),
     ],
 )
 def test_every_mistake_is_named_at_once(

@@ -49,6 +49,15 @@ NEVER = {
         ["threshold-optimizer", "exponentiated-gradient"],
         "builtin/exponentiated-gradient: thresholds are set for the finished model: let threshold-optimizer stand after it",
     ),
+    "a stop for members": (
+        ["early-stopping", "exponentiated-gradient"],
+        "builtin/exponentiated-gradient: its members know no early stopping, as the validation rows carry other labels "
+        "than those they learn: leave early-stopping out",
+    ),
+    "bounds of a layer": (
+        ["correlation-remover", "ibp"],
+        "builtin/correlation-remover: ibp needs interval bounds, which do not go through its layer: leave one out",
+    ),
     "a layer before thresholds": (
         ["threshold-optimizer", "correlation-remover"],
         "builtin/correlation-remover: it changes the architecture that threshold-optimizer puts inside another: let it "
@@ -67,6 +76,14 @@ def test_chains_that_make_no_sense_are_refused_before_anything_runs(case):
     chain, reason = NEVER[case]
     label = " + ".join(one if isinstance(one, str) else one["name"] for one in chain)
     assert problems({"label": "row", "chain": chain}) == (f"defenses.0 (row): {reason}",), label
+
+
+def test_a_mixture_of_members_that_stop_early_is_refused_before_anything_runs():
+    found = problems("exponentiated-gradient", training={"epochs": 2, "patience": 1})
+    assert found == (
+        "defenses.0 (exponentiated-gradient): builtin/exponentiated-gradient: its members know no early stopping, as the "
+        "validation rows carry other labels than those they learn: set training.patience to 0",
+    )
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,28 @@ def test_attacks_on_scores_drop_to_what_labels_tell_them_adaptive_ones_too(name:
     assert found["noisy"].low <= found["labels"].high
 
 
+def test_an_adversary_who_tabulates_the_noise_reads_the_margins_of_two_classes_back() -> None:
+    """What the defense does not protect against: the noise is a public function, which two classes let one invert."""
+    draws = torch.Generator().manual_seed(3)
+    member = torch.arange(4000) < 2000
+    margin = 2 * torch.randn(4000, generator=draws) + torch.where(member, 5.0, 3.0)
+
+    def answered(odds: Tensor) -> Tensor:
+        return release(torch.softmax(torch.stack([torch.zeros_like(odds), odds], 1), 1), FULL)
+
+    grid = torch.linspace(-6, 14, 100_000)
+    table = dict(zip(map(tuple, answered(grid).tolist()), grid.tolist(), strict=True))
+    released = answered(margin)
+    found = torch.tensor([table.get((a, b), 0.0) for a, b in released.tolist()])
+    assert (found - margin).abs().quantile(0.9) < 0.02
+    area = {
+        name: auc(score.numpy(), member.numpy(), level=0.999)
+        for name, score in {"open": margin, "noisy": released[:, 1], "inverted": found}.items()
+    }
+    assert area["inverted"].low > area["noisy"].high
+    assert area["inverted"].estimate == pytest.approx(area["open"].estimate, abs=0.01)
+
+
 def test_the_gap_attack_finds_as_much_behind_the_noise_as_without_it() -> None:
     game = memoriser(rows=1000, classes=4, seed=2)
     assert isinstance(game.view.model, WhiteBox)

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema, Feasible
-from amulet_plugins_builtin.catalogue.models import COMPONENTS, CapacityParams, cnn_applicable
+from amulet_plugins_builtin.catalogue.models import COMPONENTS, CapacityParams, reads_images
 from amulet_plugins_builtin.models.cnn import WIDTHS
 from amulet_plugins_builtin.models.cnn import build as build_cnn
 from amulet_plugins_builtin.models.mlp import HIDDEN
@@ -102,7 +102,7 @@ def test_the_cnn_takes_any_image(size: tuple[int, int], channels: int) -> None:
     ],
 )
 def test_rows_that_are_no_images_are_refused(shape: tuple[int, ...], reason: str) -> None:
-    assert cnn_applicable(CapacityParams(), schema(*shape)) == [reason]
+    assert reads_images("cnn")(CapacityParams(), schema(*shape)) == [reason]
     with pytest.raises(ValueError) as raised:
         make("cnn", schema(*shape))
     assert str(raised.value) == reason

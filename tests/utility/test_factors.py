@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -60,3 +61,15 @@ def test_a_class_of_a_single_row_is_refused():
     assert str(raised.value) == (
         "the classes [1] have a single row: leave them out, nothing is learnt of them without it"
     )
+
+
+def test_a_classifier_of_scikit_learn_is_fitted_as_the_module_says():
+    x, y = make_blobs(40, centers=2, cluster_std=0.5, random_state=0)
+    y[:4] = 1 - y[:4]
+    other_x, other_y = make_blobs(40, centers=2, cluster_std=0.5, random_state=0)
+    model = KNeighborsClassifier(1)
+    gap = overfitting(lambda x, y: model.fit(x, y).predict_proba, (x, y), (other_x + 1e-9, other_y))
+    found = memorization(lambda x, y: model.fit(x, y).predict_proba, x, y)
+    assert gap == pytest.approx(0.1)
+    assert found[:4].tolist() == [1] * 4
+    assert found.mean() >= 0.1
