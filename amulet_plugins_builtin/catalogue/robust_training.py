@@ -45,8 +45,13 @@ class SmoothingParams(Params):
     draws: int = Field(
         32, ge=1, le=10_000, description="draws of noise over which the model's probabilities are averaged"
     )
-    guess_draws: int = Field(100, ge=1, le=100_000, description="votes that guess the class to certify")
-    certify_draws: int = Field(1000, ge=2, le=1_000_000, description="votes that bound its probability")
+    guess_draws: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="votes, drawn by their probabilities, that guess the class",
+    )
+    certify_draws: int = Field(1000, ge=2, le=1_000_000, description="other votes, which bound its mean probability")
     alpha: float = Field(0.001, gt=0, lt=0.5, description="probability that a row's certificate may be wrong")
 
 
@@ -115,6 +120,10 @@ COMPONENTS: tuple[Component, ...] = (
         certify="amulet_plugins_builtin.evasion.smoothing:certify",
         references=(
             Reference(title="Certified Adversarial Robustness via Randomized Smoothing", where="arXiv:1902.02918"),
+            Reference(
+                title="Provably Robust Deep Learning via Adversarially Trained Smoothed Classifiers (lemma 2)",
+                where="arXiv:1906.04584",
+            ),
         ),
         applicable=something_is_noisy,
         checks=f"{_CHECKS}:smoothing_checks",
