@@ -44,7 +44,7 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use)
         if defense_of(use).randomised
     ]
     problems += _needs_problems(chain, model) + beside_problems(chain)
-    return problems + _privacy_problems(chain, training)
+    return problems + _privacy_problems(chain, training, model)
 
 
 def _needs_problems(chain: Sequence[Use], model: Use) -> list[str]:
@@ -87,7 +87,7 @@ def model_problems(model: Use, chain: Sequence[Use]) -> list[str]:
     ]
 
 
-def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
+def _privacy_problems(chain: Sequence[Use], training: TrainingSettings, model: Use) -> list[str]:
     problems = []
     for use in chain:
         if not defense_of(use).accounts_privacy:
@@ -96,6 +96,12 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings) -> list[
             f"{use.id} clips the gradient of each row, which {other.id} does not allow: leave one of them out"
             for other in chain
             if not defense_of(other).clippable
+        ]
+        problems += [
+            f"{use.id} clips the gradient of each row, and {model.id} cannot read the several inputs of a row that "
+            f"{other.id} gives at once: choose a model without convolutions, or leave one of them out"
+            for other in chain
+            if defense_of(other).stacks_inputs and getattr(model.entry.component, "convolves", False)
         ]
         looking = [other.entry.component.name for other in chain if defense_of(other).reads_private_rows]
         if training.patience and "early-stopping" not in looking:

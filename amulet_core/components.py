@@ -117,13 +117,15 @@ class Model(Component):
     ``produces`` defenses, and attacks, may require: ``features`` is a hidden layer within reach
     (``amulet_core.modules.Classifier``); ``interval-bounds`` says that it is made of affine and monotone layers alone,
     so that intervals can be passed through it; ``layer-chain`` that affine layers and convolutions stand one after the
-    other, and nothing else of it has parameters.
+    other, and nothing else of it has parameters. One that ``convolves`` cannot read several inputs of a row on an axis
+    of their own.
     """
 
     kind: Literal["model"] = "model"
     stackable: bool = False
     differentiable: bool = True
     trains_itself: bool = False
+    convolves: bool = False
 
 
 class Defense(Component):
@@ -159,6 +161,8 @@ class Defense(Component):
     clippable: bool = True
     """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
     account's clipping of each row's gradient needs."""
+    stacks_inputs: bool = False
+    """Whether, where each row's gradient is clipped, it puts several inputs of a row on an axis of their own."""
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
     beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
 

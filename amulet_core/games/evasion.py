@@ -104,14 +104,16 @@ def certifiable(
 def judge(contest: Contest, answer: EvasionAnswer, threat: EvasionThreat) -> EvasionResult:
     """Score an answer on the deployed model, against the core's own copy of the rows.
 
+    What the answer's rounding leaves outside of the possible inputs is projected back before the model is asked.
+
     Raises:
         ValueError: naming every budget that the answer exceeds, or if it has another shape than asked for.
     """
     rows = _attacked(contest.test, threat, contest.draws)
-    _check_budgets(rows, answer, threat)
+    settled = _possible_inputs(rows, answer, threat)
     clean = logits_of(contest.model, rows.x).argmax(1) == rows.y
     survives, robust = clean, []
-    for changed in answer.x:
+    for changed in settled:
         survives = survives & (logits_of(contest.model, changed).argmax(1) == rows.y)
         robust.append(survives)
     certified = None if contest.certified is None else contest.certified & clean
@@ -154,12 +156,13 @@ def _attacked(test: Data, threat: EvasionThreat, draws: tuple[str | int, ...]) -
     return test.take(order[: threat.rows])
 
 
-def _check_budgets(rows: Data, answer: EvasionAnswer, threat: EvasionThreat) -> None:
+def _possible_inputs(rows: Data, answer: EvasionAnswer, threat: EvasionThreat) -> Tensor:
+    """Return the answer as possible inputs ``[budgets, n, ...]``, or refuse it where that is more than rounding."""
     expected = (len(threat.epsilons), *rows.x.shape)
     if tuple(answer.x.shape) != expected:
         raise ValueError(f"the answer's x is {list(answer.x.shape)}, expected [budgets, n, ...] = {list(expected)}")
     low, high = bounds(rows.schema)
-    problems = []
+    problems, possible = [], []
     for epsilon, changed in zip(threat.epsilons, answer.x, strict=True):
         used = distance(changed, rows.x, rows.schema, norm=threat.norm)
         over = int((used > epsilon * (1 + _TOLERANCE) + _ROUNDING).sum())
@@ -172,6 +175,7 @@ def _check_budgets(rows: Data, answer: EvasionAnswer, threat: EvasionThreat) -> 
         if outside:
             problems.append(f"{outside} rows leave the data's bounds at budget {epsilon:g}")
         settled = project(changed, rows.x, rows.schema, norm=threat.norm, epsilon=epsilon)
+        possible.append(settled)
         unfeasible = int(((settled - changed).abs() > slack).flatten(1).any(1).sum())
         if unfeasible and not over and not outside:
             problems.append(
@@ -179,3 +183,4 @@ def _check_budgets(rows: Data, answer: EvasionAnswer, threat: EvasionThreat) -> 
             )
     if problems:
         raise ValueError("the answer breaks the rules of the game: " + "; ".join(problems))
+    return torch.stack(possible)

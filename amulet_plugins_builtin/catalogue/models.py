@@ -58,6 +58,7 @@ COMPONENTS: tuple[Component, ...] = (
         checks="amulet_plugins_builtin.models.checks:cnn_checks",
         params=CapacityParams,
         modality=("image",),
+        convolves=True,
         produces=("features", "interval-bounds", "layer-chain"),
         references=(
             Reference(

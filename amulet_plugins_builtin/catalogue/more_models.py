@@ -101,6 +101,7 @@ COMPONENTS: tuple[Component, ...] = (
         checks="amulet_plugins_builtin.models.checks:resnet_checks",
         params=CapacityParams,
         modality=("image",),
+        convolves=True,
         produces=("features",),
         references=(
             Reference(title="He et al.: Deep Residual Learning for Image Recognition (2015)", where="arXiv:1512.03385"),
@@ -115,6 +116,7 @@ COMPONENTS: tuple[Component, ...] = (
         checks="amulet_plugins_builtin.models.checks:vgg_checks",
         params=CapacityParams,
         modality=("image",),
+        convolves=True,
         produces=("features",),
         references=(
             Reference(

@@ -1,13 +1,18 @@
 """What the built-in plugin offers against evasion beside adversarial training. Light: imports nothing heavy."""
 
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from amulet_core.components import Component, Defense, Params, Reference
+from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_core.vocabulary import Norm
 from amulet_plugins_builtin.catalogue.evasion import something_can_change
+
+EARLY_STOPPING: Final = (
+    "early stopping would keep the weights of before the budget has grown, whose plain loss is least: "
+)
 
 
 class TradesParams(Params):
@@ -35,6 +40,23 @@ class IbpParams(Params):
     warmup: float = Field(0.05, ge=0, le=0.9, description="share of the steps that are plain training, at first")
     ramp: float = Field(0.5, gt=0, le=1, description="share of the steps in which budget and weights then change")
 
+    @model_validator(mode="after")
+    def _the_budget_is_reached(self) -> Self:
+        if self.warmup + self.ramp > 1 + 1e-9:
+            raise ValueError(
+                f"warmup {self.warmup:g} and ramp {self.ramp:g} are shares of the same steps, but sum to more than 1: "
+                "the budget would never be reached"
+            )
+        return self
+
+
+def _stopped_early(params: IbpParams, planned: Planned) -> list[str]:  # noqa: ARG001 - whatever the settings
+    return [EARLY_STOPPING + "set training.patience to 0"] if planned.training.patience else []
+
+
+def _beside_early_stopping(params: IbpParams, chain: tuple[Defense, ...]) -> list[str]:  # noqa: ARG001 - whatever the settings
+    return [EARLY_STOPPING + "leave early-stopping out"] if any(one.name == "early-stopping" for one in chain) else []
+
 
 class SmoothingParams(Params):
     """How much noise smooths a model, and how many draws answer and certify."""
@@ -45,8 +67,13 @@ class SmoothingParams(Params):
     draws: int = Field(
         32, ge=1, le=10_000, description="draws of noise over which the model's probabilities are averaged"
     )
-    guess_draws: int = Field(100, ge=1, le=100_000, description="votes that guess the class to certify")
-    certify_draws: int = Field(1000, ge=2, le=1_000_000, description="votes that bound its probability")
+    guess_draws: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="votes, drawn by their probabilities, that guess the class",
+    )
+    certify_draws: int = Field(1000, ge=2, le=1_000_000, description="other votes, which bound its mean probability")
     alpha: float = Field(0.001, gt=0, lt=0.5, description="probability that a row's certificate may be wrong")
 
 
@@ -72,6 +99,7 @@ COMPONENTS: tuple[Component, ...] = (
         params=TradesParams,
         risk="evasion",
         sok="RD1",
+        stacks_inputs=True,
         references=(
             Reference(
                 title="Theoretically Principled Trade-off between Robustness and Accuracy", where="arXiv:1901.08573"
@@ -90,6 +118,8 @@ COMPONENTS: tuple[Component, ...] = (
         sok="RD1",
         requires=("interval-bounds",),
         clippable=False,
+        beside=_beside_early_stopping,
+        impossible=_stopped_early,
         certify="amulet_plugins_builtin.evasion.ibp:certify",
         references=(
             Reference(
@@ -115,6 +145,10 @@ COMPONENTS: tuple[Component, ...] = (
         certify="amulet_plugins_builtin.evasion.smoothing:certify",
         references=(
             Reference(title="Certified Adversarial Robustness via Randomized Smoothing", where="arXiv:1902.02918"),
+            Reference(
+                title="Provably Robust Deep Learning via Adversarially Trained Smoothed Classifiers (lemma 2)",
+                where="arXiv:1906.04584",
+            ),
         ),
         applicable=something_is_noisy,
         checks=f"{_CHECKS}:smoothing_checks",

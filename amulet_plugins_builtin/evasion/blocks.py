@@ -42,7 +42,7 @@ class Blocks:
 
 
 def share_at(query: int, queries: int, *, first: float) -> float:
-    """Return the share of the features that blocks cover at a query: halved at ten places (section 3, for 10,000)."""
+    """Return the share of the features that blocks cover at a query: halved at nine places (section 3, for 10,000)."""
     place = query / queries * 10_000
     halvings = sum(place > at for at in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000))
     return first / 2.0**halvings

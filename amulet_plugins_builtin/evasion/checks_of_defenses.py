@@ -70,9 +70,14 @@ def smoothing_checks() -> tuple[Check, ...]:
             radii_by_hand,
         ),
         Check(
-            "the radius of a linear model comes near its margin, from below",
+            "the radius of a steep linear model comes near its margin, from below",
             "there the radius is exact, but for the votes that bound it",
             radius_of_a_linear_model,
+        ),
+        Check(
+            "a class that wins most draws of noise by a little and loses on the mean is not certified",
+            "the deployed model answers by the mean: proofs of the majority are of another classifier",
+            proves_the_mean_and_not_the_majority,
         ),
         Check(
             "smoothing mends a model that ripples fool, and what it certifies cannot be fooled",
@@ -160,8 +165,13 @@ def radii_by_hand() -> None:
 
 
 def radius_of_a_linear_model() -> None:
-    """Compare radii with margins over the length of w, for margins that votes can tell from one."""
+    """Compare radii with margins over the length of w, for margins that votes can tell from one.
+
+    The steeper the model, the closer its probabilities are to 0 and 1, and the radius to the margin.
+    """
     model, schema = planted.linear_victim(features=10, seed=6)
+    for part in model.parameters():
+        part.mul_(1000)
     x = planted.rows_near_the_middle(schema, rows=200, seed=6)
     y = model(x).argmax(1)
     exact = planted.margins(model, x, y) / planted.steepness(model, schema, norm="l2")
@@ -174,6 +184,31 @@ def radius_of_a_linear_model() -> None:
     over, short = (found - exact)[told].max(), ((exact - found) / exact)[told].median()
     assert over <= 0, f"a radius exceeds the margin by {float(over):.4g}, expected none"
     assert short < 0.15, f"radii fall short of margins by {float(short):.1%}, expected below 15 %"
+
+
+class Lopsided(nn.Module):
+    """A model of one feature: right by little where it is positive, wrong by much elsewhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return log-probabilities ``[n, 2]``."""
+        right = torch.where(x > 0, 0.7, 0.01)
+        return torch.cat([1 - right, right], 1).log()
+
+
+def proves_the_mean_and_not_the_majority() -> None:
+    """Certify a model whose mean and majority differ, and compare with its means, which are known."""
+    x = torch.linspace(0, 0.6, 61)[:, None]
+    params = SmoothingParams(sigma=0.1)
+    question = _question(
+        smoothing.Smoothed(Lopsided(), torch.zeros(1, 1)), x, torch.ones(61).long(), LINE, norm="l2", epsilon=0.02
+    )
+    with isolated("check"):
+        proved = smoothing.certify(question, params)[0]
+    # At the end of the budget, .02 of a range of 2, in units of noise of .1 of the range.
+    mean = 0.01 + 0.69 * torch.special.ndtr((x[:, 0] - 0.04) / 0.2)
+    false, found = int((proved & (mean < 0.5)).sum()), int(proved.sum())
+    assert false == 0, f"{false} rows are certified whose mean falls below one half within the budget, expected 0"
+    assert found > 0, f"{found} rows are certified, expected some: far from the boundary the mean is .7"
 
 
 class Rippled(nn.Module):

@@ -13,7 +13,7 @@ from amulet_core.games.evasion import CertificateQuestion
 from amulet_core.schema import DataSchema
 from amulet_core.training.values import Batch, Call, Objective, Training, TrainingContext, View
 from amulet_core.vocabulary import Norm
-from amulet_plugins_builtin.catalogue.robust_training import IbpParams
+from amulet_plugins_builtin.catalogue.robust_training import EARLY_STOPPING, IbpParams
 from amulet_plugins_builtin.evasion.intervals import Interval, margins
 
 VIEW = "interval margins"
@@ -29,10 +29,7 @@ def train(training: Training, params: IbpParams, context: TrainingContext) -> Tr
         ValueError: with early stopping, or if another defense has a view of the same name.
     """
     if training.settings.patience:
-        raise ValueError(
-            "ibp: early stopping would keep the weights of before the budget has grown, whose plain loss is least: "
-            "set training.patience to 0"
-        )
+        raise ValueError(f"ibp: {EARLY_STOPPING}set training.patience to 0")
     objective = bounded(training.objective, params, context.schema)
     views: dict[str, View] = {**training.views, VIEW: partial(margins_around, norm=params.norm)}
     return dataclasses.replace(training, objective=objective, views=views)

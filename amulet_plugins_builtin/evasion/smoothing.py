@@ -1,6 +1,7 @@
 """Randomized smoothing (Cohen et al., arXiv:1902.02918): train on noisy rows, answer by the mean over noise, certify.
 
-All lengths are in units of the features' ranges; features that cannot change get no noise.
+What is certified is what answers: the class of the largest mean probability, not that of most votes. All lengths are in
+units of the features' ranges; features that cannot change get no noise.
 """
 
 import dataclasses
@@ -84,9 +85,13 @@ def rebuild(build: Callable[[], nn.Module], params: SmoothingParams, schema: Dat
 def certify(question: CertificateQuestion, params: SmoothingParams) -> Tensor:
     """Return where the smoothed classifier's class is proved to be ``y``, bool ``[budgets, n]`` (CERTIFY, section 3.2).
 
-    Wrong with probability ``alpha`` at most for each row. The class is guessed from ``guess_draws`` votes of the base
-    network; the lower bound of its probability is that of Clopper and Pearson from ``certify_draws`` other votes. What
-    is certified is the classifier of infinitely many draws, which the deployed model approximates.
+    The classifier answers the class of the largest mean probability under noise. The normal quantile of a mean
+    probability changes by at most 1 / sigma a unit of length (Salman et al., arXiv:1906.04584, lemma 2), so a class
+    whose mean is above one half keeps above it within ``sigma`` times its quantile. A vote for a class drawn with its
+    probability is a hit with just the mean probability, so the paper's algorithm holds as it stands: the class is
+    guessed from ``guess_draws`` votes, and its mean has the lower bound of Clopper and Pearson from ``certify_draws``
+    other votes. Wrong with probability ``alpha`` at most for each row. The deployed model takes the mean over
+    ``draws`` draws, which approximates that over all of them.
 
     Raises:
         ValueError: if the model is not a smoothed one.
@@ -124,7 +129,7 @@ def reach(schema: DataSchema, *, norm: Norm, epsilon: float) -> float:
 
 
 def votes(base: nn.Module, x: Tensor, scale: Tensor, *, draws: int, classes: int) -> Tensor:
-    """Return how often each class wins under fresh noise, int64 ``[n, classes]``."""
+    """Return the votes for each class, int64 ``[n, classes]``: one a draw of noise, with the base's probabilities."""
     with torch.no_grad():
         return torch.cat([_votes(base, rows, scale, draws, classes) for rows in x.split(_INPUTS)])
 
@@ -133,8 +138,10 @@ def _votes(base: nn.Module, x: Tensor, scale: Tensor, draws: int, classes: int) 
     total = torch.zeros(len(x), classes, dtype=torch.int64)
     for size in _sizes(draws, max(1, _INPUTS // len(x))):
         at = x + scale * torch.randn(size, *x.shape)
-        winners = base(at.flatten(0, 1)).argmax(1).unflatten(0, (size, len(x)))
-        total += one_hot(winners, classes).sum(0)
+        logits = base(at.flatten(0, 1))
+        # The largest of logits plus Gumbel noise is a draw from their softmax.
+        drawn = (logits - torch.empty_like(logits).exponential_().log()).argmax(1)
+        total += one_hot(drawn.unflatten(0, (size, len(x))), classes).sum(0)
     return total
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from amulet_core.data import Data
-from amulet_core.training.values import Training, TrainingContext
+from amulet_core.training.values import Streams, Training, TrainingContext
 from amulet_plugins_builtin.catalogue.poisoning_defenses import ActivationClusteringParams
 from amulet_plugins_builtin.poisoning.removal import activations, without_suspects_of
 
@@ -39,35 +39,36 @@ def train(training: Training, params: ActivationClusteringParams, context: Train
     )
 
 
-def small_clusters(model: nn.Module, rows: Data, *, params: ActivationClusteringParams) -> Tensor:
+def small_clusters(model: nn.Module, rows: Data, streams: Streams, *, params: ActivationClusteringParams) -> Tensor:
     """Return the positions of the rows in small clusters that stand apart from the rest of their class."""
     seen = activations(model, rows.x, whose=_NAME)
+    draws = streams.generator(_NAME)
     suspects = [
-        own[small_cluster(seen[own], params)]
+        own[small_cluster(seen[own], draws, params)]
         for label in range(len(rows.schema.classes))
         if len(own := (rows.y == label).nonzero()[:, 0]) >= _FEWEST
     ]
     return torch.cat(suspects) if suspects else torch.zeros(0, dtype=torch.int64)
 
 
-def small_cluster(seen: Tensor, params: ActivationClusteringParams) -> Tensor:
+def small_cluster(seen: Tensor, draws: Generator, params: ActivationClusteringParams) -> Tensor:
     """Return which rows of one class are suspect, bool ``[n]``, from their activations ``[n, h]``."""
     nobody = torch.zeros(len(seen), dtype=torch.bool)
-    draw = int(torch.randint(2**31 - 1, ()))
+    start = int(torch.randint(2**31 - 1, (), generator=draws))
     if len(seen.unique(dim=0)) < 3:
         return nobody
     dimensions = min(params.components, *seen.shape)
     reduced = PCA(dimensions, svd_solver="full").fit_transform(seen.numpy())
-    label = KMeans(2, n_init=10, random_state=draw).fit_predict(reduced)
+    label = KMeans(2, n_init=10, random_state=start).fit_predict(reduced)
     small = label == np.argmin(np.bincount(label, minlength=2))
-    if small.mean() > params.largest_share or _apart(reduced, label) < params.silhouette:
+    if small.mean() > params.largest_share or _apart(reduced, label, draws) < params.silhouette:
         return nobody
     return torch.from_numpy(small)
 
 
-def _apart(points: NDArray[np.float64], label: NDArray[np.int32]) -> float:
+def _apart(points: NDArray[np.float64], label: NDArray[np.int32], draws: Generator) -> float:
     """Return the mean silhouette of two clusters, on a sample (-1 where one of them is too small to be in it)."""
-    some = torch.randperm(len(points))[:_SAMPLE].numpy()
+    some = torch.randperm(len(points), generator=draws)[:_SAMPLE].numpy()
     if len(np.unique(label[some])) < 2:
         return -1.0
     return float(silhouette_score(points[some], label[some]))

@@ -84,7 +84,9 @@ def activation_clustering_checks() -> tuple[Check, ...]:
         Check(
             "of two clouds of activations the small one that stands apart is suspected, and no part of a single cloud",
             "suspecting the large cloud would keep the poison and drop the rest",
-            lambda: suspects_the_small_cloud(partial(activation_clustering.small_cluster, params=params)),
+            lambda: suspects_the_small_cloud(
+                partial(activation_clustering.small_cluster, draws=generator("clusters check"), params=params)
+            ),
         ),
         _power(protect),
         Check(_HARMLESS, _WHY_HARMLESS, lambda: costs_little(protect)),

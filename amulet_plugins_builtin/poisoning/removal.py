@@ -25,8 +25,11 @@ class RowsRemoved(Frozen):
 Suspects = Callable[[Data, Data], Tensor]
 """``suspects(rows, validation rows) -> positions [k]`` of the training rows to remove."""
 
-SuspectsOfModel = Callable[[nn.Module, Data], Tensor]
-"""``suspects(first model, rows) -> positions [k]`` of the training rows to remove."""
+SuspectsOfModel = Callable[[nn.Module, Data, Streams], Tensor]
+"""``suspects(first model, rows, streams) -> positions [k]`` of the training rows to remove.
+
+What it draws comes from the model's own ``streams``, so that neither a stack nor other defenses change it.
+"""
 
 
 def without(fit: Fit, suspects: Suspects, *, evidence: str) -> Fit:
@@ -48,7 +51,7 @@ def without_suspects_of(fit: Fit, suspects: SuspectsOfModel, *, evidence: str) -
         training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]
     ) -> list[Fitted]:
         firsts = fit(training, rows, val, streams)
-        removed = [suspects(first.model, data) for first, data in zip(firsts, rows, strict=True)]
+        removed = [suspects(one.model, data, own) for one, data, own in zip(firsts, rows, streams, strict=True)]
         return _refitted(fit, training, rows, val, streams, removed, evidence)
 
     return fit_twice

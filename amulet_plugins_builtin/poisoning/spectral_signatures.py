@@ -1,14 +1,13 @@
 """Spectral signatures (Tran et al., arXiv:1811.00636): poison lies far along the top direction of its class."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from amulet_core.data import Data
-from amulet_core.training.values import Training, TrainingContext
+from amulet_core.training.values import Streams, Training, TrainingContext
 from amulet_plugins_builtin.catalogue.poisoning_defenses import SpectralSignaturesParams
 from amulet_plugins_builtin.poisoning.removal import activations, in_proportion, without_suspects_of
 
@@ -25,7 +24,11 @@ def train(training: Training, params: SpectralSignaturesParams, context: Trainin
     Raises:
         ValueError: when fitting, if the architecture does not show its hidden features.
     """
-    return replace(training, fit=without_suspects_of(training.fit, partial(outlying, params=params), evidence=_NAME))
+
+    def suspects(model: nn.Module, rows: Data, streams: Streams) -> Tensor:  # noqa: ARG001 - it draws nothing
+        return outlying(model, rows, params=params)
+
+    return replace(training, fit=without_suspects_of(training.fit, suspects, evidence=_NAME))
 
 
 def outlying(model: nn.Module, rows: Data, *, params: SpectralSignaturesParams) -> Tensor:

@@ -126,7 +126,7 @@ def test_a_proof_covers_what_the_judge_lets_pass():
         contest_x = rows.x + torch.tensor([asked - 1e-7, 0.0])
         answer = evasion_game.EvasionAnswer(x=torch.stack([contest_x]))
         one = EvasionThreat(epsilon=budget, curve=())
-        evasion_game._check_budgets(rows, answer, one)
+        evasion_game._possible_inputs(rows, answer, one)
         assert budget < asked < 1.001 * budget
 
 
@@ -232,7 +232,7 @@ def test_certified_rows_are_robust_ones_and_a_run_can_be_repeated_from_the_cache
             assert found["certified_accuracy"] <= found["robust_accuracy"] <= found["clean_accuracy"]
             by_epsilon = [point["accuracy"] for point in cell.measured[0].scores.details["certified_by_epsilon"]]
             assert by_epsilon == sorted(by_epsilon, reverse=True)
-            assert by_epsilon[0] > 0.2
+            assert by_epsilon[0] > (0.15 if row in CERTIFYING else 0)
         drawn = pictures(list(evasion(first, row).values()), row=row)
         assert drawn.problems == ()
         titles = [

@@ -1,5 +1,8 @@
 """The core as referee of evasion: what it accepts, what it refuses and how it says so, and how it scores."""
 
+import copy
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +15,8 @@ from amulet_core.games.evasion import EvasionAnswer
 from amulet_core.games.threats import EvasionThreat
 from amulet_core.schema import DataSchema, Feasible
 from amulet_plugins_builtin.catalogue.evasion import PgdParams
-from amulet_plugins_builtin.evasion import pgd, random_noise
+from amulet_plugins_builtin.catalogue.robust_training import IbpParams
+from amulet_plugins_builtin.evasion import ibp, pgd, random_noise
 from amulet_plugins_builtin.evasion.robustness import measure
 
 SCHEMA = DataSchema(
@@ -95,6 +99,26 @@ def test_an_answer_beyond_the_bounds_is_refused():
     text = r"^the answer breaks the rules of the game: 2 rows leave the data's bounds at budget 0\.9$"
     with pytest.raises(ValueError, match=text):
         evasion.judge(game, EvasionAnswer(x=x), threat)
+
+
+def test_what_rounding_leaves_out_of_bounds_is_put_back_before_the_model_is_asked():
+    """The model flips just below the lower bound: a certificate, which covers the bounds, must not be refuted there."""
+    schema = DataSchema(modality="tabular", shape=(1,), classes=("a", "b"), feasible=Feasible(low=0.0, high=1.0))
+    model = nn.Linear(1, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[-1e5], [1e5]]))
+        model.bias.copy_(torch.tensor([0.0, 5.0]))
+    data = make_data(torch.full((4, 1), 0.001), torch.ones(4, dtype=torch.int64), schema)
+    threat = EvasionThreat(epsilon=0.05, curve=())
+    question = evasion.certifiable(model, data, threat, ("seed", 0))
+    proved = ibp.certify(question.model_copy(update={"model": copy.deepcopy(model)}), IbpParams())
+    assert proved.all()
+    below = torch.full((1, 4, 1), -9e-5)
+    assert (model(below[0]).argmax(1) == 0).all()
+    game = dataclasses.replace(contest(), model=model, beneath=model, test=data, pool=data, certified=proved)
+    result = evasion.judge(game, EvasionAnswer(x=below), threat)
+    assert result.robust.all()
+    assert result.warnings == ()
 
 
 def test_a_success_at_a_small_budget_is_carried_to_the_larger_ones():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -249,13 +250,36 @@ def test_early_stopping_is_refused():
             "defenses.0 (dp-sgd + ibp): builtin/dp-sgd clips the gradient of each row, which builtin/ibp does not allow: "
             "leave one of them out",
         ),
+        (
+            ["early-stopping", "ibp"],
+            "mlp",
+            "defenses.0 (early-stopping + ibp): builtin/ibp: early stopping would keep the weights of before the budget has "
+            "grown, whose plain loss is least: leave early-stopping out",
+        ),
+        (
+            ["dp-sgd", "trades"],
+            "cnn",
+            "defenses.0 (dp-sgd + trades): builtin/dp-sgd clips the gradient of each row, and builtin/cnn cannot read the "
+            "several inputs of a row that builtin/trades gives at once: choose a model without convolutions, or leave one "
+            "of them out",
+        ),
     ],
 )
-def test_what_cannot_be_bounded_is_said_before_anything_is_trained(chain, model, text):
+def test_chains_that_cannot_be_trained_are_refused_before_anything_is_trained(chain, model, text):
     config = {"dataset": "digits", "model": model, "defenses": [chain], "risks": ["evasion"]}
     with pytest.raises(RequestError) as error:
         resolve(config, amulet.discover())
     assert error.value.problems == (text,)
+
+
+def test_the_budget_must_be_reached_before_training_ends():
+    Params(warmup=0.1, ramp=0.9)
+    with pytest.raises(ValidationError) as error:
+        Params(warmup=0.5, ramp=0.6)
+    assert error.value.errors()[0]["msg"] == (
+        "Value error, warmup 0.5 and ramp 0.6 are shares of the same steps, but sum to more than 1: the budget would "
+        "never be reached"
+    )
 
 
 @given(seed=st.integers(0, 10_000), epsilon=st.floats(0.01, 0.4), norm=st.sampled_from(["linf", "l2"]))

@@ -13,6 +13,7 @@ from amulet_core.training.values import Batch, Draw, Fitted, TrainingContext
 from amulet_plugins_builtin.catalogue.robust_training import SmoothingParams as Params
 from amulet_plugins_builtin.catalogue.robust_training import something_is_noisy
 from amulet_plugins_builtin.evasion import planted, smoothing
+from amulet_plugins_builtin.evasion.checks_of_defenses import LINE, Lopsided
 
 MIXED = DataSchema(
     modality="tabular",
@@ -114,13 +115,24 @@ def test_votes_are_counted_for_every_row_and_draw(monkeypatch):
     for inputs in (16_384, 10, 3):
         monkeypatch.setattr(smoothing, "_INPUTS", inputs)
         assert smoothing.votes(model, data.x, 0.1 * SCALE, draws=23, classes=3).sum(1).tolist() == [23] * 7
-    still = smoothing.votes(model, data.x, 0 * SCALE, draws=5, classes=3)
-    assert torch.equal(still.argmax(1), model(data.x).argmax(1))
-    assert (still.amax(1) == 5).all()
 
 
-def test_the_share_of_votes_is_that_of_a_linear_model():
+def test_a_vote_falls_on_a_class_with_its_probability():
+    model, data = network(), rows(7)
+    still = smoothing.votes(model, data.x, 0 * SCALE, draws=50_000, classes=3) / 50_000
+    torch.testing.assert_close(still, model(data.x).softmax(1), rtol=0, atol=0.012)
+
+
+def steep(model):
+    """Have the model answer with probabilities of 0 and 1, but on its boundary."""
+    for part in model.parameters():
+        part.mul_(1000)
+    return model
+
+
+def test_the_share_of_votes_is_that_of_a_steep_linear_model():
     model, schema = planted.linear_victim(features=10, seed=3)
+    steep(model)
     x = planted.rows_near_the_middle(schema, rows=100, seed=3)
     distance = planted.margins(model, x, torch.ones(100).long()) / planted.steepness(model, schema, norm="l2")
     sigma = float(distance.abs().median())
@@ -134,6 +146,7 @@ def asked(model, x, y, schema, **more):
 
 def test_a_row_is_certified_at_the_budgets_within_its_radius_if_its_class_is_right():
     model, schema = planted.linear_victim(features=10, seed=4)
+    steep(model)
     x = planted.rows_near_the_middle(schema, rows=200, seed=4)
     y = model(x).argmax(1)
     exact = planted.margins(model, x, y) / planted.steepness(model, schema, norm="l2")
@@ -150,6 +163,29 @@ def test_a_row_is_certified_at_the_budgets_within_its_radius_if_its_class_is_rig
     assert (in_linf != longer).float().mean() < 0.03  # but for the votes
     wrong = smoothing.certify(asked(smoothed, x, 1 - y, schema, epsilons=budgets), params)
     assert not wrong.any()
+
+
+def test_the_radius_of_a_linear_model_that_is_not_steep_is_below_its_margin():
+    model, schema = planted.linear_victim(features=10, seed=4)
+    x = planted.rows_near_the_middle(schema, rows=200, seed=4)
+    y = model(x).argmax(1)
+    exact = planted.margins(model, x, y) / planted.steepness(model, schema, norm="l2")
+    sigma = float(exact.median())
+    smoothed, params = smoothing.Smoothed(model, torch.zeros(1, 10)), Params(sigma=sigma, certify_draws=5000)
+    budgets = tuple(share * sigma for share in (0.02, 0.1, 0.3))
+    proved = smoothing.certify(asked(smoothed, x, y, schema, epsilons=budgets), params)
+    assert proved[0].any()
+    assert not (proved & (exact < torch.tensor(budgets)[:, None])).any()
+
+
+def test_a_certified_class_is_that_of_the_mean_which_answers_and_not_of_most_draws():
+    """A base that is right by little on most draws, and wrong by much on the rest, is fooled where it wins votes."""
+    x, y = torch.linspace(0, 0.6, 61)[:, None], torch.ones(61, dtype=torch.int64)
+    params = Params(sigma=0.1, draws=10_000)
+    smoothed = smoothing.smooth(Fitted(Lopsided()), make_data(x, y, LINE), params).model
+    proved = smoothing.certify(asked(smoothed, x, y, LINE, epsilons=(0.02,)), params)[0]
+    assert proved.any()
+    assert (smoothed(x - 0.04).argmax(1) == y)[proved].all()
 
 
 def test_a_class_that_was_guessed_wrong_is_not_certified(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from amulet_core.scores import Withheld
+from amulet_core.streams import generator
 from amulet_plugins_builtin.catalogue.poisoning import COMPONENTS, BadnetsParams
 from amulet_plugins_builtin.poisoning import (
     activation_clustering,
@@ -159,7 +160,9 @@ _scores = spectral_signatures.scores
             "defended success rate",
         ),
         (
-            replacing(activation_clustering, "small_cluster", lambda seen, params: torch.zeros(len(seen)).bool()),
+            replacing(
+                activation_clustering, "small_cluster", lambda seen, draws, params: torch.zeros(len(seen)).bool()
+            ),
             checks_of_defenses.activation_clustering_checks()[1].run,
             "defended success rate",
         ),
@@ -174,7 +177,7 @@ def test_a_mutant_is_caught(monkeypatch, mutate, check, text):
 def test_suspecting_the_large_cloud_is_caught():
     def large(seen):
         params = activation_clustering.ActivationClusteringParams()
-        small = activation_clustering.small_cluster(seen, params)
+        small = activation_clustering.small_cluster(seen, generator("mutant"), params)
         return ~small & small.any()
 
     with pytest.raises(AssertionError, match="0 of 20 rows apart and 80 others"):

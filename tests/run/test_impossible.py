@@ -85,6 +85,11 @@ REFUSED = {
         "defenses.0 (dp-sgd): builtin/dp-sgd: delta 0.01 is not below 1 / 100 rows: releasing one whole row at random would "
         "satisfy it",
     ),
+    "early stopping before the budget has grown": (
+        {"defenses": ["ibp"], "training": {"patience": 3}},
+        "defenses.0 (ibp): builtin/ibp: early stopping would keep the weights of before the budget has grown, whose plain "
+        "loss is least: set training.patience to 0",
+    ),
     "groups that no model may see": (
         {
             "dataset": "compas",
