@@ -124,8 +124,8 @@ def _bout(
 
     @cache
     def play(key: str, repetition: int) -> Round:  # noqa: ARG001 - the repetition makes the cache play again
-        asked = {"puts_in": descriptor.sensitive_in_x, "reconstructs": descriptor.reconstructs}
-        contest = replace(arena.contest(toy, plant, models), **asked)
+        planted = arena.contest(toy, plant, models)
+        contest = replace(planted, puts_in=descriptor.sensitive_in_x, reconstructs=descriptor.reconstructs)
         view = game.view(contest, threat, descriptor.access)
         return _played(lambda: attack(view, use.params), contest, view, key)
 
