@@ -13,6 +13,7 @@ from amulet_core.durations import DURATIONS, Duration, estimated, read_durations
 from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_facts
 from amulet_core.jobs import (
     AttackWork,
+    AuditPlayWork,
     BankWork,
     CertifyWork,
     FitWork,
@@ -63,6 +64,7 @@ class Forecast:
     shadow_models: tuple[int, int]
     memory_mb: float
     independent: tuple[int, int] = (0, 0)
+    audited: tuple[int, int] = (0, 0)
 
 
 def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[], DataFacts]) -> Forecast:
@@ -80,6 +82,8 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
     todo = _todo(planned, store, folder)
     durations = read_durations(store.folder / DURATIONS)
     jobs = list(planned.jobs.values())
+    audits = [job for job in jobs if isinstance(job.work, FitWork) and job.work.audited]
+    plain = [job for job in jobs if job not in audits]
     by_kind: dict[str, list[Job]] = {}
     for job in jobs:
         by_kind.setdefault(_kind(job), []).append(job)
@@ -88,10 +92,11 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         cells=len(planned.cells),
         skipped=tuple(Counter(cell.skipped for cell in planned.cells if cell.skipped).items()),
         lines=tuple(_line(kind, of_kind, todo, durations) for kind in _KINDS if (of_kind := by_kind.get(kind))),
-        victims=_models(jobs, todo, lambda place: place in victims),
-        shadow_models=_models(jobs, todo, lambda place: place not in victims and place.source == "pool"),
+        victims=_models(plain, todo, lambda place: place in victims),
+        shadow_models=_models(plain, todo, lambda place: place not in victims and place.source == "pool"),
         memory_mb=max((one.memory_mb for one in known), default=0.0),
         independent=_models(jobs, todo, lambda place: place.source == "aux"),
+        audited=_models(audits, todo, lambda _: True),
     )
 
 
@@ -166,6 +171,7 @@ _KIND_OF: Final[Mapping[type[Work], str]] = {
     PoisonWork: "attack",
     TheftWork: "attack",
     VerificationPlayWork: "attack",
+    AuditPlayWork: "attack",
     PoisonedPlayWork: "observe",
     TheftPlayWork: "observe",
     WorstWork: "join attacks",
@@ -183,7 +189,8 @@ def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place],
 
 
 def _untrained(found: Forecast) -> str:
-    more = f", and {_of(found.independent)} independent models" if found.independent[0] else ""
+    kinds = {"independent models": found.independent, "models with audit rows": found.audited}
+    more = "".join(f", and {_of(counts)} {kind}" for kind, counts in kinds.items() if counts[0])
     return f"{_of(found.victims)} victims and {_of(found.shadow_models)} shadow models{more}"
 
 

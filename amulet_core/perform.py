@@ -12,6 +12,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from amulet_core.audited import audit_play, audited_rows
 from amulet_core.certificates import certify
 from amulet_core.data import Data
 from amulet_core.errors import ComponentError
@@ -19,6 +20,7 @@ from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
 from amulet_core.jobs import (
     AttackWork,
+    AuditPlayWork,
     BankWork,
     CertifyWork,
     FitWork,
@@ -80,12 +82,16 @@ def _pools(_modules: int) -> ThreadpoolController:
 def _fit(work: FitWork, inputs: Sequence[Any], ground: Ground) -> FitOutput:
     kind = ("placebo",) if work.placebo else ()
     streams = [Streams(("train", work.root_seed, *kind, *place.key)) for place in work.places]
-    rows = [ground.training_rows(place) for place in work.places]
+    rows = [_rows(work, place, ground) for place in work.places]
     if work.poisoned:
         rows = poisoned_rows(dict(zip(work.places, rows, strict=True)), inputs)
     val = [ground.rows(ground.blocks[place.block].val) for place in work.places]
     fitted = fit_recipe(work.recipe, rows, val, streams)
     return FitOutput(dict(zip(work.places, fitted, strict=True)))
+
+
+def _rows(work: FitWork, place: Place, ground: Ground) -> Data:
+    return audited_rows(ground, place, work.audited) if work.audited else ground.training_rows(place)
 
 
 def _bank(work: BankWork, inputs: Sequence[Any], ground: Ground) -> BankOutput:
@@ -181,6 +187,7 @@ _PERFORMED: Final[Mapping[type[Work], Callable[[Any, Sequence[Any], Ground], Any
     TheftPlayWork: theft_play,
     IndependentWork: independent,
     VerificationPlayWork: verification_play,
+    AuditPlayWork: audit_play,
     WorstWork: _worst,
 }
 """How each kind of work is done."""

@@ -10,6 +10,7 @@ from amulet_core.job_specs import JobSpecs
 from amulet_core.jobs import Job
 from amulet_core.layout import wanted
 from amulet_core.plan_problems import attack_problems, request_problems
+from amulet_core.planned_audits import audit_play
 from amulet_core.planned_contests import contest, joined, shadow_row
 from amulet_core.planned_ownership import theft_play, verification_play
 from amulet_core.planned_poisoning import poisoned_play
@@ -20,6 +21,7 @@ _PLAYS: Final = {
     "poisoning": poisoned_play,
     "theft": theft_play,
     "verification": verification_play,
+    "audit": audit_play,
 }
 
 
@@ -101,6 +103,8 @@ def _adversary(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None
     if wanted(attack, specs.schema):
         adaptive = shadow_row(specs, row, risk).chain == row.chain
         return "adaptive" if adaptive else "not adaptive: undefended shadow models"
+    if risk.game.play == "audit":
+        return "knows the audit rows, and guesses which were trained on"
     white = attack_of(attack).access == "white-box"
     if risk.game.play == "poisoning":
         return "changes training rows, and sees no model"

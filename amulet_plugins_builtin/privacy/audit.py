@@ -1,0 +1,64 @@
+"""The metric of privacy audits: a lower bound on epsilon, and whether what is claimed can be true."""
+
+from typing import Final
+
+from amulet_core.components import NoParams
+from amulet_core.games.audit import AuditResult
+from amulet_core.scores import ALARM, Scores, Value, Withheld
+from amulet_core.statistics.audit import audit_p_value, audited_epsilon
+
+ALARM_LEVEL: Final = 0.001
+"""How unlikely the guesses must be under the claim, after Bonferroni's correction, for an alarm."""
+
+_SOURCE: Final = "arXiv:2305.08846"
+
+
+def measure(result: AuditResult, params: NoParams) -> Scores:  # noqa: ARG001 - there is nothing to set
+    """Return the bound, the claim and the claim's p-value; a claim that cannot be true is an alarm.
+
+    What is claimed on condition of a stage that sees private rows itself is not contradicted by a larger bound: it gets
+    no p-value.
+    """
+    rows, guessed = len(result.guess), result.guess != 0
+    guesses = int(guessed.sum())
+    right = int(((result.guess > 0) == result.included)[guessed].sum())
+    known = {"rows": rows, "guesses": guesses, "delta": result.delta}
+    bound, most = (audited_epsilon(**known, correct=count, confidence=result.confidence) for count in (right, guesses))
+    p = audit_p_value(**known, correct=right, epsilon=result.epsilon)
+    how = f"one-sided {result.confidence:.1%} lower bound at delta {result.delta:g} from one run ({_SOURCE})"
+    told = f"binomial under the claim, theorem 3.1 of {_SOURCE}"
+    return Scores(
+        values=(
+            Value(name="audited_epsilon", estimate=bound, method=how, n=guesses),
+            Value(name="claimed_epsilon", estimate=result.epsilon, method="the defense's own account", n=rows),
+            Withheld(name="p_of_claim", reason=_unjudged(result))
+            if result.conditional_on
+            else Value(name="p_of_claim", estimate=p, method=told, n=guesses),
+            Value(name="right_guesses", estimate=right / guesses, method="share of the guesses", n=guesses),
+        ),
+        details={
+            "audit_rows": rows,
+            "trained_on": int(result.included.sum()),
+            "guesses": guesses,
+            "right": right,
+            "bound_if_all_were_right": most,
+            "audits_of_the_run": result.audits,
+        },
+        warnings=() if result.conditional_on else _alarms(result, bound=bound, p=p, said=f"{right} of {guesses}"),
+    )
+
+
+def _alarms(result: AuditResult, *, bound: float, p: float, said: str) -> tuple[str, ...]:
+    corrected = min(1.0, p * result.audits)
+    if corrected >= ALARM_LEVEL:
+        return ()
+    return (
+        f"{ALARM}epsilon {result.epsilon:.3g} at delta {result.delta:g} is claimed, and an audit finds at least "
+        f"{bound:.3g} ({said} guesses right, p = {corrected:.1e} after correction for {result.audits} audits): the "
+        "account, the noise or the clipping is wrong",
+    )
+
+
+def _unjudged(result: AuditResult) -> str:
+    stages = " and ".join(result.conditional_on)
+    return f"the claim holds on condition of {stages}, which saw private rows: a larger bound would not contradict it"
