@@ -56,8 +56,8 @@ def audited_rows(ground: Ground, place: Place, threat: AuditThreat) -> Data:
     order = torch.randperm(len(own), generator=generator("audit", ground.root_seed, *place.key, "kept"))
     kept = own.take(order[threat.canaries // 2 :].sort().values)
     added = planted.rows.take(planted.included)
-    parts = {name: torch.cat([getattr(kept, name), getattr(added, name)]) for name in ("x", "y", "z", "w", "id")}
-    return replace(kept, **parts)
+    x, y, z, w, ids = (torch.cat([getattr(kept, name), getattr(added, name)]) for name in ("x", "y", "z", "w", "id"))
+    return replace(kept, x=x, y=y, z=z, w=w, id=ids)
 
 
 def audit_play(work: AuditPlayWork, inputs: Sequence[Any], ground: Ground) -> PlayOutput:

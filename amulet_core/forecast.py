@@ -82,8 +82,8 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
     todo = _todo(planned, store, folder)
     durations = read_durations(store.folder / DURATIONS)
     jobs = list(planned.jobs.values())
-    audits = [job for job in jobs if isinstance(job.work, FitWork) and job.work.audited]
-    plain = [job for job in jobs if job not in audits]
+    audits = [job for job in jobs if _audited(job)]
+    plain = [job for job in jobs if not _audited(job)]
     by_kind: dict[str, list[Job]] = {}
     for job in jobs:
         by_kind.setdefault(_kind(job), []).append(job)
@@ -176,6 +176,10 @@ _KIND_OF: Final[Mapping[type[Work], str]] = {
     TheftPlayWork: "observe",
     WorstWork: "join attacks",
 }
+
+
+def _audited(job: Job) -> bool:
+    return isinstance(job.work, FitWork) and job.work.audited is not None
 
 
 def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place], bool]) -> tuple[int, int]:

@@ -149,7 +149,10 @@ class VerificationPlayWork:
 
 @dataclass(frozen=True)
 class AuditPlayWork:
-    """Have an attack guess which audit rows a model was trained on; input: its fit. The run has ``audits`` of them."""
+    """Have an attack guess which audit rows a model was trained on; input: its fit.
+
+    The run has ``audits`` of them (0 for a control, which raises no alarm).
+    """
 
     recipe: Recipe
     risk: RiskPlan

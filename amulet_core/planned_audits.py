@@ -10,7 +10,7 @@ from amulet_core.job_specs import JobSpecs
 from amulet_core.jobs import AuditPlayWork, FitWork, Job
 from amulet_core.layout import wanted
 from amulet_core.planned import Planned
-from amulet_core.request import Request, RiskPlan, RowPlan, Use, defense_of
+from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
 
 
@@ -29,7 +29,7 @@ def audit_play(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None
             spec={**plain.spec, "audited": planted},
         )
     )
-    audits = _audits(specs.request, risk)
+    audits = 0 if attack_of(attack).control else _audits(specs.request, risk)
     spec = {
         **specs.released(row),
         "risk": risk.game.risk,
@@ -84,5 +84,6 @@ def _of_row(row: RowPlan, planned: Planned) -> list[str]:
 
 
 def _audits(request: Request, risk: RiskPlan) -> int:
-    """Count the audits that the run asks for, controls included, each of which could raise a false alarm."""
-    return sum(map(accounts, request.rows)) * len(risk.attacks) * request.seeds
+    """Count the audits that the run asks for, each of which could raise a false alarm; controls raise none."""
+    attacks = sum(not attack_of(use).control for use in risk.attacks)
+    return sum(map(accounts, request.rows)) * attacks * request.seeds

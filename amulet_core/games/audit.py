@@ -32,7 +32,7 @@ class AuditResult(Artifact):
     """Which audit rows were trained on, what was guessed of them, and what the defense claims of that very model.
 
     ``guess`` is 1 for "in", -1 for "out" and 0 for no guess. ``confidence`` is that of this audit's bound, ``audits``
-    how many of them the run has.
+    how many of them the run has: 0 for a control, which raises no alarm.
     """
 
     included: Annotated[Tensor, shaped(torch.bool, "n")]

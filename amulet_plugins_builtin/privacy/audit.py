@@ -22,10 +22,14 @@ def measure(result: AuditResult, params: NoParams) -> Scores:  # noqa: ARG001 - 
     rows, guessed = len(result.guess), result.guess != 0
     guesses = int(guessed.sum())
     right = int(((result.guess > 0) == result.included)[guessed].sum())
-    known = {"rows": rows, "guesses": guesses, "delta": result.delta}
-    bound, most = (audited_epsilon(**known, correct=count, confidence=result.confidence) for count in (right, guesses))
-    p = audit_p_value(**known, correct=right, epsilon=result.epsilon)
-    how = f"one-sided {result.confidence:.1%} lower bound at delta {result.delta:g} from one run ({_SOURCE})"
+    delta, confidence = result.delta, result.confidence
+    bound, most = (
+        audited_epsilon(rows=rows, guesses=guesses, correct=count, delta=delta, confidence=confidence)
+        for count in (right, guesses)
+    )
+    p = audit_p_value(rows=rows, guesses=guesses, correct=right, epsilon=result.epsilon, delta=delta)
+    least = audit_p_value(rows=rows, guesses=guesses, correct=guesses, epsilon=result.epsilon, delta=delta)
+    how = f"one-sided {confidence:.1%} lower bound at delta {delta:g} from one run ({_SOURCE})"
     told = f"binomial under the claim, theorem 3.1 of {_SOURCE}"
     return Scores(
         values=(
@@ -42,21 +46,26 @@ def measure(result: AuditResult, params: NoParams) -> Scores:  # noqa: ARG001 - 
             "guesses": guesses,
             "right": right,
             "bound_if_all_were_right": most,
+            "alarm_if_all_were_right": "yes" if _refutes(result, least) else "no",
             "audits_of_the_run": result.audits,
         },
-        warnings=() if result.conditional_on else _alarms(result, bound=bound, p=p, said=f"{right} of {guesses}"),
+        warnings=_alarms(result, bound=bound, p=p, said=f"{right} of {guesses}"),
     )
 
 
 def _alarms(result: AuditResult, *, bound: float, p: float, said: str) -> tuple[str, ...]:
-    corrected = min(1.0, p * result.audits)
-    if corrected >= ALARM_LEVEL:
+    if not _refutes(result, p):
         return ()
     return (
         f"{ALARM}epsilon {result.epsilon:.3g} at delta {result.delta:g} is claimed, and an audit finds at least "
-        f"{bound:.3g} ({said} guesses right, p = {corrected:.1e} after correction for {result.audits} audits): the "
-        "account, the noise or the clipping is wrong",
+        f"{bound:.3g} ({said} guesses right, p = {p * result.audits:.1e} with Bonferroni's factor {result.audits}): "
+        "the account, the noise or the clipping is wrong",
     )
+
+
+def _refutes(result: AuditResult, p: float) -> bool:
+    """Say whether guesses of such a p-value refute the claim, if it is unconditional; those of a control do not."""
+    return bool(result.audits) and not result.conditional_on and p * result.audits < ALARM_LEVEL
 
 
 def _unjudged(result: AuditResult) -> str:
