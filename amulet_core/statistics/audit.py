@@ -3,10 +3,15 @@
 Source: Steinke, Nasr, Jagielski: Privacy Auditing with One (1) Training Run (arXiv:2305.08846).
 """
 
+from typing import Final
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import binom
+
+_BEYOND: Final = 50.0
+"""An epsilon at which all guesses may be right: the success rate rounds to 1, and nothing speaks against it."""
 
 
 def audit_p_value(*, rows: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
@@ -50,7 +55,4 @@ def audited_epsilon(*, rows: int, guesses: int, correct: int, delta: float, conf
 
     if above(0.0) > 0:
         return 0.0
-    high = 1.0
-    while above(high) <= 0:  # it ends: no number of right guesses speaks against an infinite epsilon
-        high *= 2
-    return float(brentq(above, 0.0, high))
+    return float(brentq(above, 0.0, _BEYOND))

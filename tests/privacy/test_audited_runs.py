@@ -72,7 +72,10 @@ def registry(packages):
     return found
 
 
-PRIVATE = {"name": "dp-sgd", "params": {"noise_multiplier": 2.0, "accountant": "rdp", "learning_rate": 0.01, "batch_size": 40}}
+PRIVATE = {
+    "name": "dp-sgd",
+    "params": {"noise_multiplier": 2.0, "accountant": "rdp", "learning_rate": 0.01, "batch_size": 40},
+}
 
 
 def config(*, threat=None, attacks=None, **changes):
