@@ -205,7 +205,7 @@ def test_rows_without_a_claim_and_attacks_with_shadow_models_are_skipped_with_th
             "or raise data.train",
         ),
         (
-            {"training": {"batch_size": 60}},
+            {"defenses": ["dp-sgd"], "training": {"batch_size": 60}},
             "as the coins fall, a model is trained on 50 to 110 rows: dp-sgd: builtin/dp-sgd: batch_size 60 exceeds the "
             "50 training rows; lower it",
         ),
