@@ -22,6 +22,11 @@ def _first_stage(use: Use) -> int:
     return min((STAGES.index(stage) for stage in defense_of(use).stages), default=len(STAGES))
 
 
+def trained(chain: Sequence[Use]) -> tuple[Use, ...]:
+    """Leave out the defenses that act on predictions alone, or only verify: no training depends on them."""
+    return tuple(use for use in chain if set(defense_of(use).stages) - {"inference"})
+
+
 def remaking(chain: Sequence[Use]) -> tuple[Use, ...]:
     """Return the defenses that put the architecture into a module of their own, the innermost first."""
     makers = [use for use in chain if defense_of(use).rebuild]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from amulet_core.schema import DataSchema, Frozen
-from amulet_core.vocabulary import Access, Better, Kind, Modality, Norm, Stage
+from amulet_core.vocabulary import Access, Better, Kind, Modality, Norm, Reconstructed, Stage
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Target = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
@@ -116,7 +116,8 @@ class Model(Component):
     training settings play no part, and defenses that change training or weights are refused. What a model
     ``produces`` defenses, and attacks, may require: ``features`` is a hidden layer within reach
     (``amulet_core.modules.Classifier``); ``interval-bounds`` says that it is made of affine and monotone layers alone,
-    so that intervals can be passed through it.
+    so that intervals can be passed through it; ``layer-chain`` that affine layers and convolutions stand one after the
+    other, and nothing else of it has parameters.
     """
 
     kind: Literal["model"] = "model"
@@ -191,6 +192,8 @@ class Attack(Component):
     """The norms of a budget that the attack can keep to, where the risk's threat model has one."""
     sensitive_in_x: bool = False
     """Whether the sensitive attribute that the threat model names must be one of the inputs, one feature a value."""
+    reconstructs: Reconstructed | None = None
+    """What an attack on data reconstruction hands back; None (controls): whatever its column's verdict is about."""
     threat: str = Field(default="", max_length=400)
     """The adversary's goal, knowledge and capability, in a sentence or two."""
     needs: Callable[[Any, DataSchema], tuple[LabRequest, ...]] = _no_needs

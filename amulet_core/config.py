@@ -18,7 +18,7 @@ from amulet_core.registry import Registry
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use
 from amulet_core.rows import beside_members
 from amulet_core.settings import TrainingSettings
-from amulet_core.vocabulary import RISKS, UTILITY
+from amulet_core.vocabulary import UTILITY
 
 
 class Shell(Params):
@@ -230,9 +230,8 @@ class _Reader:
     def _risk(self, risk: str, given: Any, path: str) -> RiskPlan | None:
         game = GAMES.get(risk)
         if game is None:
-            later = " AMULET has no game for it yet." if risk in RISKS else ""
             hint = did_you_mean(risk, list(GAMES)) or "."
-            self._problems.append(f'{path}: unknown risk "{risk}"{hint}{later} There are: {", ".join(GAMES)}.')
+            self._problems.append(f'{path}: unknown risk "{risk}"{hint} There are: {", ".join(GAMES)}.')
             return None
         form = checked(RiskForm, given or {}, path, self._problems)
         if form is None:

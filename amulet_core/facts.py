@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 class DataFacts(Frozen):
     """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them.
 
-    ``class_rows`` counts the rows of each class, ``group_rows`` those of each value of every sensitive attribute.
+    ``class_rows`` counts the rows of each class, ``cells[attribute][class][value]`` those of each class and value of
+    every sensitive attribute.
     """
 
     data_schema: DataSchema
     rows: int
     content: str
     class_rows: tuple[int, ...]
-    group_rows: tuple[tuple[int, ...], ...]
+    cells: tuple[tuple[tuple[int, ...], ...], ...] = ()
+
+    @property
+    def group_rows(self) -> tuple[tuple[int, ...], ...]:
+        """Count the rows of each value of every sensitive attribute."""
+        return tuple(tuple(sum(column) for column in zip(*attribute, strict=True)) for attribute in self.cells)
 
 
 def facts_of(data: "Data") -> DataFacts:
@@ -36,16 +42,21 @@ def facts_of(data: "Data") -> DataFacts:
     for tensor in (data.x, data.y, data.z, data.w, data.id):
         digest.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
-    schema = data.schema
+    classes = data.y.bincount(minlength=len(data.schema.classes)).tolist()
     return DataFacts(
-        data_schema=schema,
+        data_schema=data.schema,
         rows=len(data),
         content=digest.hexdigest(),
-        class_rows=tuple(data.y.bincount(minlength=len(schema.classes)).tolist()),
-        group_rows=tuple(
-            tuple(data.z[:, place].bincount(minlength=len(attribute.categories)).tolist())
-            for place, attribute in enumerate(schema.sensitive)
-        ),
+        class_rows=tuple(classes),
+        cells=_cells(data),
+    )
+
+
+def _cells(data: "Data") -> tuple[tuple[tuple[int, ...], ...], ...]:
+    of_class = [data.z[data.y == label] for label in range(len(data.schema.classes))]
+    return tuple(
+        tuple(tuple(z[:, column].bincount(minlength=len(attribute.categories)).tolist()) for z in of_class)
+        for column, attribute in enumerate(data.schema.sensitive)
     )
 
 

@@ -16,6 +16,7 @@ from amulet_core.jobs import (
     AuditPlayWork,
     BankWork,
     CertifyWork,
+    DistributionPlayWork,
     FitWork,
     IndependentWork,
     Job,
@@ -64,6 +65,7 @@ class Forecast:
     shadow_models: tuple[int, int]
     memory_mb: float
     independent: tuple[int, int] = (0, 0)
+    populations: tuple[int, int] = (0, 0)
     audited: tuple[int, int] = (0, 0)
 
 
@@ -96,6 +98,7 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         shadow_models=_models(plain, todo, lambda place: place not in victims and place.source == "pool"),
         memory_mb=max((one.memory_mb for one in known), default=0.0),
         independent=_models(jobs, todo, lambda place: place.source == "aux"),
+        populations=_models(jobs, todo, lambda place: place.population is not None),
         audited=_models(audits, todo, lambda _: True),
     )
 
@@ -171,6 +174,7 @@ _KIND_OF: Final[Mapping[type[Work], str]] = {
     PoisonWork: "attack",
     TheftWork: "attack",
     VerificationPlayWork: "attack",
+    DistributionPlayWork: "attack",
     AuditPlayWork: "attack",
     PoisonedPlayWork: "observe",
     TheftPlayWork: "observe",
@@ -193,7 +197,11 @@ def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place],
 
 
 def _untrained(found: Forecast) -> str:
-    kinds = {"independent models": found.independent, "models with audit rows": found.audited}
+    kinds = {
+        "independent models": found.independent,
+        "models of populations": found.populations,
+        "models with audit rows": found.audited,
+    }
     more = "".join(f", and {_of(counts)} {kind}" for kind, counts in kinds.items() if counts[0])
     return f"{_of(found.victims)} victims and {_of(found.shadow_models)} shadow models{more}"
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from amulet_core.data import Data, checked
 from amulet_core.errors import ComponentError, RequestError, cause_of
 from amulet_core.layout import Layout, Place
+from amulet_core.ratios import Population, composition
 from amulet_core.recipes import blamed
 from amulet_core.request import Request
 from amulet_core.sizes import SplitSizes
@@ -32,12 +33,42 @@ class Ground:
         return self.data.take(positions(self.data, ids))
 
     def training_rows(self, place: Place) -> Data:
-        """Return the rows handed to the recipe of one model; an independent one gets as many, of aux."""
+        """Return the rows handed to the recipe of one model; an independent one gets as many, of aux.
+
+        Raises:
+            ValueError: if the rows do not suffice for a population.
+        """
+        if place.population:
+            return self.drawn(place.population, place.block, ("population", self.root_seed, *place.key))
         if place.source == "aux":
             block = self.blocks[place.block]
             order = torch.randperm(len(block.aux), generator=generator("independent", self.root_seed, *place.key))
             return self.rows(block.aux[order[: len(block.pool) // 2].sort().values])
         return self.rows(self.blocks[place.block].pool[self.members[place.block][place.index]])
+
+    def drawn(self, population: Population, block: int, key: tuple[str | int, ...]) -> Data:
+        """Draw rows of a population from the part of a block that is for its side; who is drawn is the key's draw.
+
+        Raises:
+            ValueError: if the part has too few rows of some class and kind.
+        """
+        parts = self.blocks[block]
+        source = {"victims": parts.pool, "adversary": parts.aux, "queries": parts.test}[population.side]
+        rows = self.rows(source)
+        classes = self.data.y.bincount(minlength=len(self.data.schema.classes)).tolist()
+        has = rows.z[:, population.column] == population.value
+        order = torch.randperm(len(rows), generator=generator(*key))
+        chosen = []
+        for label, kinds in enumerate(composition(population.rows, population.having, classes)):
+            for kind, wanted in zip((has, ~has), kinds, strict=True):
+                fit = order[(kind & (rows.y == label))[order]]
+                if len(fit) < wanted:
+                    raise ValueError(
+                        f"{wanted} rows of one class and kind are to be drawn for {population.side}, and the part of "
+                        f"the data for them has {len(fit)}: lower rows"
+                    )
+                chosen.append(fit[:wanted])
+        return rows.take(torch.cat(chosen).sort().values)
 
 
 def lay_ground(data: Data, request: Request, layout: Layout) -> Ground:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from amulet_core.chains import trained
 from amulet_core.components import Resources
 from amulet_core.facts import DataFacts
 from amulet_core.fingerprint import code_of, environment, packages_of
@@ -38,8 +39,7 @@ class JobSpecs:
             "threads": request.threads_per_job,
         }
         places, size = self.layout.places(), request.stack
-        stacks = [places[i : i + size] for i in range(0, len(places), size)]
-        self._stacks = {place: stack for stack in stacks for place in stack}
+        self._stacks = {place: stack for stack in stacked(places, size) for place in stack}
         self._made: dict[tuple[str, str, Stack], str] = {}
 
     def add(self, job: Job) -> str:
@@ -75,12 +75,14 @@ class JobSpecs:
 
     def fit_job(self, row: RowPlan, places: Stack) -> Job:
         """Describe the training of a row's models of a stack."""
-        row = replace(row, chain=_trained(row.chain))
+        row = replace(row, chain=trained(row.chain))
         spec = {**self._recipe_spec(row), "places": [list(place.key) for place in places]}
         work = FitWork(self.recipe(row), places, row.kind == "placebo", self.request.root_seed)
         label = f"train {row.label} ({len(places)} models)"
-        like = self.like("train", row, (), models=len(places), training=spec["training"])
-        size = len(places) * self.request.training.epochs * self.request.data.train
+        population = places[0].population
+        rows, few = (population.rows, {"rows": population.rows}) if population else (self.request.data.train, {})
+        like = self.like("train", row, (), models=len(places), training=spec["training"], **few)
+        size = len(places) * self.request.training.epochs * rows
         return Job(work, label, spec, like=like, size=size, resources=self.resources(row))
 
     def like(self, kind: str, row: RowPlan, uses: Sequence[Use], **more: Any) -> tuple[dict[str, Any], ...]:
@@ -124,6 +126,6 @@ class JobSpecs:
         return Job(work, label, self.released(row), (fit,), like, resources=resources)
 
 
-def _trained(chain: tuple[Use, ...]) -> tuple[Use, ...]:
-    """Leave out the defenses that act on predictions alone, or only verify: no training depends on them."""
-    return tuple(use for use in chain if set(defense_of(use).stages) - {"inference"})
+def stacked(places: Sequence[Place], size: int) -> list[Stack]:
+    """Cut places into stacks of at most so many models."""
+    return [tuple(places[start : start + size]) for start in range(0, len(places), size)]

@@ -11,6 +11,7 @@ from amulet_core.components import Resources
 from amulet_core.games.audit_threat import AuditThreat
 from amulet_core.games.threats import Interface
 from amulet_core.layout import Place
+from amulet_core.ratios import Hypotheses
 from amulet_core.request import RiskPlan, Use, attack_of
 from amulet_core.settings import TrainingSettings
 
@@ -79,6 +80,7 @@ class AttackWork:
     victim: Place
     shadows: tuple[Place, ...]
     adaptive: bool
+    placebo: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,25 @@ class AuditPlayWork:
 
 
 @dataclass(frozen=True)
+class DistributionPlayWork:
+    """Have an attack tell which hypothesis each victim was trained under; inputs: fits of both populations' models.
+
+    ``victims`` and ``models`` (the adversary's own, trained by the recipe ``own``) are half of the first hypothesis,
+    then half of the second.
+    """
+
+    recipe: Recipe
+    own: Recipe
+    risk: RiskPlan
+    attack: Use
+    victims: tuple[Place, ...]
+    models: tuple[Place, ...]
+    told: Hypotheses
+    seed: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
 class WorstWork:
     """Join the results of several attacks of one risk, and measure the worst case."""
 
@@ -183,6 +204,7 @@ Work = (
     | TheftPlayWork
     | IndependentWork
     | VerificationPlayWork
+    | DistributionPlayWork
     | AuditPlayWork
     | WorstWork
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from amulet_core.errors import RequestError, cause_of
+from amulet_core.ratios import Hypotheses, Population, Side
 from amulet_core.request import Request, Use, attack_of
 from amulet_core.schema import DataSchema
 
@@ -13,12 +14,18 @@ from amulet_core.schema import DataSchema
 class Place:
     """A model's place: models ``2p`` and ``2p + 1`` of a block train on complementary halves of its pool.
 
-    Those of the ``source`` aux train on rows of aux instead: they have nothing to do with any victim's rows.
+    Those of the ``source`` aux train on rows of aux instead: they have nothing to do with any victim's rows. Any other
+    source is the word for a population: a draw of rows of its own, in which some value has a share of its own.
     """
 
     block: int
     index: int
-    source: Literal["pool", "aux"] = "pool"
+    source: str = "pool"
+
+    @property
+    def population(self) -> Population | None:
+        """Return the population that the model belongs to, if it belongs to one."""
+        return None if self.source in ("pool", "aux") else Population.of(self.source)
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -29,7 +36,7 @@ class Place:
     def of(cls, key: Sequence[str | int]) -> "Place":
         """Return the place of a key."""
         block, index, *source = key
-        return cls(int(block), int(index), "aux" if source else "pool")
+        return cls(int(block), int(index), str(source[0]) if source else "pool")
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,18 @@ class Layout:
     def independent(self, seed: int, models: int) -> tuple[Place, ...]:
         """Return models that have nothing to do with a seed's victim; seeds of one block share them."""
         return tuple(Place(self.victim(seed).block, index, "aux") for index in range(models))
+
+    def populations(self, seed: int, told: Hypotheses, *, side: Side, models: int) -> tuple[Place, ...]:
+        """Return so many models of each hypothesis, those of the first before those of the second.
+
+        Each seed has models of its own, and each model rows of its own.
+        """
+        block = self.victim(seed).block
+        return tuple(
+            Place(block, (2 * seed + hypothesis) * models + index, told.population(side, hypothesis).text)
+            for hypothesis in (0, 1)
+            for index in range(models)
+        )
 
     def places(self) -> tuple[Place, ...]:
         """Return all models to train, each once, in order."""

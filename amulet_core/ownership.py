@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from amulet_core.chains import trained
 from amulet_core.data import Data
 from amulet_core.errors import ComponentError, RequestError
 from amulet_core.games import theft as theft_game
@@ -99,7 +100,8 @@ def theft_play(work: TheftPlayWork, inputs: Sequence[Any], ground: Ground) -> Pl
         stolen=torch.stack([_predicted(one.model, test.x) for one in stolen]),
         independent=_predicted(controls[0].model, test.x) if controls else test.y[:0],
         queries=tuple(one.queries for one in stolen),
-        warnings=tuple(dict.fromkeys(text for one in stolen for text in one.warnings)),
+        # Those at the other budgets say nothing of the primary value, of which a warning can block a verdict.
+        warnings=stolen[threat.budgets.index(threat.budget)].warnings,
     )
     played = measured_play(work.risk, result, (*draws, "theft"))
     return replace(played, evidence=victim.evidence)
@@ -135,8 +137,9 @@ def verification_play(work: VerificationPlayWork, inputs: Sequence[Any], ground:
         f"{name}, as it is": stolen.model,
         f"{name}, fine-tuned": _fine_tuned(work, stolen.model, own, threat.fine_tuning_epochs, draws),
         f"{name}, pruned": pruned(stolen.model, threat.pruned),
-        RETRAINED: undefended.fitted[work.victim].model,
     }
+    if trained(work.recipe.chain):  # otherwise retraining without the defense would give the owner's own model again
+        suspects[RETRAINED] = undefended.fitted[work.victim].model
     names = list(suspects)
     order = torch.randperm(len(names), generator=generator(*draws, "suspects"))
     answer = _claims(work, fit.fitted[work.victim], [suspects[names[at]] for at in order.tolist()], ground)

@@ -23,6 +23,7 @@ from amulet_core.jobs import (
     AuditPlayWork,
     BankWork,
     CertifyWork,
+    DistributionPlayWork,
     FitWork,
     IndependentWork,
     Job,
@@ -38,6 +39,7 @@ from amulet_core.layout import Place
 from amulet_core.measuring import measured_play
 from amulet_core.outputs import BankOutput, CertifyOutput, FitOutput, PlayOutput
 from amulet_core.ownership import independent, theft, theft_play, verification_play
+from amulet_core.played_populations import distribution_play
 from amulet_core.poisoned import poison, poisoned_play, poisoned_rows
 from amulet_core.recipes import blamed, deployed, fit_recipe, maker_of
 from amulet_core.request import attack_of
@@ -80,14 +82,17 @@ def _pools(_modules: int) -> ThreadpoolController:
 
 
 def _fit(work: FitWork, inputs: Sequence[Any], ground: Ground) -> FitOutput:
-    kind = ("placebo",) if work.placebo else ()
-    streams = [Streams(("train", work.root_seed, *kind, *place.key)) for place in work.places]
+    streams = [_streams(work, place) for place in work.places]
     rows = [_rows(work, place, ground) for place in work.places]
     if work.poisoned:
         rows = poisoned_rows(dict(zip(work.places, rows, strict=True)), inputs)
     val = [ground.rows(ground.blocks[place.block].val) for place in work.places]
     fitted = fit_recipe(work.recipe, rows, val, streams)
     return FitOutput(dict(zip(work.places, fitted, strict=True)))
+
+
+def _streams(work: FitWork | AttackWork, place: Place) -> Streams:
+    return Streams(("train", work.root_seed, *(("placebo",) if work.placebo else ()), *place.key))
 
 
 def _rows(work: FitWork, place: Place, ground: Ground) -> Data:
@@ -157,6 +162,9 @@ def _contest(work: AttackWork, inputs: Sequence[Any], ground: Ground) -> Contest
         bank=_bank_of(work, banks, members, ground.data, (len(block.pool), len(block.aux))),
         draws=("draws", work.root_seed, work.seed),
         certified=next((output.certified for output in inputs if isinstance(output, CertifyOutput)), None),
+        recipe=work.recipe,
+        streams=_streams(work, work.victim),
+        reconstructs=attack_of(work.attack).reconstructs if work.attack else None,
     )
 
 
@@ -187,6 +195,7 @@ _PERFORMED: Final[Mapping[type[Work], Callable[[Any, Sequence[Any], Ground], Any
     TheftPlayWork: theft_play,
     IndependentWork: independent,
     VerificationPlayWork: verification_play,
+    DistributionPlayWork: distribution_play,
     AuditPlayWork: audit_play,
     WorstWork: _worst,
 }

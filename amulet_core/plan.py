@@ -14,6 +14,7 @@ from amulet_core.planned_audits import audit_play
 from amulet_core.planned_contests import contest, joined, shadow_row
 from amulet_core.planned_ownership import theft_play, verification_play
 from amulet_core.planned_poisoning import poisoned_play
+from amulet_core.planned_populations import distribution_play
 from amulet_core.request import Request, RiskPlan, RowPlan, Use, attack_of
 
 _PLAYS: Final = {
@@ -21,8 +22,16 @@ _PLAYS: Final = {
     "poisoning": poisoned_play,
     "theft": theft_play,
     "verification": verification_play,
+    "populations": distribution_play,
     "audit": audit_play,
 }
+
+
+_BEFOREHAND: Final = {
+    "poisoning": "changes training rows, and sees no model",
+    "audit": "knows the audit rows, and guesses which were trained on",
+}
+"""What adversaries know or do before anything is trained, whatever they see afterwards."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +109,14 @@ def _inapplicable(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | N
 def _adversary(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None) -> str:
     if attack is None or attack_of(attack).control:
         return "none"
-    if wanted(attack, specs.schema):
+    if wanted(attack, specs.schema) or risk.game.play == "populations":
         adaptive = shadow_row(specs, row, risk).chain == row.chain
         return "adaptive" if adaptive else "not adaptive: undefended shadow models"
-    if risk.game.play == "audit":
-        return "knows the audit rows, and guesses which were trained on"
+    if risk.game.play in _BEFOREHAND:
+        return _BEFOREHAND[risk.game.play]
     white = attack_of(attack).access == "white-box"
-    if risk.game.play == "poisoning":
-        return "changes training rows, and sees no model"
     if risk.game.play == "verification":
         return "copies the model, and washes the copy" if white else "imitates the model, and washes the imitation"
+    if attack_of(attack).access == "gradients":
+        return "sees gradients that the defended recipe releases"
     return "adaptive: attacks the defended model itself" if white else "sees the defended model's outputs"

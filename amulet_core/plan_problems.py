@@ -6,11 +6,20 @@ from dataclasses import replace
 from amulet_core.chains import run_problems
 from amulet_core.errors import did_you_mean
 from amulet_core.facts import DataFacts
-from amulet_core.games.threats import AttributeThreat, PoisoningThreat, TheftThreat, VerificationThreat
+from amulet_core.games.threats import (
+    AttributeThreat,
+    DiscriminationThreat,
+    DistributionThreat,
+    PoisoningThreat,
+    ReconstructionThreat,
+    TheftThreat,
+    VerificationThreat,
+)
 from amulet_core.layout import Layout
 from amulet_core.ownership_problems import budget_problems, ownership_problems, verification_problems
 from amulet_core.planned import Planned
 from amulet_core.planned_audits import audit_problems, skip_reasons
+from amulet_core.ratios import ratio_problems
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.sizes import SplitSizes, size_problems
@@ -43,6 +52,8 @@ def request_problems(request: Request, facts: DataFacts) -> list[str]:
         for use in risk.metrics:
             problems += run_problems(use, replace(planned, threat=risk.threat), f"{path}.metrics")
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, data=request.data)]
+        if isinstance(risk.threat, DistributionThreat):
+            problems += [f"{path}.threat: {text}" for text in ratio_problems(risk.threat, facts, request.data)]
         if risk.game.play == "audit":
             problems += [f"{path}.threat: {text}" for text in audit_problems(request, planned, risk)]
     return problems
@@ -59,19 +70,27 @@ def threat_problems(risk: RiskPlan, schema: DataSchema, *, data: DataSettings) -
     """List what a threat model asks of the data, or of the number of rows, that they do not have."""
     match risk.threat:
         case PoisoningThreat():
-            return _poisoning_problems(risk.threat, schema, data.train)
+            problems = _poisoning_problems(risk.threat, schema, data.train)
         case TheftThreat():
-            return budget_problems(max(risk.threat.budgets), data)
+            problems = budget_problems(max(risk.threat.budgets), data)
         case VerificationThreat():
-            return verification_problems(risk.threat, data)
-    if risk.game.risk not in ("attribute-inference", "discriminatory-behavior"):
-        return []
-    problems = _withheld_problems(risk.threat, schema) if isinstance(risk.threat, AttributeThreat) else []
-    names = [attribute.name for attribute in schema.sensitive]
-    wanted = getattr(risk.threat, "attribute", "")
-    if names and wanted and wanted not in names:
-        problems.append(f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}')
+            problems = verification_problems(risk.threat, data)
+        case ReconstructionThreat():
+            problems = _batch_problems(risk.threat, data)
+        case AttributeThreat():
+            problems = _withheld_problems(risk.threat, schema) + _attribute_problems(risk.threat.attribute, schema)
+        case DiscriminationThreat():
+            problems = _attribute_problems(risk.threat.attribute, schema)
+        case _:
+            problems = []
     return problems
+
+
+def _attribute_problems(wanted: str, schema: DataSchema) -> list[str]:
+    names = [attribute.name for attribute in schema.sensitive]
+    if names and wanted and wanted not in names:
+        return [f'the data set has no sensitive attribute "{wanted}"; it has {", ".join(names)}']
+    return []
 
 
 def _withheld_problems(threat: AttributeThreat, schema: DataSchema) -> list[str]:
@@ -92,6 +111,16 @@ def _poisoning_problems(threat: PoisoningThreat, schema: DataSchema, rows: int) 
     if 0 < threat.rate * rows < 1:
         problems.append(f"a rate of {threat.rate:g} is less than one of {rows} training rows: raise it, or set it to 0")
     return problems
+
+
+def _batch_problems(threat: ReconstructionThreat, data: DataSettings) -> list[str]:
+    needed = threat.gradients * threat.batch
+    if needed <= data.train:
+        return []
+    return [
+        f"{threat.gradients} gradients of {threat.batch} rows each need {needed} training rows, and there are "
+        f"{data.train}: lower gradients or batch"
+    ]
 
 
 def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:

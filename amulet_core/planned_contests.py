@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from amulet_core.games.threats import MembershipThreat
+from amulet_core.games.threats import DistributionThreat, MembershipThreat
 from amulet_core.job_specs import NO_DEFENSE, JobSpecs
 from amulet_core.jobs import AttackWork, Job, WorstWork
 from amulet_core.layout import wanted
@@ -13,8 +13,8 @@ from amulet_core.request import RiskPlan, RowPlan, Use, attack_of
 
 
 def shadow_row(specs: JobSpecs, row: RowPlan, risk: RiskPlan) -> RowPlan:
-    """Return the row whose recipe trains the shadow models: the victim's own, or the undefended one."""
-    if isinstance(risk.threat, MembershipThreat) and risk.threat.shadow == "undefended":
+    """Return the row whose recipe trains the adversary's models: the victim's own, or the undefended one."""
+    if isinstance(risk.threat, MembershipThreat | DistributionThreat) and risk.threat.shadow == "undefended":
         return next(other for other in specs.request.rows if other.kind == "none")
     return row
 
@@ -51,6 +51,7 @@ def contest(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, s
         victim=victim,
         shadows=shadows,
         adaptive=trained.chain == row.chain,
+        placebo=row.kind == "placebo",
     )
     name = attack.entry.component.name if attack else risk.game.risk
     used = (attack, *risk.metrics) if attack else risk.metrics

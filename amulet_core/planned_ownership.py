@@ -1,12 +1,10 @@
 """Planning of the two games of ownership: theft at every budget, and who claims what was stolen."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from amulet_core.games.threats import Interface, TheftThreat, VerificationThreat
-from amulet_core.job_specs import NO_DEFENSE, JobSpecs
+from amulet_core.job_specs import NO_DEFENSE, JobSpecs, stacked
 from amulet_core.jobs import IndependentWork, Job, TheftPlayWork, TheftWork, VerificationPlayWork
-from amulet_core.layout import Place
 from amulet_core.request import RiskPlan, RowPlan, Use, attack_of, verifiers
 
 _INTERFACE: Final = tuple(Interface.model_fields)
@@ -75,7 +73,8 @@ def _theft(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use, interface
     else:
         spec |= specs.released(row)
     work = TheftWork(specs.recipe(row), risk, attack, told, victim, seed, specs.request.root_seed)
-    label = f"{attack.entry.component.name} of {row.label or 'nothing'}, {told.budget} queries, seed {seed}"
+    asks = f", {told.budget} queries" if sees not in ("none", "white-box") else ""
+    label = f"{attack.entry.component.name} of {row.label or 'no victim'}{asks}, seed {seed}"
     needs = () if sees == "none" else (specs.fit_of(row, victim),)
     like = specs.like("attack", row, (attack,), interface=spec["interface"])
     return specs.add(Job(work, label, spec, needs, like, resources=specs.resources(row, attack)))
@@ -87,8 +86,8 @@ def _scores(specs: JobSpecs, row: RowPlan, risk: RiskPlan, seed: int) -> str:
     places, half = specs.layout.independent(seed, threat.independent), threat.independent // 2
     undefended = next(other for other in specs.request.rows if other.kind == "none")
     size = specs.request.stack
-    fits = [specs.fit(row, stack) for stack in _stacked(places[:half], size)]
-    fits += [specs.fit(undefended, stack) for stack in _stacked(places[half:], size)]
+    fits = [specs.fit(row, stack) for stack in stacked(places[:half], size)]
+    fits += [specs.fit(undefended, stack) for stack in stacked(places[half:], size)]
     spec = {
         "verifies": specs.versioned(verifiers(row)[0]),
         "places": [list(place.key) for place in places],
@@ -101,7 +100,3 @@ def _scores(specs: JobSpecs, row: RowPlan, risk: RiskPlan, seed: int) -> str:
     return specs.add(
         Job(work, label, spec, needs, specs.like("attack", row, (), pool=len(places)), resources=specs.resources(row))
     )
-
-
-def _stacked(places: Sequence[Place], size: int) -> list[tuple[Place, ...]]:
-    return [tuple(places[start : start + size]) for start in range(0, len(places), size)]

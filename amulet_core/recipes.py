@@ -72,6 +72,16 @@ def fit_recipe(recipe: Recipe, rows: Sequence[Data], val: Sequence[Data], stream
     ]
 
 
+def training_of(recipe: Recipe, rows: Data, streams: Streams) -> tuple[Data, Training]:
+    """Return what the recipe's data stage makes of ``rows``, and the training that follows.
+
+    Raises:
+        ComponentError: blaming the defense at fault.
+    """
+    data = _through_data_stage(recipe, rows, streams).data
+    return data, _training(recipe, data, len(data), streams)
+
+
 def _joined(before: Prepared | Fitted, after: Fitted) -> Fitted:
     """Return what a later stage made, with what earlier ones left behind as well."""
     return replace(after, evidence={**before.evidence, **after.evidence}, proof={**before.proof, **after.proof})

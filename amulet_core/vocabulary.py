@@ -35,3 +35,6 @@ Better = Literal["higher", "lower"]
 """Which way a value is better for the *defender*."""
 
 Norm = Literal["linf", "l2"]
+
+Reconstructed = Literal["class", "row", "batch"]
+"""What is reconstructed: a typical input of each class, rows from outputs on them, or the batch behind a gradient."""

@@ -7,6 +7,7 @@ from amulet_core.hooks import hookimpl
 from amulet_plugins_builtin.catalogue import (
     attributes,
     datasets,
+    distribution,
     evasion,
     evasion_attacks,
     executors,
@@ -22,6 +23,7 @@ from amulet_plugins_builtin.catalogue import (
     ownership_defenses,
     poisoning,
     privacy,
+    reconstruction,
     robust_training,
     utility,
 )
@@ -43,7 +45,9 @@ CATALOGUES = (
     membership_attacks,
     membership_defenses,
     attributes,
+    distribution,
     privacy,
+    reconstruction,
     fairness,
     utility,
 )

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from amulet_core.data import Data
+from amulet_core.jobs import Recipe
+from amulet_core.training.values import Streams
 from amulet_core.victims import LabelOracle, with_access
-from amulet_core.vocabulary import Access
+from amulet_core.vocabulary import Access, Reconstructed
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Contest:
     ``member`` bool ``[rows of the pool]`` is the truth of membership inference. ``bank`` has no models where no attack
     asked for any. ``draws`` keys every draw of the game: it depends on the seed alone, never on the defense.
     ``certified`` bool ``[budgets, n]``: which attacked rows a defense proved right, where one of the chain certifies.
+    ``recipe`` and ``streams`` are what the victim was trained by, for games that train a step of it again;
+    ``reconstructs`` is what the attack hands back, where games differ in it.
     """
 
     model: nn.Module
@@ -43,6 +47,9 @@ class Contest:
     bank: Bank
     draws: tuple[str | int, ...]
     certified: Tensor | None = None
+    recipe: Recipe | None = None
+    streams: Streams | None = None
+    reconstructs: Reconstructed | None = None
 
 
 def accessible(contest: Contest, access: Access) -> LabelOracle | None:

@@ -8,7 +8,7 @@ from pydantic import Field
 from amulet_core.components import Params
 from amulet_core.games.audit_threat import AuditThreat
 from amulet_core.schema import Frozen
-from amulet_core.vocabulary import Better, Norm
+from amulet_core.vocabulary import Better, Norm, Reconstructed
 
 
 class EvasionThreat(Params):
@@ -48,6 +48,27 @@ class MembershipThreat(Params):
         "adaptive", description="whether shadow models are trained with the victim's defenses or without any"
     )
     population: int = Field(1000, ge=10, description="how many rows of its own the adversary has (from aux)")
+
+
+class DistributionThreat(Params):
+    """The adversary tells in which of two shares a value of a sensitive attribute was among a model's training rows.
+
+    P(y) and the number of rows are the same under both hypotheses. Victims train on rows of the pool, the adversary's
+    own models on rows of aux, and it asks about rows of test.
+    """
+
+    attribute: str = Field("", description="the sensitive attribute (empty: the data set's first)")
+    value: str = Field("", description="the value of it whose share is told (empty: the attribute's first)")
+    ratios: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=0, lt=1)]] = Field(
+        (0.5, 0.2), description="the value's share under the first and the second hypothesis (equal ones: chance)"
+    )
+    victims: int = Field(8, ge=2, le=1000, description="victims of each hypothesis, for each seed")
+    models: int = Field(8, ge=2, le=1000, description="the adversary's own models of each hypothesis, for each seed")
+    shadow: Literal["adaptive", "undefended"] = Field(
+        "adaptive", description="whether the adversary's models are trained with the victims' defenses or without any"
+    )
+    rows: int = Field(0, ge=0, description="training rows of every model (0: as many as the data allow at both shares)")
+    queries: int = Field(500, ge=20, description="how many rows of each hypothesis the adversary asks about, at most")
 
 
 class Interface(Params):
@@ -103,6 +124,24 @@ class AttributeThreat(Params):
     aux: int = Field(1000, ge=10, description="how many rows of its own, with the attribute, the adversary has")
 
 
+class ReconstructionThreat(Params):
+    """The adversary hands back inputs like those that the victim was trained on."""
+
+    verdict: Reconstructed = Field(
+        "row",
+        description="which attacks the verdict is about: those that reconstruct rows from the victim's outputs, a "
+        "typical input of each class, or the batch behind a gradient; the others are shown beside them",
+    )
+    rows: int = Field(
+        400, ge=10, description="row: how many rows are reconstructed, half of them training rows (at most all)"
+    )
+    gradients: int = Field(8, ge=1, le=1000, description="batch: how many gradients are released")
+    batch: int = Field(1, ge=1, le=256, description="batch: how many training rows are behind each gradient")
+    taken_at: Literal["start", "end"] = Field(
+        "start", description="batch: whether gradients are taken at the initial weights (a first round) or at the last"
+    )
+
+
 class DiscriminationThreat(Params):
     """No adversary: the model's own behaviour on the groups of a sensitive attribute."""
 
@@ -138,9 +177,10 @@ class Game(Frozen):
     ``view(contest, threat, access)`` and ``judge(contest, answer, threat)`` are functions of the module
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
     a game without attacks has only ``behave(contest, threat)``. The other kinds of ``play`` have jobs of their own: in
-    ``poisoning`` the attack comes before training, in ``theft`` it hands back a model, and in ``verification`` a
-    defense looks for its own model among those that the thieves of another risk (``attacks_of``) made of it. In an
-    ``audit`` the attacks of another risk guess which rows a model was trained on that fair coins had put there.
+    ``poisoning`` the attack comes before training, in ``theft`` it hands back a model, in ``verification`` a
+    defense looks for its own model among those that the thieves of another risk (``attacks_of``) made of it, in
+    ``populations`` there are many victims, trained on rows of two kinds, and in an ``audit`` the attacks of another
+    risk guess which rows a model was trained on that fair coins had put there.
     ``certifies``: defenses may prove some rows right, which ``certifiable(model, test, threat, draws)`` asks them.
     ``compares``: the controls are played first, and each attack's result is set beside theirs by
     ``beside(result, controls)``, for metrics that measure the difference.
@@ -155,7 +195,7 @@ class Game(Frozen):
     metrics: tuple[str, ...]
     primary: Primary
     joins: bool = False
-    play: Literal["contest", "poisoning", "theft", "verification", "audit"] = "contest"
+    play: Literal["contest", "poisoning", "theft", "verification", "populations", "audit"] = "contest"
     attacks_of: str = ""
     joined: str = "worst case"
     """What stands in the place of the attack where results of several attacks are joined."""
@@ -265,6 +305,41 @@ GAMES: Final[Mapping[str, Game]] = {
                 margin=0.03,
             ),
             sok="P3",
+        ),
+        Game(
+            risk="distribution-inference",
+            title="Distribution inference",
+            threat=DistributionThreat,
+            module="amulet_core.games.distribution",
+            attacks=("kl-test",),
+            controls=("random-hypothesis",),
+            metrics=("distinguishing",),
+            play="populations",
+            primary=Primary(
+                metric="distinguishing",
+                value="accuracy",
+                label="distinguishing accuracy",
+                better="lower",
+                margin=0.05,
+            ),
+            sok="P4",
+        ),
+        Game(
+            risk="data-reconstruction",
+            title="Data reconstruction",
+            threat=ReconstructionThreat,
+            module="amulet_core.games.reconstruction",
+            attacks=("output-decoder", "mi-face", "gradient-inversion"),
+            controls=("class-mean", "zero-input"),
+            metrics=("reconstruction",),
+            primary=Primary(
+                metric="reconstruction",
+                value="relative_error",
+                label="error relative to the class mean",
+                better="higher",
+                margin=0.05,
+            ),
+            sok="P2",
         ),
         Game(
             risk="discriminatory-behavior",

@@ -1,7 +1,7 @@
 """Conformance of attacks: answers, budgets, queries, and power on planted victims, all through the games' own code."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
@@ -124,7 +124,7 @@ def _bout(
 
     @cache
     def play(key: str, repetition: int) -> Round:  # noqa: ARG001 - the repetition makes the cache play again
-        contest = arena.contest(toy, plant, models)
+        contest = replace(arena.contest(toy, plant, models), reconstructs=descriptor.reconstructs)
         view = game.view(contest, threat, descriptor.access)
         return _played(lambda: attack(view, use.params), contest, view, key)
 

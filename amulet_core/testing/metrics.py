@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from amulet_core.components import Metric
+from amulet_core.data import bounds
 from amulet_core.games.attribute import AttributeResult
 from amulet_core.games.audit import AuditResult
 from amulet_core.games.behavior import BehaviorResult
+from amulet_core.games.distribution import DistributionResult
 from amulet_core.games.evasion import EvasionResult
 from amulet_core.games.membership import MembershipResult
 from amulet_core.games.poisoning import PoisoningResult
+from amulet_core.games.reconstruction import ReconstructionResult
 from amulet_core.games.theft import TheftResult
 from amulet_core.games.verification import VerificationResult
 from amulet_core.request import Use
@@ -158,6 +161,15 @@ def _attributes(toy: Toy, outcome: Outcome) -> AttributeResult:  # noqa: ARG001 
     )
 
 
+def _distribution(toy: Toy, outcome: Outcome) -> DistributionResult:  # noqa: ARG001 - the same for every toy
+    """Return scores that are right for half of the victims of each hypothesis, or for nine of ten."""
+    victims = torch.arange(ROWS)
+    second, number = victims % 2 == 1, victims // 2
+    right = number % 2 == 0 if outcome == "good" else number % 10 > 0
+    score = (second == right).double()
+    return DistributionResult(score=score, second=second, ratios=(0.5, 0.2), rows=100, threshold=0.5)
+
+
 def _poisoning(toy: Toy, outcome: Outcome) -> PoisoningResult:
     """Return predictions that are all right, or the target under the trigger and wrong for every third row without."""
     classes = len(toy.schema.classes)
@@ -253,13 +265,37 @@ def _behavior(toy: Toy, predictions: Tensor, y: Tensor, z: Tensor) -> BehaviorRe
     )
 
 
+def _reconstruction(toy: Toy, outcome: Outcome) -> ReconstructionResult:
+    """Return inputs in the middle of the bounds, or close to the rows that they should show."""
+    draws = generator("planted reconstruction", toy.label)
+    low, high = bounds(toy.schema)
+    units = torch.rand(ROWS, *toy.schema.shape, generator=draws)
+    nearby = 0.95 * units + 0.025
+    member, near = torch.arange(ROWS) % 2 == 0, torch.full((ROWS,), 0.1)
+    return ReconstructionResult(
+        kind="row",
+        verdict="row",
+        x=low + (high - low) * (torch.full_like(units, 0.5) if outcome == "good" else nearby),
+        truth=low + (high - low) * units,
+        of=torch.arange(ROWS),
+        member=member,
+        class_mean=low + (high - low) * torch.full_like(units, 0.5),
+        zero=low.expand(ROWS, *toy.schema.shape),
+        nearest_train=near * (2 if outcome == "good" else 1),
+        nearest_held_out=near * 2,
+        data_schema=toy.schema,
+    )
+
+
 RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "evasion": _evasion,
     "membership-inference": _membership,
     "attribute-inference": _attributes,
+    "distribution-inference": _distribution,
     "poisoning": _poisoning,
     "unauthorized-model-ownership": _theft,
     "ownership-verification": _verification,
+    "data-reconstruction": _reconstruction,
     "privacy-audit": _audit,
     "utility": _utility,
     "discriminatory-behavior": _discrimination,

@@ -14,11 +14,13 @@ from amulet_core.games.attribute import AttributeAnswer
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.evasion import EvasionAnswer, EvasionResult, EvasionView
 from amulet_core.games.membership import MembershipAnswer, MembershipResult, MembershipView
+from amulet_core.games.reconstruction import ReconstructionAnswer
 from amulet_core.games.threats import GAMES, EvasionThreat, MembershipThreat
 from amulet_core.modules import Normalise
 from amulet_core.statistics.membership import auc
 from amulet_core.streams import generator
 from amulet_core.testing import planted_attributes as attributes
+from amulet_core.testing import planted_reconstruction
 from amulet_core.testing.planted_attributes import Plant
 from amulet_core.testing.toys import Toy, rows_at
 from amulet_core.vocabulary import Norm
@@ -238,6 +240,18 @@ ARENAS: Final[Mapping[str, Arena]] = {
         power=attributes.balanced,
         size_problem=attributes.size_problem,
         blind=attributes.blind,
+    ),
+    "data-reconstruction": Arena(
+        game=GAMES["data-reconstruction"].module,
+        answer=ReconstructionAnswer,
+        measured="error below that of the class mean",
+        chance=0.0,
+        noise=0.1,
+        threats=planted_reconstruction.threats,
+        contest=lambda toy, plant, _models: planted_reconstruction.contest(toy, vulnerable=plant == "vulnerable"),
+        power=planted_reconstruction.power,
+        size_problem=planted_reconstruction.size_problem,
+        blind=planted_reconstruction.blind,
     ),
 }
 """The games that attacks are checked in, by risk."""

@@ -66,6 +66,39 @@ def _fit_stack(
     return _plain_models(bundles, best.params if best is not None else params, training)
 
 
+def gradients_of(
+    training: Training, batches: Sequence[Data], streams: Streams, *, state: Mapping[str, Tensor] | None = None
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return a model at its initial weights, or with ``state``, and what the rule releases of each batch there.
+
+    The gradients are ``[batches, ...]``, by the names of the model's own parameters: those of networks that are
+    trained beside it stay at home, though they are clipped with it. A draw of the objective, and the rule's noise, come
+    from the model's own streams.
+    """
+    bundle = _build(training, streams)
+    if state is not None:
+        bundle.parts["model"].load_state_dict(state)
+    params, buffers = stack_module_state([bundle])
+    problem = Problem(
+        skeleton=copy.deepcopy(bundle).to("meta"),
+        params={name: value.detach().requires_grad_() for name, value in params.items()},
+        fixed=buffers,
+        objective=training.objective,
+        noise=[streams.generator("gradient noise")],
+    )
+    step, draws = training.gradient.start(problem), [streams.generator("draws")]
+    stacked = [_stacked([rows]) for rows in batches]
+    released = [step(Batch(*parts, _drawn(training.draws, parts[0], draws))) for parts in stacked]
+    return bundle.parts["model"].requires_grad_(False), {
+        name.removeprefix(_MODEL): torch.cat([one[name].detach() for one in released])
+        for name in params
+        if name.startswith(_MODEL)
+    }
+
+
+_MODEL = "parts.model."
+
+
 def _build(training: Training, streams: Streams) -> Bundle:
     parts = {}
     for name, build in training.parts.items():
@@ -193,4 +226,4 @@ def _plain_models(bundles: Sequence[Bundle], params: Mapping[str, Tensor], train
     return fitted
 
 
-__all__ = ["DivergedError", "fit_by_steps"]
+__all__ = ["DivergedError", "fit_by_steps", "gradients_of"]

@@ -42,7 +42,7 @@ COMPONENTS: tuple[Component, ...] = (
         checks="amulet_plugins_builtin.models.checks:mlp_checks",
         params=CapacityParams,
         stackable=True,
-        produces=("features", "interval-bounds"),
+        produces=("features", "interval-bounds", "layer-chain"),
         references=(_AMULET,),
     ),
     Model(
@@ -52,7 +52,7 @@ COMPONENTS: tuple[Component, ...] = (
         checks="amulet_plugins_builtin.models.checks:cnn_checks",
         params=CapacityParams,
         modality=("image",),
-        produces=("features", "interval-bounds"),
+        produces=("features", "interval-bounds", "layer-chain"),
         references=(
             Reference(
                 title="LeCun et al.: Gradient-based learning applied to document recognition (1998)",

@@ -103,7 +103,7 @@ COMPONENTS: tuple[Component, ...] = (
         checks="amulet_plugins_builtin.models.checks:logistic_checks",
         params=NoParams,
         stackable=True,
-        produces=("affine-logits", "interval-bounds"),
+        produces=("affine-logits", "interval-bounds", "layer-chain"),
         references=(
             Reference(
                 title="Cox: The Regression Analysis of Binary Sequences (1958)",

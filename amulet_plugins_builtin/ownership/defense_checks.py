@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from amulet_core.checks import Check
+from amulet_core.data import Data
 from amulet_core.games.verification import VerificationAnswer, VerificationView
 from amulet_core.streams import generator, isolated
 from amulet_core.training.values import Fitted
@@ -153,7 +154,7 @@ def strangers_hit_by_chance() -> None:
 def triggers_are_learnt() -> None:
     """Train with and without triggers."""
     owner = _watermarked()
-    (plain,) = planted_owners.fitted(planted_owners.training(), [planted_owners.rows("own")], "own")
+    (plain,) = planted_owners.fitted(planted_owners.training(80), [_many()], "own")
     answer = watermark.verify(_view(owner, [owner.model, plain.model], LabelOracle), WatermarkParams())
     known = float(answer.score[0]) / len(owner.proof["watermark/y"])
     test = planted_owners.rows("test", n=400)
@@ -269,10 +270,14 @@ def p_of(answer: VerificationAnswer) -> Tensor:
     return answer.p
 
 
+def _many() -> Data:
+    return planted_owners.rows("own", n=300)
+
+
 @cache
 def _watermarked() -> Fitted:
     with isolated("watermark check"):
-        prepared = watermark.add_triggers(planted_owners.rows("own"), WatermarkParams(triggers=60))
+        prepared = watermark.add_triggers(_many(), WatermarkParams(triggers=30))
     (one,) = planted_owners.fitted(planted_owners.training(80), [prepared.data], "own")
     return Fitted(one.model, prepared.evidence, prepared.proof)
 

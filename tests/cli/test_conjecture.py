@@ -113,7 +113,7 @@ ROWS = (
         ),
         (
             ["watermaking", "evasion"],
-            'error: unknown defense "watermaking". To see all: amulet list defense\n'
+            'error: unknown defense "watermaking"; did you mean "watermark"? To see all: amulet list defense\n'
             f'error: The published tables have no row "watermaking" either; did you mean "watermarking"? {ROWS}',
         ),
         (

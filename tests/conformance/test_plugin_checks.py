@@ -126,6 +126,6 @@ def test_the_kit_needs_no_pytest():
 
 
 def test_a_component_of_a_risk_without_a_game_gets_static_checks_only(failures):
-    checks = component_checks(attack("honest", risk="data-reconstruction"))
+    checks = component_checks(attack("honest", risk="distribution-inference"))
     assert len(checks) == 8
     assert failures(checks) == {}

@@ -17,6 +17,8 @@ GAMES_PLAYED = {
     "membership": "Membership",
     "audit": "Audit",
     "attribute": "Attribute",
+    "distribution": "Distribution",
+    "reconstruction": "Reconstruction",
     "behavior": "Behavior",
 }
 

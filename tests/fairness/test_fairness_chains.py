@@ -106,7 +106,8 @@ def test_a_beside_that_fails_is_told_by_name():
         raise KeyError("nobody")
 
     entry = Entry(made(beside=failing), plugin="toy", distribution="amulet-plugin-toy", version="1.0")
-    assert chain_problems([Use(entry, NoParams())], TrainingSettings()) == [
+    use = Use(entry, NoParams())
+    assert chain_problems([use], TrainingSettings(), use) == [
         "toy/made: its beside() failed: KeyError: 'nobody'. Update or report amulet-plugin-toy."
     ]
 

@@ -4,6 +4,7 @@ import pytest
 
 from amulet_core import discover
 from amulet_core.config import resolve
+from amulet_core.facts import DataFacts
 from amulet_core.plan_problems import attack_problems
 from amulet_plugins_builtin.ownership.planted_theft import SCHEMA
 
@@ -17,7 +18,8 @@ def reasons(attack, *, model="logistic", **threat):
     request = resolve(config, discover())
     (risk,) = [one for one in request.risks if one.game.risk == "unauthorized-model-ownership"]
     (use,) = [one for one in risk.attacks if one.entry.component.name == attack]
-    return list(attack_problems(request, SCHEMA, request.rows[0], risk, use))
+    facts = DataFacts(data_schema=SCHEMA, rows=3000, content="", class_rows=(1000,) * len(SCHEMA.classes))
+    return list(attack_problems(request, facts, request.rows[0], risk, use))
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])

@@ -127,7 +127,7 @@ def main(cache: str, out: str, log: str) -> None:
     fakes = Fakes(store, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     ready = Prepared(
         request,
-        DataFacts(data_schema=schema, rows=1, content="", class_rows=(1, 0), group_rows=()),
+        DataFacts(data_schema=schema, rows=1, content="", class_rows=(1, 0)),
         None,
         fakes,
         planned(),

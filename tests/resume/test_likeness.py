@@ -57,7 +57,7 @@ def test_the_order_of_rows_is_a_fact(data):
 def test_facts_are_recalled_where_they_were_remembered(data, tmp_path):
     use = SimpleNamespace(
         canonical=lambda: {"name": "made/up"},
-        entry=SimpleNamespace(component=SimpleNamespace(version="1", target="json:loads"), module="json"),
+        entry=SimpleNamespace(component=SimpleNamespace(version="1", targets=("json:loads",)), module="json"),
         params=Named(path=str(tmp_path / "rows.csv")),
     )
     (tmp_path / "rows.csv").write_text("1,2")

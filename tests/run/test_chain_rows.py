@@ -60,7 +60,7 @@ def test_members_are_not_measured_alone_where_the_configuration_says_so(registry
 def test_the_resolved_rows_resolve_to_themselves_however_long_their_labels(
     registry: Registry, config: Any, alone: bool
 ) -> None:
-    long = ["outlier-removal", "adversarial-training", "activation-clustering", "spectral-signatures"]
+    long = ["outlier-removal", "adversarial-training", "label-smoothing", "early-stopping", "adversarial-debiasing"]
     first = resolve(config(defenses=[long, ["flip", "keep"]], members_alone=alone), registry).canonical()
     assert resolve(json.loads(json.dumps(first)), registry).canonical() == first
 

@@ -48,13 +48,17 @@ from amulet_core.registry import Registry
             'ValueError: the evidence "spent" is not JSON, or not finite',
         ),
         (
-            {"defenses": [["keep", faulty("halve")], "flip"]},
+            {"defenses": [["keep", faulty("halve")], "flip"], "members_alone": False},
             "keep + halve",
             "toy/halve",
             "RuntimeError: the wrapper is out of order",
         ),
         (
-            {"defenses": [["keep", faulty("halve", "no probabilities")], "flip"], "risks": ["utility"]},
+            {
+                "defenses": [["keep", faulty("halve", "no probabilities")], "flip"],
+                "risks": ["utility"],
+                "members_alone": False,
+            },
             "keep + halve",
             "toy/halve",
             "ValueError: its inference stage returned no probabilities for 200 of 200 rows",

@@ -45,7 +45,7 @@ def poisoning(attack, **threat):
 def needs_features(label, model):
     return (
         f"defenses.0 ({label}): builtin/{label} needs features, which neither builtin/{model} nor a defense before it in "
-        "the chain makes (made so far: nothing)"
+        f"the chain makes (made so far: {'affine-logits, interval-bounds, layer-chain' if model == 'logistic' else 'nothing'})"
     )
 
 

@@ -50,8 +50,8 @@ def test_every_row_risk_attack_and_seed_has_a_cell(registry: Registry, config: A
     )
     assert statuses(results) == {"ok"}
     found = [(cell.row, cell.risk, cell.attack, cell.seed) for cell in results.cells]
-    assert len(found) == len(set(found)) == 4 * 2 * (2 + 1 + 1)
-    assert results.matrix(show="mean").shape == (4, 3)
+    assert len(found) == len(set(found)) == 6 * 2 * (2 + 1 + 1)
+    assert results.matrix(show="mean").shape == (6, 3)
     assert results.matrix(show="mean").notna().all(axis=None)
 
 

@@ -1,0 +1,76 @@
+"""Performing distribution inference: the view of unnamed victims of two populations, the answer, the truth."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from amulet_core.games.distribution import DistributionAnswer, DistributionResult, DistributionView, Seen, accept
+from amulet_core.ground import Ground
+from amulet_core.jobs import DistributionPlayWork, Recipe
+from amulet_core.measuring import measured_play
+from amulet_core.outputs import PlayOutput
+from amulet_core.recipes import blamed, deployed
+from amulet_core.request import attack_of
+from amulet_core.streams import generator
+from amulet_core.training.values import Fitted
+from amulet_core.victims import with_access
+
+Draws = tuple[str | int, ...]
+
+
+def distribution_play(work: DistributionPlayWork, inputs: Sequence[Any], ground: Ground) -> PlayOutput:
+    """Have an attack score the victims of both hypotheses; join the truth; measure.
+
+    Raises:
+        ComponentError: blaming the attack, or the metric.
+    """
+    draws, use = ("draws", work.root_seed, work.seed, "distribution"), work.attack
+    fitted = {place: one for output in inputs for place, one in output.fitted.items()}
+    victims, count = [fitted[place] for place in work.victims], len(work.victims)
+    order = torch.randperm(count, generator=generator(*draws, "victims"))
+    models = [fitted[place] for place in work.models]
+    view = _view(work, [victims[at] for at in order.tolist()], models, ground, draws)
+
+    def call() -> DistributionAnswer:
+        answer = use.entry.load()(view, use.params)
+        if not isinstance(answer, DistributionAnswer):
+            raise TypeError(f"it returned {type(answer).__name__}, expected a DistributionAnswer")
+        return accept(view, answer)
+
+    answer: DistributionAnswer = blamed(use.id, call, draws)
+    result = DistributionResult(
+        score=answer.score,
+        second=order >= count // 2,
+        ratios=work.told.ratios,
+        rows=work.told.rows,
+        threshold=answer.threshold,
+        warnings=answer.warnings,
+    )
+    return replace(measured_play(work.risk, result, draws), evidence=victims[0].evidence)
+
+
+def _view(
+    work: DistributionPlayWork, victims: Sequence[Fitted], models: Sequence[Fitted], ground: Ground, draws: Draws
+) -> DistributionView:
+    told, block = work.told, work.victims[0].block
+    asked = [ground.drawn(told.population("queries", side), block, (*draws, "queries", side)) for side in (0, 1)]
+    return DistributionView(
+        victims=tuple(_seen(work, work.recipe, one) for one in victims),
+        models=tuple(_seen(work, work.own, one) for one in models),
+        second=torch.arange(len(models)) >= len(models) // 2,
+        x=torch.stack([rows.x for rows in asked]),
+        y=torch.stack([rows.y for rows in asked]),
+        z=torch.stack([rows.z for rows in asked]),
+        ratios=told.ratios,
+        attribute=told.column,
+        value=told.value,
+        data_schema=ground.data.schema,
+    )
+
+
+def _seen(work: DistributionPlayWork, recipe: Recipe, fitted: Fitted) -> Seen:
+    """Return a model as the attack's access lets it be seen: a white box is the one beneath its wrappers."""
+    access = attack_of(work.attack).access
+    return with_access(fitted.model if access == "white-box" else deployed(recipe, fitted.model), access)

@@ -1,0 +1,1 @@
+"""Distribution inference: attacks, their control, and the metric."""

@@ -1,0 +1,1 @@
+"""Data reconstruction: attacks, controls and the metric."""

@@ -1,0 +1,289 @@
+"""Distribution inference from end to end: what is planned and trained, what an attack is shown, what cells say."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from amulet_core import run
+from amulet_core.config import resolve
+from amulet_core.data import Data
+from amulet_core.errors import RequestError
+from amulet_core.facts import facts_of
+from amulet_core.forecast import Forecast, forecast, forecast_text
+from amulet_core.games.distribution import DistributionAnswer
+from amulet_core.ground import lay_ground, load_data
+from amulet_core.jobs import DistributionPlayWork, FitWork
+from amulet_core.layout import Place, layout_of
+from amulet_core.perform import perform
+from amulet_core.plan import plan
+from amulet_core.registry import discover
+from amulet_core.store import Store
+from amulet_plugins_builtin.distribution import accuracies
+
+RISK = "distribution-inference"
+
+
+def config(attacks=("loss-test",), *, threat=None, **changes):
+    told = {"victims": 3, "models": 2, "queries": 100} | (threat or {})
+    return {
+        "dataset": "compas",
+        "model": "logistic",
+        "training": {"epochs": 2},
+        "data": {"train": 300, "val": 50, "test": 400, "aux": 500},
+        "defenses": [],
+        "risks": {RISK: {"attacks": list(attacks), "threat": told}},
+        "seeds": 2,
+    } | changes
+
+
+def planned(raw):
+    request = resolve(raw, discover())
+    data = load_data(request)
+    return plan(request, facts_of(data)), lay_ground(data, request, layout_of(request, data.schema))
+
+
+def plays(found):
+    return [job for job in found.jobs.values() if isinstance(job.work, DistributionPlayWork)]
+
+
+def populations(found):
+    """Return the fits of populations with their places."""
+    fits = [job for job in found.jobs.values() if isinstance(job.work, FitWork)]
+    return [job for job in fits if job.work.places[0].population]
+
+
+def test_each_row_and_seed_has_victims_and_models_of_its_own_and_all_attacks_share_them():
+    found, _ = planned(config(("loss-test", "kl-test"), defenses=["reweighing"]))
+    assert Counter(job.label.split(" on ")[0] for job in plays(found)) == dict.fromkeys(
+        ("loss-test", "kl-test", "random-hypothesis"), 6
+    )
+    fits = populations(found)
+    assert len(fits) == 12  # victims and own models of two seeds and three rows
+    assert Counter(len(job.work.places) for job in fits) == {6: 6, 4: 6}
+    for job in plays(found):
+        trained = {place for need in job.needs for place in found.jobs[need].work.places}
+        assert trained == {*job.work.victims, *job.work.models}
+        having = [place.population.having for place in job.work.victims]
+        assert having == [job.work.told.having[0]] * 3 + [job.work.told.having[1]] * 3
+    places = [place for job in fits if "none" in job.label for place in job.work.places]
+    assert len(set(places)) == len(places) == 20
+
+
+def test_models_of_populations_are_stacked_as_the_request_says():
+    found, _ = planned(config(stack=4))
+    assert Counter(len(job.work.places) for job in populations(found)) == {4: 8, 2: 4}
+
+
+def test_an_adversary_that_does_not_adapt_has_undefended_models_that_rows_share():
+    found, _ = planned(config(defenses=["reweighing"], threat={"shadow": "undefended"}))
+    fits = Counter(job.label.split(" (")[0] for job in populations(found))
+    assert fits == {"train none": 4, "train placebo": 2, "train reweighing": 2}
+    cells = {(cell.row, cell.adversary) for cell in found.cells if cell.attack == "builtin/loss-test"}
+    assert cells == {
+        ("none", "adaptive"),
+        ("placebo", "adaptive"),
+        ("reweighing", "not adaptive: undefended shadow models"),
+    }
+
+
+def test_a_number_of_training_rows_and_the_shares_are_part_of_what_is_trained():
+    keys = [
+        {job.key for job in populations(planned(config(threat=threat))[0])}
+        for threat in ({}, {"rows": 100}, {"ratios": (0.5, 0.3)}, {"value": "Male"}, {"queries": 50})
+    ]
+    assert keys[0] == keys[4]
+    assert all(not keys[0] & other for other in (keys[1], keys[3]))
+    assert keys[0] & keys[2] == set()
+
+
+def test_a_forecast_counts_the_models_of_populations_apart(tmp_path):
+    request = resolve(config(), discover())
+    found = forecast(request, Store(tmp_path / "cache"), tmp_path, loaded=lambda: facts_of(load_data(request)))
+    assert isinstance(found, Forecast)
+    assert found.populations == (40, 40)
+    assert (
+        "Models: 4 of 4 victims and 0 of 0 shadow models, and 40 of 40 models of populations are still to be trained."
+    ) in forecast_text("compas", found)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """Train the populations of one small run, once for all tests of the play on them."""
+    found, ground = planned(config(seeds=1))
+    outputs = {}
+    for job in populations(found):
+        if "none" in job.label:
+            outputs[job.key] = perform(job, [], ground, threads=1)
+    (play,) = [job for job in plays(found) if job.label.startswith("loss-test on none")]
+    return play, [outputs[need] for need in play.needs], ground
+
+
+def test_the_truth_is_joined_with_the_right_victims(fits, monkeypatch):
+    """An attack that is told all weights by the test scores each victim by what it is."""
+    play, inputs, ground = fits
+    fitted = {place: one.model.state_dict() for output in inputs for place, one in output.fitted.items()}
+    truth = [(fitted[place], at >= 3) for at, place in enumerate(play.work.victims)]
+
+    def knowing(view, params):
+        seen = [victim._model.state_dict() for victim in view.victims]
+        score = [
+            flag for state in seen for known, flag in truth if torch.equal(state["head.weight"], known["head.weight"])
+        ]
+        return DistributionAnswer(score=torch.tensor(score).double(), threshold=0.5)
+
+    monkeypatch.setattr(accuracies, "loss_test", knowing)
+    result = perform(play, inputs, ground, threads=1).result
+    assert torch.equal(result.score.bool(), result.second)
+    assert result.second.sum() == 3
+    assert result.second.tolist() != sorted(result.second.tolist())
+    assert result.ratios == play.work.told.ratios
+
+
+def reachable(root):
+    pending, seen = [root], {}
+    while pending:
+        value = pending.pop()
+        if id(value) in seen or isinstance(value, type):
+            continue
+        seen[id(value)] = value
+        yield value
+        if isinstance(value, dict):
+            pending += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple | set):
+            pending += list(value)
+        else:
+            pending += list(getattr(value, "__dict__", {}).values())
+
+
+def pairs(x, y):
+    return {(*row, label) for row, label in zip(x.tolist(), y.tolist(), strict=True)}
+
+
+def rows_of(ground, place):
+    drawn = ground.training_rows(place)
+    return pairs(drawn.x, drawn.y)
+
+
+def test_an_attack_sees_no_place_no_row_of_a_training_set_and_no_truth(fits, monkeypatch):
+    play, inputs, ground = fits
+    views = []
+
+    def watching(view, params):
+        views.append(view)
+        return DistributionAnswer(score=torch.zeros(len(view.victims), dtype=torch.float64), threshold=0.0)
+
+    monkeypatch.setattr(accuracies, "loss_test", watching)
+    result = perform(play, inputs, ground, threads=1).result
+    found = list(reachable(views[0]))
+    assert not [value for value in found if isinstance(value, Data | Place | DistributionPlayWork)]
+    flags = [value for value in found if isinstance(value, torch.Tensor) and value.dtype == torch.bool]
+    assert [tuple(value.shape) for value in flags] == [(4,)]
+    asked = pairs(views[0].x.flatten(0, 1), views[0].y.flatten())
+    trained = {row for place in play.work.victims for row in rows_of(ground, place)}
+    own = {row for place in play.work.models for row in rows_of(ground, place)}
+    assert len(trained) > 100
+    assert (asked & trained) | (asked & own) | (own & trained) == set()
+    assert len(result.score) == 6
+
+
+def test_an_answer_of_the_wrong_kind_is_the_attack_s_fault(fits, monkeypatch):
+    play, inputs, ground = fits
+    monkeypatch.setattr(accuracies, "loss_test", lambda view, params: 3)
+    with pytest.raises(
+        Exception, match=r"^builtin/loss-test: TypeError: it returned int, expected a DistributionAnswer$"
+    ):
+        perform(play, inputs, ground, threads=1)
+
+
+def test_the_risk_is_measured_on_adult_by_every_attack(tmp_path):
+    raw = config(
+        ("kl-test", "loss-test", "threshold-test", "pim"),
+        dataset="adult",
+        model="mlp",
+        seeds=1,
+        data={"train": 200, "val": 20, "test": 300, "aux": 400},
+        threat={"victims": 2, "models": 2, "queries": 50},
+    )
+    results = run(raw, cache=tmp_path / "cache")
+    cells = [cell for cell in results.cells if cell.risk == RISK]
+    assert {(cell.row, cell.attack) for cell in cells} == {
+        (row, f"builtin/{attack}")
+        for row in ("none", "placebo")
+        for attack in ("kl-test", "loss-test", "threshold-test", "pim", "random-hypothesis")
+    }
+    assert {cell.status for cell in cells} == {"ok"}
+    assert [cell.control for cell in cells].count(True) == 2
+    rows = {cell.measured[0].scores.details["rows"] for cell in cells}
+    assert len(rows) == 1
+    assert 100 <= rows.pop() <= 200
+    (column,) = [column for column in results.columns if column.risk == RISK]
+    assert (column.primary_value, column.better) == ("accuracy", "lower")
+    values = dict(entry_values(results))
+    worst = max(
+        cell.measured[0].scores["accuracy"].estimate for cell in cells if not cell.control and cell.row == "none"
+    )
+    assert values["none"] == worst
+    again = run(raw, cache=tmp_path / "cache")
+    assert again.provenance.timings == {}
+    assert again.cells == results.cells
+
+
+def entry_values(results):
+    return [(entry.row, entry.values[0][1]) for entry in results.entries if entry.risk == RISK]
+
+
+def test_equal_shares_are_at_chance(tmp_path):
+    raw = config(
+        ("kl-test", "loss-test", "threshold-test"),
+        threat={"ratios": (0.4, 0.4), "victims": 40, "models": 8},
+        seeds=1,
+    )
+    results = run(raw, cache=tmp_path)
+    for cell in results.cells:
+        if cell.risk == RISK:
+            scores = cell.measured[0].scores
+            assert 24 <= 80 * scores["accuracy"].estimate <= 56, cell.attack  # 99.9 % of 80 throws of a fair coin
+            assert scores["n_leaked_exact"].reason.startswith("The shares are equal")
+
+
+@pytest.mark.parametrize(
+    ("model", "attack", "reason"),
+    [
+        (
+            {"name": "sklearn", "params": {"estimator": "logistic-regression"}},
+            "pim",
+            "builtin/pim needs gradients, and builtin/sklearn has none; builtin/pim needs an architecture with "
+            "layer-chain, and builtin/sklearn declares none",
+        ),
+        ({"name": "logistic"}, "pim", ""),
+        ({"name": "sklearn", "params": {"estimator": "logistic-regression"}}, "kl-test", ""),
+    ],
+)
+def test_an_attack_on_weights_is_skipped_where_there_is_no_chain_of_layers(model, attack, reason):
+    found, _ = planned(config((attack,), model=model, seeds=1))
+    assert {cell.skipped for cell in found.cells if cell.attack == f"builtin/{attack}"} == {reason}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"dataset": "digits"},
+            "risks.distribution-inference.threat: the data set has no sensitive attribute, so there is no share to infer",
+        ),
+        (
+            {"threat": {"rows": 280}},
+            'risks.distribution-inference.threat: shares of 0.5 and 0.2 of sex "Female" are impossible for the data: pool '
+            "has enough rows of every class and kind for 134 rows, and 280 are needed: lower rows, choose other ratios, "
+            "or raise data.train\n"
+            'risks.distribution-inference.threat: shares of 0.5 and 0.2 of sex "Female" are impossible for the data: aux '
+            "has enough rows of every class and kind for 110 rows, and 280 are needed: lower rows, choose other ratios, "
+            "or raise data.aux",
+        ),
+    ],
+)
+def test_what_the_data_cannot_give_is_an_error_of_the_request(changes, text):
+    with pytest.raises(RequestError) as caught:
+        planned(config(**changes))
+    assert str(caught.value) == text

@@ -1,0 +1,153 @@
+"""The metric of reconstruction: errors by hand, similarity by the definition, and what is withheld."""
+
+import math
+
+import pytest
+import torch
+
+from amulet_core.scores import Value
+from amulet_plugins_builtin.catalogue.reconstruction import ReconstructionMetricParams
+from amulet_plugins_builtin.reconstruction import checks, metric, planted
+from amulet_plugins_builtin.reconstruction.similarity import ssim
+
+PARAMS = ReconstructionMetricParams(resamples=2000)
+
+
+def by_definition(a, b):
+    """Return the structural similarity of two grey images by loops over places and pixels (Wang et al. 2004)."""
+    height, width = a.shape
+    size = min(11, *(side if side % 2 else side - 1 for side in (height, width)))
+    middle = size // 2
+    weights = [
+        [math.exp(-((i - middle) ** 2 + (j - middle) ** 2) / (2 * 1.5**2)) for j in range(size)] for i in range(size)
+    ]
+    total = sum(map(sum, weights))
+    found = []
+    for top in range(height - size + 1):
+        for left in range(width - size + 1):
+            cells = [
+                (weights[i][j] / total, float(a[top + i, left + j]), float(b[top + i, left + j]))
+                for i in range(size)
+                for j in range(size)
+            ]
+            mean_a, mean_b = sum(w * x for w, x, _ in cells), sum(w * y for w, _, y in cells)
+            var_a = sum(w * (x - mean_a) ** 2 for w, x, _ in cells)
+            var_b = sum(w * (y - mean_b) ** 2 for w, _, y in cells)
+            both = sum(w * (x - mean_a) * (y - mean_b) for w, x, y in cells)
+            found.append(
+                (2 * mean_a * mean_b + 1e-4)
+                * (2 * both + 9e-4)
+                / ((mean_a**2 + mean_b**2 + 1e-4) * (var_a + var_b + 9e-4))
+            )
+    return sum(found) / len(found)
+
+
+@pytest.mark.parametrize("shape", [(2, 14, 12), (1, 8, 8), (1, 5, 3)])
+def test_structural_similarity_is_that_of_the_definition(shape):
+    a, b = torch.rand(3, *shape), torch.rand(3, *shape)
+    expected = [
+        sum(by_definition(x, y) for x, y in zip(*pair, strict=True)) / shape[0] for pair in zip(a, b, strict=True)
+    ]
+    assert ssim(a, b).tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_image_is_wholly_similar_to_itself_and_not_to_its_negative():
+    image = torch.rand(2, 1, 12, 12)
+    assert ssim(image, image).tolist() == pytest.approx([1, 1])
+    assert max(ssim(image, 1 - image).tolist()) < 0
+
+
+def many(rows=200, *, error=0.02, members=True):
+    """Return a result of so many rows whose squared errors are exponential, of this mean, beside .04."""
+    few = checks.result()
+    low, high = torch.tensor(planted.TABLE.feasible.low), torch.tensor(planted.TABLE.feasible.high)
+    truth = (low + 0.5 * (high - low)).expand(rows, 3)
+    sizes = torch.empty(rows, 1).exponential_().mul(error).sqrt().clamp(max=0.5)
+    return few.model_copy(
+        update={
+            "x": truth + sizes * (high - low),
+            "truth": truth,
+            "of": torch.arange(rows),
+            "member": torch.full((rows,), members),
+            "class_mean": truth + 0.2 * (high - low),
+            "zero": truth,
+            "nearest_train": torch.ones(rows),
+            "nearest_held_out": torch.ones(rows),
+        }
+    )
+
+
+def test_intervals_cover_the_mean_error_about_as_often_as_they_say():
+    repeats = [metric.measure(many(error=0.02), ReconstructionMetricParams(resamples=200)) for _ in range(60)]
+    for name, truth in (("mse", 0.02), ("relative_error", 0.5)):
+        covered = sum(scores[name].low <= truth <= scores[name].high for scores in repeats)
+        assert 50 <= covered <= 60, name
+
+
+def test_few_rows_have_no_interval_and_say_why():
+    scores = metric.measure(many(rows=29), PARAMS)
+    assert (scores["mse"].low, scores["relative_error"].low) == (None, None)
+    assert scores["mse"].method == "mean; no interval from 29 rows (fewer than 30)"
+    assert scores["relative_error"].method == "ratio of two mean errors; no interval from 29 rows (fewer than 30)"
+
+
+EXACT = {"x": checks.result().truth}
+NOBODY = {"member": torch.zeros(3, dtype=torch.bool)}
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "reason"),
+    [
+        (
+            {"kind": "class"},
+            "relative_error",
+            "the column's verdict is about attacks of the kind row, this one's is class (threat.verdict)",
+        ),
+        (NOBODY, "relative_error", "no training row was to be reconstructed"),
+        (NOBODY, "mse", "there are no such rows among those to be reconstructed"),
+        (NOBODY, "psnr", "no training row was to be reconstructed"),
+        (
+            {"class_mean": checks.result().truth},
+            "relative_error",
+            "the class mean is exact: every row is equal to it",
+        ),
+        (EXACT, "psnr", "infinite: the rows are exact"),
+        ({}, "ssim", "structural similarity is one of images of 3 x 3 pixels or more"),
+        (
+            {"nearest_held_out": torch.zeros(3)},
+            "nearest_train_over_held_out",
+            "every reconstruction is equal to a held-out row",
+        ),
+        (
+            {"nearest_train": torch.zeros(0), "nearest_held_out": torch.zeros(0)},
+            "nearest_train_over_held_out",
+            "no class has both training and held-out rows",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_withheld_with_the_reason(change, name, reason):
+    scores = metric.measure(checks.result().model_copy(update=change), PARAMS)
+    assert scores[name].reason == reason
+
+
+def test_images_without_training_rows_have_no_similarity():
+    rows = planted.prototypes()
+    contest = planted.clustered(planted.Silent(), rows, planted.IMAGES, kind="class")
+    played = checks.played(contest, checks._mi_face, "white-box")
+    assert isinstance(metric.measure(played, PARAMS)["ssim"], Value)
+    outside = played.model_copy(update={"member": torch.zeros_like(played.member)})
+    assert metric.measure(outside, PARAMS)["ssim"].reason == "no training row was to be reconstructed"
+
+
+def test_errors_of_a_class_are_over_all_its_rows():
+    contest = planted.uniform(planted.Telling(), planted.TABLE, kind="class")
+    result = checks.played(contest, lambda view: checks.controls.class_mean(view, None), "none")
+    unit = checks.to_units
+    by_hand = [
+        (unit(result.x[label], planted.TABLE) - unit(row, planted.TABLE)).square().mean()
+        for row, label in zip(contest.pool.x[contest.member], contest.pool.y[contest.member], strict=True)
+    ]
+    scores = metric.measure(result, PARAMS)
+    assert scores["mse"].estimate == pytest.approx(float(torch.stack(by_hand).mean()), rel=1e-4)
+    assert scores["relative_error"].estimate == pytest.approx(1.0, abs=1e-5)
+    assert scores.details == {"reconstructed": "4 inputs of the kind class"}
