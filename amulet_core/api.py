@@ -216,6 +216,7 @@ def _columns(request: Request) -> tuple[Column, ...]:
             better=risk.game.primary.better,
             margin=risk.game.primary.margin,
             floor=risk.game.primary.floor,
+            bound=risk.game.primary.bound,
         )
         for risk in request.risks
     )

@@ -49,8 +49,8 @@ def conflicts(
     """Return, risk by risk, a verdict for each chain and each of its members that protects alone.
 
     A member protects where its own row got "risk down", or, in a column with a floor, where the interval of its value
-    lies wholly on the better side of the floor. Utility is no risk. Where it could not be settled whether the member
-    protects, or what the chain leaves of it, the verdict is the reason. Tests are adjusted over all pairs of a column
+    lies wholly on the better side of the floor. Utility is no risk, and a bound no protection. Where it could not be
+    settled whether the member protects, or what the chain leaves of it, the verdict is the reason. Tests are adjusted over all pairs of a column
     that could be tested: which member protects is seen on the same seeds, so that choosing pairs by it would break the
     5 %. ``overlap`` is Nadeau and Bengio's correction term; ``members_alone`` says whether members were to be measured
     alone.
@@ -60,7 +60,7 @@ def conflicts(
     return tuple(
         conflict
         for column in columns
-        if column.risk != UTILITY
+        if column.risk != UTILITY and not column.bound
         for conflict in _judged(tuple(_pairs(rows, column, found, lacking)), column, overlap)
     )
 

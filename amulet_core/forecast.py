@@ -13,6 +13,7 @@ from amulet_core.durations import DURATIONS, Duration, estimated, read_durations
 from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_facts
 from amulet_core.jobs import (
     AttackWork,
+    AuditPlayWork,
     BankWork,
     CertifyWork,
     DistributionPlayWork,
@@ -65,6 +66,7 @@ class Forecast:
     memory_mb: float
     independent: tuple[int, int] = (0, 0)
     populations: tuple[int, int] = (0, 0)
+    audited: tuple[int, int] = (0, 0)
 
 
 def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[], DataFacts]) -> Forecast:
@@ -82,6 +84,8 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
     todo = _todo(planned, store, folder)
     durations = read_durations(store.folder / DURATIONS)
     jobs = list(planned.jobs.values())
+    audits = [job for job in jobs if _audited(job)]
+    plain = [job for job in jobs if not _audited(job)]
     by_kind: dict[str, list[Job]] = {}
     for job in jobs:
         by_kind.setdefault(_kind(job), []).append(job)
@@ -90,11 +94,12 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         cells=len(planned.cells),
         skipped=tuple(Counter(cell.skipped for cell in planned.cells if cell.skipped).items()),
         lines=tuple(_line(kind, of_kind, todo, durations) for kind in _KINDS if (of_kind := by_kind.get(kind))),
-        victims=_models(jobs, todo, lambda place: place in victims),
-        shadow_models=_models(jobs, todo, lambda place: place not in victims and place.source == "pool"),
+        victims=_models(plain, todo, lambda place: place in victims),
+        shadow_models=_models(plain, todo, lambda place: place not in victims and place.source == "pool"),
         memory_mb=max((one.memory_mb for one in known), default=0.0),
         independent=_models(jobs, todo, lambda place: place.source == "aux"),
         populations=_models(jobs, todo, lambda place: place.population is not None),
+        audited=_models(audits, todo, lambda _: True),
     )
 
 
@@ -170,10 +175,15 @@ _KIND_OF: Final[Mapping[type[Work], str]] = {
     TheftWork: "attack",
     VerificationPlayWork: "attack",
     DistributionPlayWork: "attack",
+    AuditPlayWork: "attack",
     PoisonedPlayWork: "observe",
     TheftPlayWork: "observe",
     WorstWork: "join attacks",
 }
+
+
+def _audited(job: Job) -> bool:
+    return isinstance(job.work, FitWork) and job.work.audited is not None
 
 
 def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place], bool]) -> tuple[int, int]:
@@ -187,7 +197,11 @@ def _models(jobs: Sequence[Job], todo: Container[str], counts: Callable[[Place],
 
 
 def _untrained(found: Forecast) -> str:
-    kinds = {"independent models": found.independent, "models of populations": found.populations}
+    kinds = {
+        "independent models": found.independent,
+        "models of populations": found.populations,
+        "models with audit rows": found.audited,
+    }
     more = "".join(f", and {_of(counts)} {kind}" for kind, counts in kinds.items() if counts[0])
     return f"{_of(found.victims)} victims and {_of(found.shadow_models)} shadow models{more}"
 

@@ -74,7 +74,7 @@ def _column(
     request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, Chance], overlap: float
 ) -> list[Entry]:
     own_cells = {row.label: by_entry.get((row.label, risk.game.risk), ()) for row in request.rows}
-    if risk.game.primary.floor is not None:
+    if risk.game.primary.bound or risk.game.primary.floor is not None:
         return [_alone(row, risk, own_cells, chance, overlap) for row in request.rows]
     needed = _needed(own_cells[NONE], risk)
     values = {label: primary_values(cells, risk, needed) for label, cells in own_cells.items()}
@@ -124,7 +124,9 @@ def _alone(
     needed = {attack for own in cells.values() for attack in _needed(own, risk)}
     own, values = cells[row.label], primary_values(cells[row.label], risk, needed)
     every = tuple(values.values())
-    interval = paired_interval(every, overlap=overlap) if len(every) > 1 else None
+    # An interval of a mean of bounds would read as one of what they bound.
+    shown = len(every) > 1 and not risk.game.primary.bound
+    interval = paired_interval(every, overlap=overlap) if shown else None
     degenerate = chance[row.label].most
     skipped = bool(own) and all(cell.status == "skipped" or cell.control for cell in own)
     return Entry(

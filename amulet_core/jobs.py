@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from amulet_core.components import Resources
+from amulet_core.games.audit_threat import AuditThreat
 from amulet_core.games.threats import Interface
 from amulet_core.layout import Place
 from amulet_core.ratios import Hypotheses
@@ -34,6 +35,8 @@ class FitWork:
     root_seed: int
     poisoned: bool = False
     """Whether the job's inputs are, place by place, what an adversary made of the training rows."""
+    audited: AuditThreat | None = None
+    """The audit whose rows stand among the training rows, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,22 @@ class VerificationPlayWork:
 
 
 @dataclass(frozen=True)
+class AuditPlayWork:
+    """Have an attack guess which audit rows a model was trained on; input: its fit.
+
+    The run has ``audits`` of them (0 for a control, which raises no alarm).
+    """
+
+    recipe: Recipe
+    risk: RiskPlan
+    attack: Use
+    victim: Place
+    seed: int
+    root_seed: int
+    audits: int
+
+
+@dataclass(frozen=True)
 class DistributionPlayWork:
     """Have an attack tell which hypothesis each victim was trained under; inputs: fits of both populations' models.
 
@@ -186,6 +205,7 @@ Work = (
     | IndependentWork
     | VerificationPlayWork
     | DistributionPlayWork
+    | AuditPlayWork
     | WorstWork
 )
 

@@ -12,6 +12,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from amulet_core.audited import audit_play, audited_rows
 from amulet_core.certificates import certify
 from amulet_core.data import Data
 from amulet_core.errors import ComponentError
@@ -19,6 +20,7 @@ from amulet_core.games.contest import Bank, Contest
 from amulet_core.ground import Ground
 from amulet_core.jobs import (
     AttackWork,
+    AuditPlayWork,
     BankWork,
     CertifyWork,
     DistributionPlayWork,
@@ -81,7 +83,7 @@ def _pools(_modules: int) -> ThreadpoolController:
 
 def _fit(work: FitWork, inputs: Sequence[Any], ground: Ground) -> FitOutput:
     streams = [_streams(work, place) for place in work.places]
-    rows = [ground.training_rows(place) for place in work.places]
+    rows = [_rows(work, place, ground) for place in work.places]
     if work.poisoned:
         rows = poisoned_rows(dict(zip(work.places, rows, strict=True)), inputs)
     val = [ground.rows(ground.blocks[place.block].val) for place in work.places]
@@ -91,6 +93,10 @@ def _fit(work: FitWork, inputs: Sequence[Any], ground: Ground) -> FitOutput:
 
 def _streams(work: FitWork | AttackWork, place: Place) -> Streams:
     return Streams(("train", work.root_seed, *(("placebo",) if work.placebo else ()), *place.key))
+
+
+def _rows(work: FitWork, place: Place, ground: Ground) -> Data:
+    return audited_rows(ground, place, work.audited) if work.audited else ground.training_rows(place)
 
 
 def _bank(work: BankWork, inputs: Sequence[Any], ground: Ground) -> BankOutput:
@@ -191,6 +197,7 @@ _PERFORMED: Final[Mapping[type[Work], Callable[[Any, Sequence[Any], Ground], Any
     IndependentWork: independent,
     VerificationPlayWork: verification_play,
     DistributionPlayWork: distribution_play,
+    AuditPlayWork: audit_play,
     WorstWork: _worst,
 }
 """How each kind of work is done."""

@@ -10,6 +10,7 @@ from amulet_core.job_specs import JobSpecs
 from amulet_core.jobs import Job
 from amulet_core.layout import wanted
 from amulet_core.plan_problems import attack_problems, request_problems
+from amulet_core.planned_audits import audit_play
 from amulet_core.planned_contests import contest, joined, shadow_row
 from amulet_core.planned_ownership import theft_play, verification_play
 from amulet_core.planned_poisoning import poisoned_play
@@ -22,7 +23,15 @@ _PLAYS: Final = {
     "theft": theft_play,
     "verification": verification_play,
     "populations": distribution_play,
+    "audit": audit_play,
 }
+
+
+_BEFOREHAND: Final = {
+    "poisoning": "changes training rows, and sees no model",
+    "audit": "knows the audit rows, and guesses which were trained on",
+}
+"""What adversaries know or do before anything is trained, whatever they see afterwards."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +112,9 @@ def _adversary(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None
     if wanted(attack, specs.schema) or risk.game.play == "populations":
         adaptive = shadow_row(specs, row, risk).chain == row.chain
         return "adaptive" if adaptive else "not adaptive: undefended shadow models"
+    if risk.game.play in _BEFOREHAND:
+        return _BEFOREHAND[risk.game.play]
     white = attack_of(attack).access == "white-box"
-    if risk.game.play == "poisoning":
-        return "changes training rows, and sees no model"
     if risk.game.play == "verification":
         return "copies the model, and washes the copy" if white else "imitates the model, and washes the imitation"
     if attack_of(attack).access == "gradients":

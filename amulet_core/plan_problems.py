@@ -18,6 +18,7 @@ from amulet_core.games.threats import (
 from amulet_core.layout import Layout
 from amulet_core.ownership_problems import budget_problems, ownership_problems, verification_problems
 from amulet_core.planned import Planned
+from amulet_core.planned_audits import audit_problems, skip_reasons
 from amulet_core.ratios import ratio_problems
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
@@ -53,6 +54,8 @@ def request_problems(request: Request, facts: DataFacts) -> list[str]:
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, data=request.data)]
         if isinstance(risk.threat, DistributionThreat):
             problems += [f"{path}.threat: {text}" for text in ratio_problems(risk.threat, facts, request.data)]
+        if risk.game.play == "audit":
+            problems += [f"{path}.threat: {text}" for text in audit_problems(request, planned, risk)]
     return problems
 
 
@@ -125,6 +128,8 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
     planned = replace(planned_run(request, facts), threat=risk.threat)
     yield from run_problems(attack, planned, "not applicable")
     yield from ownership_problems(request, row, risk)
+    if risk.game.play == "audit":
+        yield from skip_reasons(row, attack, facts.data_schema)
     access = attack_of(attack).access
     differentiable = getattr(request.model.entry.component, "differentiable", True)
     if access in ("white-box", "gradients") and not differentiable:

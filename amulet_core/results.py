@@ -42,6 +42,7 @@ class Column(Frozen):
     """A column of the matrix: a risk (or utility), its threat model, its attacks, and the value verdicts are about.
 
     ``floor`` is the value without any protection, where the value exists only for rows with a certain defense.
+    ``bound``: it is a lower bound on what an adversary could do, for such rows alone, and no verdict rests on it.
     """
 
     risk: str
@@ -56,6 +57,12 @@ class Column(Frozen):
     better: Better
     margin: float
     floor: Finite | None = None
+    bound: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Say whether values stand for themselves, as there is none without a defense to compare them with."""
+        return self.bound or self.floor is not None
 
 
 class Measured(Frozen):
@@ -120,8 +127,9 @@ class Entry(Frozen):
     """One square of the matrix: a row and a risk, its primary value by seed, and the effect against ``none``.
 
     ``values`` lists (seed, value) of the seeds that were measured. ``effect`` is absent for ``none`` itself and where
-    nothing could be paired; ``missing`` then says why. In a column with a ``floor`` there are no effects: ``low`` and
-    ``high`` are the 95 % t interval of the mean, and ``inapplicable`` marks the rows without the defense.
+    nothing could be paired; ``missing`` then says why. In a column whose values stand ``alone`` there are no effects:
+    ``low`` and ``high`` are the 95 % t interval of the mean (not of a bound's), and ``inapplicable`` marks the rows
+    without the defense.
     """
 
     row: str

@@ -1,6 +1,6 @@
 """What a metric returns: named values with their intervals, and details for the report."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, JsonValue
 
@@ -8,6 +8,10 @@ from amulet_core.schema import Finite, Frozen
 
 if TYPE_CHECKING:
     from amulet_core.statistics.interval import Interval
+
+
+ALARM: Final = "ALARM: "
+"""How a warning begins that the report puts first: something is not as private, say, as it claims to be."""
 
 
 class Value(Frozen):
@@ -49,7 +53,8 @@ class Withheld(Frozen):
 class Scores(Frozen):
     """All values of one metric on one result; ``details`` are JSON that the report draws (curves, group rates).
 
-    ``warnings`` are shown, and any of them blocks the verdict "risk down".
+    ``warnings`` are shown, and any of them blocks the verdict "risk down". One that
+    begins with ``ALARM`` stands first in the report.
     """
 
     values: tuple[Value | Withheld, ...]

@@ -18,7 +18,9 @@ RISKS: Final = (
 UTILITY: Final = "utility"
 VERIFICATION: Final = "ownership-verification"
 """Whether an owner recognises its stolen model: a game beside the theft itself, and no risk of the eight."""
-COLUMNS: Final = (*RISKS, VERIFICATION, UTILITY)
+AUDIT: Final = "privacy-audit"
+"""Whether the epsilon that a defense claims holds: played on request, and no risk of the eight."""
+COLUMNS: Final = (*RISKS, VERIFICATION, AUDIT, UTILITY)
 """All that a metric may be about."""
 
 Stage = Literal["data", "training", "model", "inference"]

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from amulet_core.components import Params
+from amulet_core.games.audit_threat import AuditThreat
 from amulet_core.schema import Frozen
 from amulet_core.vocabulary import Better, Norm, Reconstructed
 
@@ -155,7 +156,8 @@ class Primary(Frozen):
     """The one value of a risk that verdicts are about, and the smallest change of it that matters.
 
     ``floor`` is the value without any protection, of a quantity that exists only for rows with a certain defense: the
-    row ``none`` then has no value that changes could be measured against.
+    row ``none`` then has no value that changes could be measured against. So it is with a ``bound``: the value is a
+    lower bound on what an adversary could do, and however small, it is no evidence of protection.
     """
 
     metric: str
@@ -166,6 +168,7 @@ class Primary(Frozen):
     floor: float | None = Field(
         None, allow_inf_nan=False, description="the value without any protection, where the row none has none"
     )
+    bound: bool = Field(False, description="whether the value is a lower bound that no verdict can rest on")
 
 
 class Trained(Frozen):
@@ -185,8 +188,9 @@ class Game(Frozen):
     ``module``, and where results of several attacks can be joined row by row (``joins``) so is ``worst(results)``;
     a game without attacks has only ``behave(contest, threat)``. The other kinds of ``play`` have jobs of their own: in
     ``poisoning`` the attack comes before training, in ``theft`` it hands back a model, in ``verification`` a
-    defense looks for its own model among those that the thieves of another risk (``attacks_of``) made of it, and in
-    ``populations`` there are many victims, trained on rows of two kinds.
+    defense looks for its own model among those that the thieves of another risk (``attacks_of``) made of it, in
+    ``populations`` there are many victims, trained on rows of two kinds, and in an ``audit`` the attacks of another
+    risk guess which rows a model was trained on that fair coins had put there.
     ``certifies``: defenses may prove some rows right, which ``certifiable(model, test, threat, draws)`` asks them.
     ``compares``: the controls are played first, and each attack's result is set beside theirs by
     ``beside(result, controls)``, for metrics that measure the difference.
@@ -202,7 +206,7 @@ class Game(Frozen):
     metrics: tuple[str, ...]
     primary: Primary
     joins: bool = False
-    play: Literal["contest", "poisoning", "theft", "verification", "populations"] = "contest"
+    play: Literal["contest", "poisoning", "theft", "verification", "populations", "audit"] = "contest"
     attacks_of: str = ""
     joined: str = "worst case"
     """What stands in the place of the attack where results of several attacks are joined."""
@@ -364,6 +368,25 @@ GAMES: Final[Mapping[str, Game]] = {
                 margin=0.05,
             ),
             sok="F",
+        ),
+        Game(
+            risk="privacy-audit",
+            title="Privacy audit",
+            threat=AuditThreat,
+            module="amulet_core.games.audit",
+            attacks=("loss-threshold",),
+            attacks_of="membership-inference",
+            controls=("random-score",),
+            metrics=("privacy-audit",),
+            play="audit",
+            primary=Primary(
+                metric="privacy-audit",
+                value="audited_epsilon",
+                label="lower bound on epsilon",
+                better="lower",
+                margin=0.1,
+                bound=True,
+            ),
         ),
         Game(
             risk="utility",

@@ -18,6 +18,7 @@ from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, w
 from amulet_core.report.sections import sections
 from amulet_core.report.summary import summary
 from amulet_core.report.words import (
+    BOUNDS,
     CONFLICT_LOOKS,
     DESIGNS,
     LOOKS,
@@ -83,6 +84,7 @@ def render(results: Results) -> str:
         looks=tuple(LOOKS.values()),
         utility_looks=tuple(UTILITY_LOOKS.values()),
         utility=UTILITY,
+        bounds=BOUNDS,
         published=tuple(_published(results)),
         sections=sections(results),
         failed=sum(cell.status == "failed" for cell in results.cells),

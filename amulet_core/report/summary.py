@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from amulet_core.report.words import count, in_sentence, listing, number, signed, span
 from amulet_core.results import PLACEBO, Column, Effect, Entry, Results
+from amulet_core.scores import ALARM
 from amulet_core.vocabulary import UTILITY
 
 Found = tuple[str, str, Effect]
@@ -14,11 +15,12 @@ Found = tuple[str, str, Effect]
 
 @dataclass(frozen=True)
 class Summary:
-    """An opening of a few sentences, one sentence a defense, and what the placebo row did."""
+    """Alarms by row, an opening of a few sentences, one sentence a defense, and what the placebo row did."""
 
     opening: str
     defenses: tuple[tuple[str, str], ...]
     placebo: str
+    alarms: tuple[tuple[str, str], ...] = ()
 
 
 def summary(results: Results) -> Summary:
@@ -28,7 +30,14 @@ def summary(results: Results) -> Summary:
         opening=_opening(results, defenses),
         defenses=tuple((label, _sentence(results, label)) for label in defenses),
         placebo=_placebo(results),
+        alarms=alarms(results),
     )
+
+
+def alarms(results: Results) -> tuple[tuple[str, str], ...]:
+    """Return the alarms of a run: each row's label, and what was found of it."""
+    found = [(entry.row, text) for entry in results.entries for text in entry.warnings if text.startswith(ALARM)]
+    return tuple((label, text.removeprefix(ALARM)) for label, text in found)
 
 
 def effects(results: Results, label: str) -> tuple[Found, ...]:
@@ -92,7 +101,7 @@ def _sentence(results: Results, label: str) -> str:
 
 def _has_own(column: Column, alone: Mapping[str, Entry]) -> bool:
     """Say whether a column shows a row's value itself, for which there is no value without the defense."""
-    return column.floor is not None and column.risk in alone and alone[column.risk].mean is not None
+    return column.alone and column.risk in alone and alone[column.risk].mean is not None
 
 
 def _own_value(column: Column, entry: Entry) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from amulet_core.report.chains import text_lines
 from amulet_core.report.words import (
+    BOUNDS,
     LOOKS,
     UTILITY_LOOKS,
     effect_interval,
@@ -96,6 +97,8 @@ def _legend(results: Results) -> Iterator[str]:
     for column in results.columns:
         if column.floor is not None:
             yield f"In the column {printable(column.title)} each square shows the value itself, over its 95 % interval."
+        if column.bound:
+            yield f"In the column {printable(column.title)} each square shows the mean of {BOUNDS}."
     titles = {column.risk: column.title for column in results.columns}
     rows: dict[tuple[str, str], list[str]] = {}
     for entry in results.entries:

@@ -46,6 +46,8 @@ DESIGNS: Final[Mapping[str, str]] = {
     "disjoint": "disjoint: each seed has a block of rows of its own",
 }
 """How the seeds' rows relate, by the name of the design."""
+BOUNDS: Final = "lower bounds, and a small one is no evidence of privacy"
+"""What a column of bounds shows, within a sentence."""
 
 
 def look(verdict: str, risk: str) -> Look:

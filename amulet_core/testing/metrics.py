@@ -10,6 +10,7 @@ from torch import Tensor
 from amulet_core.components import Metric
 from amulet_core.data import bounds
 from amulet_core.games.attribute import AttributeResult
+from amulet_core.games.audit import AuditResult
 from amulet_core.games.behavior import BehaviorResult
 from amulet_core.games.distribution import DistributionResult
 from amulet_core.games.evasion import EvasionResult
@@ -220,6 +221,23 @@ def _verification(toy: Toy, outcome: Outcome) -> VerificationResult:
     )
 
 
+def _audit(toy: Toy, outcome: Outcome) -> AuditResult:
+    """Return guesses of which half is right, or all; more is claimed where they are right half of the time."""
+    draws = generator("planted coins", toy.label)
+    good = outcome == "good"
+    guess = torch.where(torch.rand(ROWS, generator=draws) < 0.5, 1, -1)
+    right = torch.arange(ROWS) % 2 == 0
+    return AuditResult(
+        included=(guess > 0) == (right if good else torch.ones_like(right)),
+        guess=guess,
+        epsilon=0.5 if good else 1.0,
+        delta=1e-5,
+        conditional_on=(),
+        confidence=0.95,
+        audits=10,
+    )
+
+
 def _utility(toy: Toy, outcome: Outcome) -> BehaviorResult:
     """Return predictions that are all right, or wrong for every second row."""
     rows = task_rows(toy, rows=ROWS, key=("utility",))
@@ -278,6 +296,7 @@ RESULTS: Final[Mapping[str, Callable[[Toy, Outcome], Any]]] = {
     "unauthorized-model-ownership": _theft,
     "ownership-verification": _verification,
     "data-reconstruction": _reconstruction,
+    "privacy-audit": _audit,
     "utility": _utility,
     "discriminatory-behavior": _discrimination,
 }

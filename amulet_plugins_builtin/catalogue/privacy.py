@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from amulet_core.components import Component, Defense, Params, Reference
+from amulet_core.components import Component, Defense, Measure, Metric, NoParams, Params, Reference
 from amulet_core.planned import Planned
 
 Accountant = Literal["prv", "rdp"]
@@ -96,6 +96,33 @@ COMPONENTS: tuple[Component, ...] = (
             Reference(title="Gopi et al.: Numerical Composition of Differential Privacy", where="arXiv:2106.02848"),
             Reference(title="Li et al.: Large Language Models Can Be Strong DP Learners", where="arXiv:2110.05679"),
             Reference(title="Yousefpour et al.: Opacus", where="arXiv:2109.12298"),
+        ),
+    ),
+    Metric(
+        name="privacy-audit",
+        summary="A lower bound on epsilon from guesses about audit rows, beside the epsilon that is claimed.",
+        target=f"{_PACKAGE}.audit:measure",
+        params=NoParams,
+        risk="privacy-audit",
+        measures=(
+            Measure(
+                name="audited_epsilon",
+                summary="the largest epsilon that the guesses contradict at the claimed delta: a one-sided lower bound",
+                better="lower",
+            ),
+            Measure(name="claimed_epsilon", summary="the epsilon that the defense accounts for", better="lower"),
+            Measure(
+                name="p_of_claim",
+                summary="the largest chance of so many right guesses if the claim holds, not corrected",
+                better="higher",
+            ),
+            Measure(name="right_guesses", summary="share of the guesses that are right", better="lower"),
+        ),
+        checks=f"{_PACKAGE}.audit_checks:metric",
+        references=(
+            Reference(
+                title="Steinke, Nasr, Jagielski: Privacy Auditing with One (1) Training Run", where="arXiv:2305.08846"
+            ),
         ),
     ),
 )

@@ -253,7 +253,7 @@ WRONG = {
         "There are: dataset, model, defense, attack, metric, reporter, executor.\n"
         'error: unknown risk "evasoin"; did you mean "evasion"? There are: evasion, poisoning, '
         "unauthorized-model-ownership, membership-inference, attribute-inference, distribution-inference, "
-        "data-reconstruction, discriminatory-behavior, ownership-verification, utility.\n",
+        "data-reconstruction, discriminatory-behavior, ownership-verification, privacy-audit, utility.\n",
     ),
 }
 

@@ -15,6 +15,7 @@ GAMES_PLAYED = {
     "theft": "Theft",
     "verification": "Verification",
     "membership": "Membership",
+    "audit": "Audit",
     "attribute": "Attribute",
     "distribution": "Distribution",
     "reconstruction": "Reconstruction",

@@ -14,7 +14,7 @@ HOOKS = (
 DESCRIPTORS = "Dataset, Model, Defense, Attack, Metric, Reporter, Executor"
 RISKS = (
     "evasion, poisoning, unauthorized-model-ownership, membership-inference, attribute-inference, "
-    "distribution-inference, data-reconstruction, discriminatory-behavior, ownership-verification, utility"
+    "distribution-inference, data-reconstruction, discriminatory-behavior, ownership-verification, privacy-audit, utility"
 )
 
 BROKEN = {

@@ -119,7 +119,7 @@ def test_a_wrong_kind_and_a_wrong_risk_are_told_at_once(registry):
         "There are: dataset, model, defense, attack, metric, reporter, executor.",
         'unknown risk "evasoin"; did you mean "evasion"? There are: evasion, poisoning, unauthorized-model-ownership, '
         "membership-inference, attribute-inference, distribution-inference, data-reconstruction, "
-        "discriminatory-behavior, ownership-verification, utility, one/odd.",
+        "discriminatory-behavior, ownership-verification, privacy-audit, utility, one/odd.",
     )
 
 

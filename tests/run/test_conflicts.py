@@ -80,6 +80,12 @@ def test_where_lower_is_better_a_higher_value_is_the_loss() -> None:
     assert (found.verdict, found.difference) == ("conflict", pytest.approx(0.3))
 
 
+def test_a_bound_is_no_protection_that_a_chain_could_lose() -> None:
+    known = entry("a", ALONE, "risk down"), entry("both", GONE, "no change")
+    assert len(judged(*known)) == 1
+    assert judged(*known, bound=True) == ()
+
+
 @pytest.mark.parametrize("verdict", ["risk up", "no change", "inconclusive"])
 def test_a_member_that_protects_from_nothing_has_nothing_to_lose(verdict: str) -> None:
     assert judged(entry("a", ALONE, verdict), entry("both", GONE, "no change")) == ()
