@@ -9,9 +9,12 @@ from amulet_core.games.theft import TheftAnswer, TheftView
 from amulet_core.games.verification import VerificationAnswer, VerificationResult, VerificationView
 from amulet_core.oracles import BudgetOracle, BudgetSpentError
 from amulet_core.ownership import pruned
+from amulet_core.recipes import Deployed
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
 from amulet_core.victims import LabelOracle, WhiteBox
+from amulet_plugins_builtin.catalogue.ownership_defenses import OutputRoundingParams
+from amulet_plugins_builtin.ownership.output_rounding import rounded
 
 SCHEMA = DataSchema(modality="tabular", shape=(2,), classes=("a", "b", "c"), feasible=Feasible(low=0.0, high=1.0))
 
@@ -40,6 +43,31 @@ def test_an_oracle_tells_what_the_threat_model_says_and_no_more(tells, expected)
     oracle = BudgetOracle(model, tells=tells, top_k=2, budget=5)
     torch.testing.assert_close(oracle.ask(torch.zeros(3, 2)), torch.tensor([expected] * 3))
     assert (oracle.queries, oracle.budget, oracle.tells) == (3, 5, tells)
+
+
+class Same(nn.Module):
+    """Says its inputs, as logits."""
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 30, 100])
+@pytest.mark.parametrize("tells", ["labels", "top-k"])
+def test_of_equal_probabilities_the_first_is_told_so_a_rounded_victim_has_the_labels_of_the_plain_one(tells, classes):
+    x = torch.randn(500, classes, generator=torch.Generator().manual_seed(classes))
+    victim = Deployed(Same(), [lambda given: rounded(given, OutputRoundingParams(decimals=1))])
+    plain, told = (
+        BudgetOracle(model, tells=tells, top_k=1, budget=500).ask(x).argmax(1).tolist() for model in (Same(), victim)
+    )
+    released = victim(x)
+    assert ((released == released.amax(1, keepdim=True)).sum(1) > 1).any(), "no two classes are equal: nothing is shown"
+    assert told == plain == x.argmax(1).tolist()
+
+
+def test_of_several_equal_probabilities_the_first_are_the_largest_few():
+    oracle = BudgetOracle(Told(0.0, 1.0, 0.0, 1.0, 0.0, 0.0), tells="top-k", top_k=4, budget=1)
+    assert (oracle.ask(torch.zeros(1, 2)) > 0).tolist() == [[True, True, True, True, False, False]]
 
 
 def test_more_than_the_budget_is_refused_before_any_of_it_is_answered():
