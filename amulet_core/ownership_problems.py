@@ -22,9 +22,9 @@ def verification_problems(threat: VerificationThreat, data: DataSettings) -> lis
     problems = budget_problems(threat.budget, data)
     if data.aux < 2 * data.train:
         problems.append(
-            f"each independent model trains on {data.train} of the {data.aux} rows of aux: with less than twice as many "
-            "rows they are so alike that owners claim models of others more often than fpr says: raise data.aux to "
-            f"{2 * data.train} at least, or lower data.train"
+            f"each independent model trains on {data.train} of the {data.aux} rows of aux: with less than twice as "
+            "many rows they are so alike that owners claim models of others more often than fpr says: raise data.aux "
+            f"to {2 * data.train} at least, or lower data.train"
         )
     least = 1 / (1 + threat.independent)
     if threat.fpr < least:

@@ -137,7 +137,8 @@ class Primary(Frozen):
     """The one value of a risk that verdicts are about, and the smallest change of it that matters.
 
     ``floor`` is the value without any protection, of a quantity that exists only for rows with a certain defense: the
-    row ``none`` then has no value that changes could be measured against.
+    row ``none`` then has no value that changes could be measured against. A threat model with an ``fpr`` takes its
+    place by that: as often, models are claimed by chance.
     """
 
     metric: str

@@ -12,7 +12,7 @@ from amulet_core.ownership import pruned
 from amulet_core.recipes import Deployed
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
-from amulet_core.victims import LabelOracle, WhiteBox
+from amulet_core.victims import LabelOracle, ModelOutputError, WhiteBox
 from amulet_plugins_builtin.catalogue.ownership_defenses import OutputRoundingParams
 from amulet_plugins_builtin.ownership.output_rounding import rounded
 
@@ -91,7 +91,7 @@ def theft_view():
     return TheftView(
         model=None,
         budget=4,
-        x=torch.rand(4, 2),
+        x=torch.cat([torch.rand(3, 2), torch.full((1, 2), 7.0)]),
         y=torch.zeros(4, dtype=torch.int64),
         architecture=lambda: nn.Linear(2, 3),
         settings=TrainingSettings(),
@@ -106,6 +106,13 @@ class Broken(nn.Linear):
         return torch.zeros(len(x), 3)
 
 
+class Blows(nn.Linear):
+    """Answers rows that begin with 7 with what is not finite."""
+
+    def forward(self, x):
+        return torch.where(x[:, :1] == 7, torch.inf, super().forward(x))
+
+
 def broken():
     model = Broken(2, 3)
     model.weight.data[0, 0] = float("nan")
@@ -115,13 +122,24 @@ def broken():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Told(0.0, 1.0), r"^the stolen model's logits for 2 rows are \[2, 2\], expected \[2, 3\]$"),
+        (Told(0.0, 1.0), r"^the stolen model's logits for 4 rows are \[4, 2\], expected \[4, 3\]$"),
+        (
+            Blows(2, 3),
+            r"^of the stolen model: the model's logits are not finite for 1 of 4 inputs: its training diverged \(lower "
+            r"the learning rate\) or its architecture divides by zero$",
+        ),
         (broken(), r"^the stolen model has weights that are not finite \(first: weight\)$"),
     ],
 )
 def test_a_stolen_model_that_cannot_be_used_is_no_answer(model, message):
     with pytest.raises(ValueError, match=message):
         theft.accept(theft_view(), TheftAnswer(model=model))
+
+
+def test_a_copy_of_a_victim_that_answers_so_itself_is_the_victim_s_fault():
+    view = theft_view().model_copy(update={"model": WhiteBox(Blows(2, 3))})
+    with pytest.raises(ModelOutputError, match=r"^the model's logits are not finite for 1 of 4 inputs"):
+        theft.accept(view, TheftAnswer(model=Blows(2, 3)))
 
 
 def test_the_thief_s_rows_are_all_of_aux_in_the_seed_s_order_whatever_the_defense(rows):
