@@ -20,7 +20,7 @@ from amulet_core.provenance import provenance
 from amulet_core.recipes import blamed
 from amulet_core.registry import Registry, discover
 from amulet_core.report.terminal import text_matrix
-from amulet_core.request import Request, load_all
+from amulet_core.request import Request, RiskPlan, load_all
 from amulet_core.results import Column, Results, Row
 from amulet_core.run_folder import located, run_folder
 from amulet_core.running import Progress, unfilled
@@ -215,8 +215,14 @@ def _columns(request: Request) -> tuple[Column, ...]:
             primary_label=risk.game.primary.label,
             better=risk.game.primary.better,
             margin=risk.game.primary.margin,
-            floor=risk.game.primary.floor,
+            floor=_floor(risk),
             bound=risk.game.primary.bound,
         )
         for risk in request.risks
     )
+
+
+def _floor(risk: RiskPlan) -> float | None:
+    """Return the value without any protection: where the threat model allows a share of false claims, that share."""
+    floor = risk.game.primary.floor
+    return floor if floor is None else getattr(risk.threat, "fpr", floor)

@@ -27,6 +27,12 @@ def trained(chain: Sequence[Use]) -> tuple[Use, ...]:
     return tuple(use for use in chain if set(defense_of(use).stages) - {"inference"})
 
 
+def alike(chain: Sequence[Use], other: Sequence[Use]) -> bool:
+    """Say whether two chains make and release the same models: what only verifies makes no difference."""
+    one, two = (tuple(use for use in some if defense_of(use).stages) for some in (chain, other))
+    return one == two
+
+
 def remaking(chain: Sequence[Use]) -> tuple[Use, ...]:
     """Return the defenses that put the architecture into a module of their own, the innermost first."""
     makers = [use for use in chain if defense_of(use).rebuild]

@@ -128,7 +128,10 @@ def _unpack_theft(work: TheftWork, record: Mapping[str, Any], tensors: Mapping[s
 def _pack_theft(job: Job, output: TheftOutput, ground: Ground) -> Packed:
     assert isinstance(job.work, TheftWork)
     record = {"kind": "theft", "queries": output.queries, "warnings": list(output.warnings)}
-    different = _difference(output.model, _theft_twin(job.work, ground), ground.data.x[:_ROWS])
+    try:
+        different = _difference(output.model, _theft_twin(job.work, ground), ground.data.x[:_ROWS])
+    except ModelOutputError as error:
+        raise ComponentError(job.work.attack.id, error) from error
     if different:
         reason = f"the model it made cannot be kept in the cache: {different}"
         return Packed(Stored(record, b""), unkept=reason, blame=job.work.attack.id)

@@ -113,10 +113,12 @@ class TheftWork:
 
 @dataclass(frozen=True)
 class TheftPlayWork:
-    """Compare the models stolen at each budget with the victim; inputs: its fit, the thefts, the control's model."""
+    """Compare the models stolen at each budget with the victim; inputs: its fit, the controls' models, the thefts."""
 
     recipe: Recipe
     risk: RiskPlan
+    attack: Use
+    controls: tuple[Use, ...]
     victim: Place
     seed: int
     root_seed: int

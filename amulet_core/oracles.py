@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from amulet_core.victims import logits_of
 
@@ -43,7 +44,7 @@ class BudgetOracle:
         """Return what is told of each input, float32 ``[n, classes]``.
 
         Probabilities; with ``top-k`` the largest of them, the rest as zeros, so that rows may sum to less than one;
-        with ``labels`` a one at the predicted class.
+        with ``labels`` a one at the predicted class. Of equal probabilities the first comes first, as in ``argmax``.
 
         Raises:
             BudgetSpentError: before any of them is answered, if they are more than the budget leaves.
@@ -56,10 +57,12 @@ class BudgetOracle:
                 f"{len(x)} queries were asked for, and {self._budget - self._queries} of {self._budget} are left"
             )
         self._queries += len(x)
-        probabilities = torch.softmax(logits_of(self._model, x), 1)
+        logits = logits_of(self._model, x)
+        if self._tells == "labels":
+            return one_hot(logits.argmax(1), logits.shape[1]).float()
+        probabilities = torch.softmax(logits, 1)
         if self._tells == "probabilities":
             return probabilities
-        kept = 1 if self._tells == "labels" else min(self._top_k, probabilities.shape[1])
-        top = probabilities.topk(kept, 1)
-        values = torch.ones_like(top.values) if self._tells == "labels" else top.values
-        return torch.zeros_like(probabilities).scatter_(1, top.indices, values)
+        # Not topk, which takes any of equal values: rounded answers have many.
+        told = logits.argsort(dim=1, descending=True, stable=True)[:, : self._top_k]
+        return torch.zeros_like(probabilities).scatter_(1, told, probabilities.gather(1, told))

@@ -23,12 +23,13 @@ from amulet_core.jobs import IndependentWork, TheftPlayWork, TheftWork, Verifica
 from amulet_core.measuring import measured_play
 from amulet_core.oracles import BudgetOracle
 from amulet_core.outputs import FitOutput, IndependentOutput, PlayOutput, TheftOutput
-from amulet_core.recipes import blamed, built, deployed
+from amulet_core.recipes import blamed, built, deployed, evidence_json, maker_of
 from amulet_core.request import RowPlan, attack_of, defense_of, verifiers
 from amulet_core.streams import generator
+from amulet_core.training.fit import DivergedError
 from amulet_core.training.imitation import imitated
 from amulet_core.training.values import Fitted
-from amulet_core.victims import WhiteBox, logits_of, with_access
+from amulet_core.victims import ModelOutputError, WhiteBox, logits_of, with_access
 
 Draws = tuple[str | int, ...]
 
@@ -83,7 +84,7 @@ def theft_play(work: TheftPlayWork, inputs: Sequence[Any], ground: Ground) -> Pl
     """Ask the victim, the stolen models and the independent one about the same test rows; measure.
 
     Raises:
-        ComponentError: blaming the metric or the defense at fault.
+        ComponentError: blaming the metric, the defense or the thief at fault.
     """
     threat, draws = work.risk.threat, ("draws", work.root_seed, work.seed)
     assert isinstance(threat, TheftThreat)
@@ -96,9 +97,9 @@ def theft_play(work: TheftPlayWork, inputs: Sequence[Any], ground: Ground) -> Pl
         budgets=threat.budgets,
         primary=threat.budgets.index(threat.budget),
         y=test.y,
-        victim=_predicted(deployed(work.recipe, victim.model), test.x),
-        stolen=torch.stack([_predicted(one.model, test.x) for one in stolen]),
-        independent=_predicted(controls[0].model, test.x) if controls else test.y[:0],
+        victim=_predicted(deployed(work.recipe, victim.model), test.x, by=maker_of(work.recipe)),
+        stolen=torch.stack([_predicted(one.model, test.x, by=work.attack.id) for one in stolen]),
+        independent=_predicted(controls[0].model, test.x, by=work.controls[0].id) if controls else test.y[:0],
         queries=tuple(one.queries for one in stolen),
         # Those at the other budgets say nothing of the primary value, of which a warning can block a verdict.
         warnings=stolen[threat.budgets.index(threat.budget)].warnings,
@@ -125,7 +126,7 @@ def verification_play(work: VerificationPlayWork, inputs: Sequence[Any], ground:
     """Have the owner score what a thief made of its model, unnamed and in random order; join the truth; measure.
 
     Raises:
-        ComponentError: blaming the defense that verifies, or the metric.
+        ComponentError: blaming the defense that verifies, the thief or the metric.
     """
     threat, draws = work.risk.threat, ("draws", work.root_seed, work.seed)
     assert isinstance(threat, VerificationThreat)
@@ -138,18 +139,21 @@ def verification_play(work: VerificationPlayWork, inputs: Sequence[Any], ground:
         f"{name}, fine-tuned": _fine_tuned(work, stolen.model, own, threat.fine_tuning_epochs, draws),
         f"{name}, pruned": pruned(stolen.model, threat.pruned),
     }
-    if trained(work.recipe.chain):  # otherwise retraining without the defense would give the owner's own model again
+    if _retrained_differs(work):
         suspects[RETRAINED] = undefended.fitted[work.victim].model
-    names = list(suspects)
+    test, names = ground.rows(block.test), list(suspects)
+    makers = [maker_of(work.recipe) if name == RETRAINED else work.attack.id for name in names]
+    # First of all, since a model that gives no finite answers is its maker's fault, not the owner's.
+    predicted = [_predicted(suspects[name], test.x, by=maker) for name, maker in zip(names, makers, strict=True)]
     order = torch.randperm(len(names), generator=generator(*draws, "suspects"))
     answer = _claims(work, fit.fitted[work.victim], [suspects[names[at]] for at in order.tolist()], ground)
-    back, test = order.argsort(), ground.rows(block.test)
+    back = order.argsort()
     result = VerificationResult(
         names=tuple(names),
         derived=torch.tensor([one != RETRAINED for one in names]),
         score=answer.score[back],
         p=None if answer.p is None else answer.p[back],
-        accuracy=torch.stack([(_predicted(model, test.x) == test.y).double().mean() for model in suspects.values()]),
+        accuracy=torch.stack([(labels == test.y).double().mean() for labels in predicted]),
         null=pool.score,
         null_p=pool.p,
         defended=pool.defended,
@@ -162,6 +166,11 @@ def verification_play(work: VerificationPlayWork, inputs: Sequence[Any], ground:
 
 RETRAINED = "retrained without the defense"
 """The suspect that is trained on the owner's rows, but not with its defense."""
+
+
+def _retrained_differs(work: VerificationPlayWork) -> bool:
+    """Say whether the defense that verifies acts in training; if not, who trains without it has not evaded it."""
+    return bool(trained(verifiers(RowPlan("", "defense", work.recipe.chain))))
 
 
 def pruned(model: nn.Module, share: float) -> nn.Module:
@@ -181,7 +190,10 @@ def _fine_tuned(work: VerificationPlayWork, model: nn.Module, own: Data, epochs:
     settings = work.recipe.settings.model_copy(update={"epochs": epochs})
     targets = one_hot(own.y, len(own.schema.classes)).float()
     key = (*draws, "fine-tuning")
-    return imitated(partial(_trainable, model), own.x, targets, settings, schema=own.schema, key=key)
+    try:
+        return imitated(partial(_trainable, model), own.x, targets, settings, schema=own.schema, key=key)
+    except (ModelOutputError, DivergedError) as error:
+        raise ComponentError(work.attack.id, error) from error
 
 
 def _trainable(model: nn.Module) -> nn.Module:
@@ -198,7 +210,7 @@ def _claims(
     seen = [with_access(model, defense.verify_access) for model in suspects]
     view = VerificationView(
         suspects=tuple(one for one in seen if one is not None),
-        evidence=owner.evidence,
+        evidence=evidence_json(owner.evidence),
         proof=owner.proof,
         model=WhiteBox(owner.model),
         x=train.x,
@@ -222,5 +234,9 @@ def _claims(
     return answer
 
 
-def _predicted(model: nn.Module, x: Tensor) -> Tensor:
-    return logits_of(model, x).argmax(1)
+def _predicted(model: nn.Module, x: Tensor, *, by: str) -> Tensor:
+    """Return the classes that a model predicts, ``[n]``; answers that are not finite are the fault of who made it."""
+    try:
+        return logits_of(model, x).argmax(1)
+    except ModelOutputError as error:
+        raise ComponentError(by, error) from error

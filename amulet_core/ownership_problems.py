@@ -20,10 +20,11 @@ def budget_problems(budget: int, data: DataSettings) -> list[str]:
 def verification_problems(threat: VerificationThreat, data: DataSettings) -> list[str]:
     """List why owners cannot be given independent models enough."""
     problems = budget_problems(threat.budget, data)
-    if data.aux < data.train:
+    if data.aux < 2 * data.train:
         problems.append(
-            f"independent models train on {data.train} rows of aux, which has {data.aux}: raise data.aux to "
-            f"{data.train} at least, better to twice as many"
+            f"each independent model trains on {data.train} of the {data.aux} rows of aux: with less than twice as "
+            "many rows they are so alike that owners claim models of others more often than fpr says: raise data.aux "
+            f"to {2 * data.train} at least, or lower data.train"
         )
     least = 1 / (1 + threat.independent)
     if threat.fpr < least:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from amulet_core.chains import alike
 from amulet_core.errors import RequestError
 from amulet_core.facts import DataFacts
 from amulet_core.job_specs import JobSpecs
@@ -110,7 +111,7 @@ def _adversary(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None
     if attack is None or attack_of(attack).control:
         return "none"
     if wanted(attack, specs.schema) or risk.game.play == "populations":
-        adaptive = shadow_row(specs, row, risk).chain == row.chain
+        adaptive = alike(shadow_row(specs, row, risk).chain, row.chain)
         return "adaptive" if adaptive else "not adaptive: undefended shadow models"
     if risk.game.play in _BEFOREHAND:
         return _BEFOREHAND[risk.game.play]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from amulet_core.chains import alike
 from amulet_core.games.threats import DistributionThreat, MembershipThreat
 from amulet_core.job_specs import NO_DEFENSE, JobSpecs
 from amulet_core.jobs import AttackWork, Job, WorstWork
@@ -50,7 +51,7 @@ def contest(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, s
         root_seed=specs.request.root_seed,
         victim=victim,
         shadows=shadows,
-        adaptive=trained.chain == row.chain,
+        adaptive=alike(trained.chain, row.chain),
         placebo=row.kind == "placebo",
     )
     name = attack.entry.component.name if attack else risk.game.risk

@@ -5,25 +5,35 @@ from typing import Any, Final
 from amulet_core.games.threats import Interface, TheftThreat, VerificationThreat
 from amulet_core.job_specs import NO_DEFENSE, JobSpecs, stacked
 from amulet_core.jobs import IndependentWork, Job, TheftPlayWork, TheftWork, VerificationPlayWork
+from amulet_core.plan_problems import attack_problems
 from amulet_core.request import RiskPlan, RowPlan, Use, attack_of, verifiers
 
 _INTERFACE: Final = tuple(Interface.model_fields)
 
 
 def theft_play(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:
-    """Plan a theft at every budget, the independent model beside it, and the comparison with the victim."""
+    """Plan a theft at every budget, the independent model (if one can be made), and the comparison with the victim."""
     threat, victim = risk.threat, specs.layout.victim(seed)
     assert isinstance(threat, TheftThreat)
     assert attack is not None
     thefts = [_theft(specs, row, risk, attack, _interface(threat, budget), seed) for budget in threat.budgets]
-    controls = [use for use in risk.attacks if attack_of(use).control]
-    independent = [_theft(specs, row, risk, use, _interface(threat, threat.budget), seed) for use in controls[:1]]
+    controls = _controls(specs, row, risk)[:1]
+    independent = [_theft(specs, row, risk, use, _interface(threat, threat.budget), seed) for use in controls]
     spec = _play_spec(specs, row, risk, seed)
-    work = TheftPlayWork(specs.recipe(row), risk, victim, seed, specs.request.root_seed)
+    work = TheftPlayWork(specs.recipe(row), risk, attack, controls, victim, seed, specs.request.root_seed)
     label = f"{attack.entry.component.name} on {row.label}, seed {seed}"
     like, resources = specs.like("observe", row, risk.metrics), specs.resources(row, *risk.metrics)
     needs = (specs.fit_of(row, victim), *independent, *thefts)
     return specs.add(Job(work, label, spec, needs, like, resources=resources))
+
+
+def _controls(specs: JobSpecs, row: RowPlan, risk: RiskPlan) -> tuple[Use, ...]:
+    """Return the controls that can be played on the row."""
+    return tuple(
+        use
+        for use in risk.attacks
+        if attack_of(use).control and not any(attack_problems(specs.request, specs.facts, row, risk, use))
+    )
 
 
 def verification_play(specs: JobSpecs, row: RowPlan, risk: RiskPlan, attack: Use | None, seed: int) -> str:

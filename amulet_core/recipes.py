@@ -116,7 +116,7 @@ def evidence_json(evidence: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, value in found.items():
         try:
-            json.dumps(value, allow_nan=False)
+            found[name] = json.loads(json.dumps(value, allow_nan=False))  # as the cache would give it back
         except (TypeError, ValueError) as error:
             raise ValueError(f'the evidence "{name}" is not JSON, or not finite') from error
     return found

@@ -19,7 +19,7 @@ from amulet_core.oracles import BudgetOracle
 from amulet_core.schema import DataSchema
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import generator
-from amulet_core.victims import WhiteBox, logits_of
+from amulet_core.victims import ModelOutputError, WhiteBox, logits_of
 
 
 class TheftView(Artifact):
@@ -48,7 +48,7 @@ class TheftAnswer(Artifact):
 class TheftResult(Artifact):
     """The answer joined with the truth: predictions on the same test rows, for every budget.
 
-    ``independent`` are those of the control, or none where it failed to be trained. ``queries`` were really asked.
+    ``independent`` are those of the control, or none where no control can be played. ``queries`` were really asked.
     """
 
     budgets: tuple[int, ...]
@@ -75,12 +75,21 @@ def accept(view: TheftView, answer: TheftAnswer) -> TheftAnswer:
     """Return an answer whose model can be used.
 
     Raises:
-        ValueError: if its logits or weights are not finite, or not one for each class.
+        ValueError: if its weights, or its logits for all of ``view.x``, are not finite, or not one for each class.
+        ModelOutputError: if a victim that was given away whole has no finite logits for them itself.
     """
     broken = [name for name, value in answer.model.state_dict().items() if not torch.isfinite(value).all()]
     if broken:
         raise ValueError(f"the stolen model has weights that are not finite (first: {broken[0]})")
-    shape, classes = tuple(logits_of(answer.model, view.x[:2]).shape), len(view.data_schema.classes)
-    if shape != (min(2, len(view.x)), classes):
-        raise ValueError(f"the stolen model's logits for 2 rows are {list(shape)}, expected [2, {classes}]")
+    classes = len(view.data_schema.classes)
+    try:
+        shape = list(logits_of(answer.model, view.x).shape)
+    except ModelOutputError as error:
+        if isinstance(view.model, WhiteBox):
+            logits_of(view.model.module, view.x)  # if it is no better, whoever made the victim is to blame
+        raise ValueError(f"of the stolen model: {error}") from error
+    if shape != [len(view.x), classes]:
+        raise ValueError(
+            f"the stolen model's logits for {len(view.x)} rows are {shape}, expected [{len(view.x)}, {classes}]"
+        )
     return answer

@@ -156,8 +156,9 @@ class Primary(Frozen):
     """The one value of a risk that verdicts are about, and the smallest change of it that matters.
 
     ``floor`` is the value without any protection, of a quantity that exists only for rows with a certain defense: the
-    row ``none`` then has no value that changes could be measured against. So it is with a ``bound``: the value is a
-    lower bound on what an adversary could do, and however small, it is no evidence of protection.
+    row ``none`` then has no value that changes could be measured against. A threat model with an ``fpr`` takes its
+    place by that: as often, models are claimed by chance. A ``bound`` has none either: the value
+    is a lower bound on what an adversary could do, and however small, it is no evidence of protection.
     """
 
     metric: str

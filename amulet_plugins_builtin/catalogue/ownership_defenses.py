@@ -112,7 +112,7 @@ COMPONENTS: Final = (
         params=BlindWalkParams,
         risk=_RISK,
         sok="RD4",
-        checks=f"{_PACKAGE}.defense_checks:blind_walk_checks",
+        checks=f"{_PACKAGE}.inference_checks:blind_walk_checks",
         references=(
             Reference(
                 title="Maini et al.: Dataset Inference: Ownership Resolution in Machine Learning (section 5.2)",
@@ -129,7 +129,7 @@ COMPONENTS: Final = (
         params=GradientWalkParams,
         risk=_RISK,
         sok="RD4",
-        checks=f"{_PACKAGE}.defense_checks:gradient_walk_checks",
+        checks=f"{_PACKAGE}.inference_checks:gradient_walk_checks",
         references=(
             Reference(
                 title="Maini et al.: Dataset Inference: Ownership Resolution in Machine Learning (section 5.2)",

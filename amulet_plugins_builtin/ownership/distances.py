@@ -82,7 +82,7 @@ def gradient_walk(logits: Logits, x: Tensor, y: Tensor, schema: DataSchema, *, s
 
     For each of three norms (mean, root mean square and largest change) first the distance to the row's own class (0
     where the model gets it right), then those to the others from near to far. A class that is not reached counts as
-    far as the walk came.
+    far as the walk came, in ``steps`` steps at most.
 
     Raises:
         ValueError: if the model gives no gradients.
@@ -106,7 +106,7 @@ def _end_of_descent(
     low, high = bounds(schema)
     end = start.clone()
     going = torch.arange(len(start))
-    for _ in range(steps + 1):
+    for _ in range(steps):
         with torch.enable_grad():
             probe = end[going].requires_grad_()
             now = logits(probe)

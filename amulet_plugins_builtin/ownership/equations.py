@@ -1,7 +1,7 @@
 """Equation solving: the weights of a softmax-linear victim from its probabilities (Tramer et al., arXiv:1609.02943)."""
 
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -12,33 +12,36 @@ from amulet_core.oracles import BudgetOracle
 from amulet_core.schema import DataSchema
 from amulet_plugins_builtin.catalogue.ownership import EquationSolvingParams
 
+_ZERO: Final = 1e-30
+"""What deployed models tell for a probability of zero is no less than the smallest float, and says as little."""
+
 
 def attack(view: TheftView, params: EquationSolvingParams) -> TheftAnswer:
     """Ask about uniformly random inputs within the data's bounds, and solve for the weights (section 4.1.2).
 
     ``log p_c - mean over c of log p = (w_c - mean w) x + b_c - mean b``: a linear system in float64, solved by least
     squares. A shift common to all classes changes no probability, and is left out. ``d + 1`` answers determine the
-    ``d`` weights and the bias of every class; fewer are a warning.
+    ``d`` weights and the bias of every class; fewer are a warning. Answers with a probability of zero, which has no
+    logarithm, are left out if the others suffice; if not, zeros are taken for guesses, which is a warning, too.
 
     Raises:
-        ValueError: if the oracle tells less than all probabilities, the architecture is not one affine layer, or no
-            answer gives every class a positive probability.
+        ValueError: if the oracle tells less than all probabilities, or the architecture is not one affine layer.
     """
     oracle = view.model
     if not isinstance(oracle, BudgetOracle) or oracle.tells != "probabilities":
         told = oracle.tells if isinstance(oracle, BudgetOracle) else "nothing"
         raise ValueError(f"equation-solving needs an oracle that tells all probabilities; this one tells {told}")
     stolen = view.architecture()
-    layer = affine_layer(stolen, view.x[:2])
+    layer = affine_layer(stolen, view.x)
     unknowns = layer.in_features + (layer.bias is not None)
     x = _within_bounds(view.data_schema, min(view.budget, round(params.oversampling * unknowns)))
     answers = oracle.ask(x).double()
-    usable = (answers > 0).all(1)
-    if not usable.any():
-        raise ValueError("equation-solving found no answer in which every class has a positive probability")
-    inputs, _ = _seen_by(layer, stolen, x[usable])
-    _write(layer, _solved(inputs.double(), answers[usable].log(), bias=layer.bias is not None))
-    return TheftAnswer(model=stolen.eval().requires_grad_(False), warnings=_warnings(int(usable.sum()), unknowns))
+    clean = (answers > _ZERO).all(1)
+    used = clean if int(clean.sum()) >= min(unknowns, len(x)) else torch.ones_like(clean)
+    inputs, _ = _seen_by(layer, stolen, x[used])
+    _write(layer, _solved(inputs.double(), _logarithms(answers[used]), bias=layer.bias is not None))
+    warnings = _warnings(int(used.sum()), int((used & ~clean).sum()), unknowns)
+    return TheftAnswer(model=stolen.eval().requires_grad_(False), warnings=warnings)
 
 
 def affine_layer(model: nn.Module, x: Tensor) -> nn.Linear:
@@ -77,6 +80,13 @@ def _within_bounds(schema: DataSchema, rows: int) -> Tensor:
     return low + torch.rand(rows, *schema.shape) * (high - low)
 
 
+def _logarithms(answers: Tensor) -> Tensor:
+    """Return the logarithms, those of zeros as if they were half of the smallest probability told otherwise."""
+    zero = answers <= _ZERO
+    least = answers.masked_fill(zero, torch.inf).amin()
+    return torch.where(zero, least / 2, answers).log()
+
+
 def _solved(inputs: Tensor, logs: Tensor, *, bias: bool) -> Tensor:
     """Return the least-squares weights ``[d (+ 1), classes]``; of several solutions the smallest."""
     system = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1) if bias else inputs
@@ -92,7 +102,10 @@ def _write(layer: nn.Linear, solution: Tensor) -> None:
             layer.bias.copy_(solution[-1])
 
 
-def _warnings(answers: int, unknowns: int) -> tuple[str, ...]:
-    if answers >= unknowns:
-        return ()
-    return (f"{answers} usable answers do not determine {unknowns} weights a class: the smallest solution was taken",)
+def _warnings(answers: int, guessed: int, unknowns: int) -> tuple[str, ...]:
+    few = f"{answers} answers do not determine {unknowns} weights a class: the smallest solution was taken"
+    zeros = (
+        f"{guessed} of {answers} answers have probabilities of zero, and the others do not determine {unknowns} "
+        "weights a class: zeros were taken for half of the smallest probability told"
+    )
+    return (few,) * (answers < unknowns) + (zeros,) * (guessed > 0)

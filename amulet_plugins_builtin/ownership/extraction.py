@@ -53,7 +53,7 @@ def _independent(result: TheftResult) -> Value | Withheld:
     return _share("independent_fidelity", result.independent == result.victim)
 
 
-_NO_CONTROL = "the control has no model: there is no independent agreement to compare with"
+_NO_CONTROL = "no control was played: there is no independent agreement to compare with"
 
 
 def _point(result: TheftResult, at: int, *, budget: int) -> dict[str, JsonValue]:

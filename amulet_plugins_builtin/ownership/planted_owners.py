@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from amulet_core.data import Data, make_data
-from amulet_core.games.verification import VerificationView
+from amulet_core.games.verification import VerificationAnswer, VerificationView
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.recipes import evidence_json
 from amulet_core.schema import DataSchema, Feasible
@@ -104,3 +104,9 @@ def view(
         val_y=val.y,
         data_schema=data.schema,
     )
+
+
+def p_of(answer: VerificationAnswer) -> Tensor:
+    """Return the p-values ``[k]`` of an answer that has some."""
+    assert answer.p is not None, "there are no p-values, expected one for each suspect"
+    return answer.p

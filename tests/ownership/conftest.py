@@ -1,10 +1,15 @@
 """Rows for the tests of ownership."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from amulet_core.data import make_data
 from amulet_core.schema import DataSchema, Feasible
+
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_a_step_in_the_mean_norm_moves_few_features():
 
     found = gradient_walk(logits, torch.full((1, 40), 0.6), torch.tensor([0]), schema, step=0.01, steps=2)
     # Two steps of .01 by two of 40 features; in the other norms, by all of them.
-    assert found[0, [1, 3, 5]].tolist() == pytest.approx([0.03 * 2 / 40, 0.03, 0.03], abs=1e-5)
+    assert found[0, [1, 3, 5]].tolist() == pytest.approx([0.02 * 2 / 40, 0.02, 0.02], abs=1e-5)
 
 
 def test_welch_is_scipys():

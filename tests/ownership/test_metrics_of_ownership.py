@@ -12,7 +12,7 @@ from amulet_plugins_builtin.ownership.metric_checks import suspects, theft
 from amulet_plugins_builtin.ownership.verification import empirical_p
 
 DECLARED = {one.name: [measure.name for measure in one.measures] for one in COMPONENTS if one.kind == "metric"}
-NO_CONTROL = "the control has no model: there is no independent agreement to compare with"
+NO_CONTROL = "no control was played: there is no independent agreement to compare with"
 
 
 def reasons(scores):

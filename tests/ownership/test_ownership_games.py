@@ -9,9 +9,12 @@ from amulet_core.games.theft import TheftAnswer, TheftView
 from amulet_core.games.verification import VerificationAnswer, VerificationResult, VerificationView
 from amulet_core.oracles import BudgetOracle, BudgetSpentError
 from amulet_core.ownership import pruned
+from amulet_core.recipes import Deployed
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
-from amulet_core.victims import LabelOracle, WhiteBox
+from amulet_core.victims import LabelOracle, ModelOutputError, WhiteBox
+from amulet_plugins_builtin.catalogue.ownership_defenses import OutputRoundingParams
+from amulet_plugins_builtin.ownership.output_rounding import rounded
 
 SCHEMA = DataSchema(modality="tabular", shape=(2,), classes=("a", "b", "c"), feasible=Feasible(low=0.0, high=1.0))
 
@@ -42,6 +45,31 @@ def test_an_oracle_tells_what_the_threat_model_says_and_no_more(tells, expected)
     assert (oracle.queries, oracle.budget, oracle.tells) == (3, 5, tells)
 
 
+class Same(nn.Module):
+    """Says its inputs, as logits."""
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 30, 100])
+@pytest.mark.parametrize("tells", ["labels", "top-k"])
+def test_of_equal_probabilities_the_first_is_told_so_a_rounded_victim_has_the_labels_of_the_plain_one(tells, classes):
+    x = torch.randn(500, classes, generator=torch.Generator().manual_seed(classes))
+    victim = Deployed(Same(), [lambda given: rounded(given, OutputRoundingParams(decimals=1))])
+    plain, told = (
+        BudgetOracle(model, tells=tells, top_k=1, budget=500).ask(x).argmax(1).tolist() for model in (Same(), victim)
+    )
+    released = victim(x)
+    assert ((released == released.amax(1, keepdim=True)).sum(1) > 1).any(), "no two classes are equal: nothing is shown"
+    assert told == plain == x.argmax(1).tolist()
+
+
+def test_of_several_equal_probabilities_the_first_are_the_largest_few():
+    oracle = BudgetOracle(Told(0.0, 1.0, 0.0, 1.0, 0.0, 0.0), tells="top-k", top_k=4, budget=1)
+    assert (oracle.ask(torch.zeros(1, 2)) > 0).tolist() == [[True, True, True, True, False, False]]
+
+
 def test_more_than_the_budget_is_refused_before_any_of_it_is_answered():
     oracle = BudgetOracle(Told(0.0, 1.0), tells="labels", top_k=1, budget=5)
     oracle.ask(torch.zeros(3, 2))
@@ -63,7 +91,7 @@ def theft_view():
     return TheftView(
         model=None,
         budget=4,
-        x=torch.rand(4, 2),
+        x=torch.cat([torch.rand(3, 2), torch.full((1, 2), 7.0)]),
         y=torch.zeros(4, dtype=torch.int64),
         architecture=lambda: nn.Linear(2, 3),
         settings=TrainingSettings(),
@@ -78,6 +106,13 @@ class Broken(nn.Linear):
         return torch.zeros(len(x), 3)
 
 
+class Blows(nn.Linear):
+    """Answers rows that begin with 7 with what is not finite."""
+
+    def forward(self, x):
+        return torch.where(x[:, :1] == 7, torch.inf, super().forward(x))
+
+
 def broken():
     model = Broken(2, 3)
     model.weight.data[0, 0] = float("nan")
@@ -87,13 +122,24 @@ def broken():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Told(0.0, 1.0), r"^the stolen model's logits for 2 rows are \[2, 2\], expected \[2, 3\]$"),
+        (Told(0.0, 1.0), r"^the stolen model's logits for 4 rows are \[4, 2\], expected \[4, 3\]$"),
+        (
+            Blows(2, 3),
+            r"^of the stolen model: the model's logits are not finite for 1 of 4 inputs: its training diverged \(lower "
+            r"the learning rate\) or its architecture divides by zero$",
+        ),
         (broken(), r"^the stolen model has weights that are not finite \(first: weight\)$"),
     ],
 )
 def test_a_stolen_model_that_cannot_be_used_is_no_answer(model, message):
     with pytest.raises(ValueError, match=message):
         theft.accept(theft_view(), TheftAnswer(model=model))
+
+
+def test_a_copy_of_a_victim_that_answers_so_itself_is_the_victim_s_fault():
+    view = theft_view().model_copy(update={"model": WhiteBox(Blows(2, 3))})
+    with pytest.raises(ModelOutputError, match=r"^the model's logits are not finite for 1 of 4 inputs"):
+        theft.accept(view, TheftAnswer(model=Blows(2, 3)))
 
 
 def test_the_thief_s_rows_are_all_of_aux_in_the_seed_s_order_whatever_the_defense(rows):

@@ -132,7 +132,7 @@ random, adaptive = theft_checks._knockoff, theft_checks._adaptive
             "the weights are off",
         ),
         (
-            replacing(equations, "_warnings", lambda answers, unknowns: ()),
+            replacing(equations, "_warnings", lambda answers, guessed, unknowns: ()),
             lambda: theft_checks.warns_of_too_few(theft_checks._equations),
             "0 warnings after 10 queries, expected 1",
         ),

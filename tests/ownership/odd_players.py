@@ -1,0 +1,53 @@
+"""Components for tests of the games of ownership: an owner who says what it is shown, a control that is of no use."""
+
+import torch
+
+from amulet_core.components import Attack, Defense
+from amulet_core.entries import Entry
+from amulet_core.games.verification import VerificationAnswer
+from amulet_core.schema import Frozen
+from amulet_core.training.values import Prepared
+
+
+class Note(Frozen):
+    text: str
+    numbers: tuple[int, ...]
+
+
+def noting(data, params):
+    return Prepared(data, {"note": Note(text="mine", numbers=(1, 2)), "plain": {"pair": (3, 4)}})
+
+
+def telling(view, params):
+    """Say in a warning what the evidence is: how it looks, and of what types it is."""
+    text = f"{dict(view.evidence)!r} of {[type(one).__name__ for one in view.evidence.values()]}"
+    return VerificationAnswer(score=torch.zeros(len(view.suspects), dtype=torch.float64), warnings=(text,))
+
+
+def _entry(component):
+    return Entry(component, plugin="made", distribution="amulet-plugin-made", version="1.0")
+
+
+OWNER = _entry(
+    Defense(
+        name="telling",
+        summary="Made for a test.",
+        target="odd_players:noting",
+        risk="unauthorized-model-ownership",
+        stages={"data": "odd_players:noting"},
+        produces=("note", "plain"),
+        verify="odd_players:telling",
+        verify_access="labels",
+    )
+)
+USELESS = _entry(
+    Attack(
+        name="useless",
+        summary="Made for a test.",
+        target="math:sqrt",
+        risk="unauthorized-model-ownership",
+        access="none",
+        control=True,
+        applicable=lambda params, schema: ["it works on no data"],
+    )
+)
