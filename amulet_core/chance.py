@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from amulet_core.games.threats import Game
+from amulet_core.games.table import Game
 from amulet_core.results import NONE, Cell
 from amulet_core.scores import Value
 

@@ -14,7 +14,7 @@ from amulet_core.checked import checked, shown
 from amulet_core.components import Params
 from amulet_core.controls import like_its_attack, settings_problems
 from amulet_core.errors import RequestError, did_you_mean
-from amulet_core.games.threats import GAMES, Game
+from amulet_core.games.table import GAMES, Game
 from amulet_core.registry import Registry
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use
 from amulet_core.rows import beside_members

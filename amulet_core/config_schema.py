@@ -4,7 +4,7 @@ from typing import Any
 
 from amulet_core.config import RiskForm, RowForm, Shell
 from amulet_core.errors import RequestError
-from amulet_core.games.threats import GAMES
+from amulet_core.games.table import GAMES
 from amulet_core.registry import Registry
 from amulet_core.request import DataSettings
 from amulet_core.settings import TrainingSettings

@@ -50,10 +50,10 @@ def conflicts(
 
     A member protects where its own row got "risk down", or, in a column with a floor, where the interval of its value
     lies wholly on the better side of the floor. Utility is no risk, and a bound no protection. Where it could not be
-    settled whether the member protects, or what the chain leaves of it, the verdict is the reason. Tests are adjusted over all pairs of a column
-    that could be tested: which member protects is seen on the same seeds, so that choosing pairs by it would break the
-    5 %. ``overlap`` is Nadeau and Bengio's correction term; ``members_alone`` says whether members were to be measured
-    alone.
+    settled whether the member protects, or what the chain leaves of it, the verdict is the reason. Tests are adjusted
+    over all pairs of a column that could be tested: which member protects is seen on the same seeds, so that choosing
+    pairs by it would break the 5 %. ``overlap`` is Nadeau and Bengio's correction term; ``members_alone`` says whether
+    members were to be measured alone.
     """
     found = {(entry.row, entry.risk): entry for entry in entries}
     lacking = CANNOT_STAND_ALONE if members_alone else NOT_ASKED_FOR

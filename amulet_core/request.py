@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from amulet_core.components import Attack, Defense, Params
 from amulet_core.entries import Entry
 from amulet_core.errors import RequestError
-from amulet_core.games.threats import Game
+from amulet_core.games.table import Game
 from amulet_core.results import Member
 from amulet_core.settings import TrainingSettings
 

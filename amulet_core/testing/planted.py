@@ -15,7 +15,8 @@ from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.evasion import EvasionAnswer, EvasionResult, EvasionView
 from amulet_core.games.membership import MembershipAnswer, MembershipResult, MembershipView
 from amulet_core.games.reconstruction import ReconstructionAnswer
-from amulet_core.games.threats import GAMES, EvasionThreat, MembershipThreat
+from amulet_core.games.table import GAMES
+from amulet_core.games.threats import EvasionThreat, MembershipThreat
 from amulet_core.modules import Normalise
 from amulet_core.statistics.membership import auc
 from amulet_core.streams import generator

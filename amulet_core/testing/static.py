@@ -11,7 +11,7 @@ from typing import Any, Final
 from amulet_core.components import Attack, Component, Defense, LabRequest, Metric
 from amulet_core.entries import Entry
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.games.threats import GAMES
+from amulet_core.games.table import GAMES
 from amulet_core.loading import known_risk
 from amulet_core.planned import Planned
 from amulet_core.plugins import LoadedPlugin

@@ -8,7 +8,7 @@ from amulet_core.codec import pack, unpack
 from amulet_core.conduct import prepared
 from amulet_core.config import resolve
 from amulet_core.errors import RequestError
-from amulet_core.games.threats import GAMES
+from amulet_core.games.table import GAMES
 from amulet_core.jobs import AttackWork, FitWork
 from amulet_core.perform import perform
 from amulet_core.registry import discover

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from amulet_core.checks import Check
 from amulet_core.components import Attack, LabRequest, Metric
-from amulet_core.games.threats import GAMES
+from amulet_core.games.table import GAMES
 from amulet_core.vocabulary import RISKS
 from amulet_plugins_builtin.catalogue import membership_attacks
 from amulet_plugins_builtin.catalogue.membership import COMPONENTS, LiraParams, RmiaParams

@@ -8,7 +8,7 @@ from amulet_core.conduct import prepared
 from amulet_core.config import resolve
 from amulet_core.errors import RequestError
 from amulet_core.forecast import forecast, forecast_text
-from amulet_core.games.threats import GAMES
+from amulet_core.games.table import GAMES
 from amulet_core.jobs import AuditPlayWork, FitWork
 from amulet_core.registry import discover
 from amulet_core.report.page import render

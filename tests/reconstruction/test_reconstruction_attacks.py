@@ -8,7 +8,8 @@ from torch import nn
 
 from amulet_core.components import NoParams
 from amulet_core.games.reconstruction import class_means, judge, view
-from amulet_core.games.threats import GAMES, ReconstructionThreat
+from amulet_core.games.table import GAMES
+from amulet_core.games.threats import ReconstructionThreat
 from amulet_core.schema import DataSchema, Feasible
 from amulet_plugins_builtin.catalogue.reconstruction import (
     COMPONENTS,

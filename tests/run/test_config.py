@@ -11,7 +11,7 @@ import pytest
 from amulet_core.config import overridden, read, resolve
 from amulet_core.config_schema import json_schema
 from amulet_core.errors import RequestError
-from amulet_core.games.threats import GAMES
+from amulet_core.games.table import GAMES
 from amulet_core.registry import Registry, discover
 
 
