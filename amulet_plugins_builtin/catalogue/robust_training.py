@@ -151,6 +151,6 @@ COMPONENTS: tuple[Component, ...] = (
             ),
         ),
         applicable=something_is_noisy,
-        checks=f"{_CHECKS}:smoothing_checks",
+        checks="amulet_plugins_builtin.evasion.checks_of_smoothing:smoothing_checks",
     ),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from amulet_plugins_builtin.catalogue.evasion_attacks import (
 )
 from amulet_plugins_builtin.evasion import apgd, autoattack, cw_l2, deepfool, fgsm, planted, square
 from amulet_plugins_builtin.evasion.checks import follows_the_margins, keeps_mistakes, reaches_worst_margin
+from amulet_plugins_builtin.evasion.checks_of_many_classes import decoy_check, image_checks, shrinking_check
 
 Attack = Callable[[EvasionView], EvasionAnswer]
 
@@ -41,10 +43,17 @@ def fgsm_checks() -> tuple[Check, ...]:
 
 def apgd_checks() -> tuple[Check, ...]:
     """Return the checks of ``apgd``."""
-    return _gradient_checks(
-        "apgd",
-        partial(apgd.attack, params=ApgdParams(early_stop=False)),
-        partial(apgd.attack, params=ApgdParams()),
+    losses: tuple[Literal["dlr", "targeted-dlr"], ...] = ("dlr", "targeted-dlr")
+    by_loss = {loss: partial(apgd.attack, params=ApgdParams(loss=loss)) for loss in losses}
+    return (
+        *_gradient_checks(
+            "apgd",
+            partial(apgd.attack, params=ApgdParams(early_stop=False)),
+            partial(apgd.attack, params=ApgdParams()),
+        ),
+        *(check for loss in losses for check in image_checks(f"apgd with {loss}", by_loss[loss])),
+        decoy_check("apgd with targeted-dlr", by_loss["targeted-dlr"]),
+        shrinking_check("apgd", partial(apgd.attack, params=ApgdParams())),
     )
 
 
@@ -53,6 +62,7 @@ def square_checks() -> tuple[Check, ...]:
     attack = partial(square.attack, params=SquareParams())
     return (
         *_power_checks("square", partial(needs_no_gradients, attack)),
+        *image_checks("square", attack, enough=0.5),
         Check(
             "square leaves a misclassified row misclassified",
             _TRUE_LABEL,
@@ -71,6 +81,8 @@ def autoattack_checks() -> tuple[Check, ...]:
             partial(follows_the_margins, attack),
         ),
         *_power_checks("autoattack", partial(needs_no_gradients, attack)),
+        *image_checks("autoattack", partial(autoattack.attack, params=AutoAttackParams(queries=50))),
+        decoy_check("autoattack", partial(autoattack.attack, params=AutoAttackParams(queries=1))),
         Check(
             "autoattack warns of a model whose gradients are masked, and not of one whose are not",
             "masked gradients read as robustness",
@@ -110,6 +122,7 @@ def deepfool_checks() -> tuple[Check, ...]:
             )
             for norm, shown in norms
         ),
+        *image_checks("deepfool", attack),
         Check("deepfool leaves a misclassified row misclassified", _TRUE_LABEL, partial(keeps_mistakes, attack)),
     )
 

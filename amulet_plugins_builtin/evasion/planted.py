@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from amulet_core.data import Data, make_data
+from amulet_core.feasible import span
 from amulet_core.games.evasion import EvasionView
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
@@ -48,6 +49,23 @@ def steepness(model: nn.Linear, schema: DataSchema, *, norm: Norm) -> float:
     high = torch.tensor(schema.feasible.high, dtype=torch.float64)
     weight = (model.weight[1] - model.weight[0]).double() * 2 * high
     return float(weight.abs().sum() if norm == "linf" else weight.norm())
+
+
+def image_victim(*, seed: int) -> tuple[nn.Sequential, DataSchema]:
+    """Return a linear softmax model of six classes on images of two channels, whose bounds are far away."""
+    with isolated("planted image victim", seed):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(72, 6)).requires_grad_(False)
+    feasible = Feasible(low=-50.0, high=50.0)
+    return model, DataSchema(modality="image", shape=(2, 6, 6), classes=tuple("abcdef"), feasible=feasible)
+
+
+def needed(model: nn.Sequential, x: Tensor, y: Tensor, schema: DataSchema, *, norm: Norm) -> Tensor:
+    """Return the budget ``[n]`` that fools each image: the least, over the classes, of margin over dual norm."""
+    weight, logits = model[1].weight.double(), model(x).double()
+    gap = logits.gather(1, y[:, None]) - logits
+    apart = (weight - weight[y][:, None]) * span(schema).flatten()
+    slope = apart.abs().sum(-1) if norm == "linf" else apart.norm(dim=-1)
+    return (gap / slope).masked_fill(torch.arange(gap.shape[1]) == y[:, None], torch.inf).amin(1)
 
 
 def view_of(

@@ -70,6 +70,11 @@ def fine_pruning_checks() -> tuple[Check, ...]:
             "tuning that revives them revives what they were pruned for",
             lambda: keeps_units_pruned(protect),
         ),
+        Check(
+            "units of known activity are pruned least active first, as many as accuracy allows",
+            "another order prunes what clean rows need and keeps what they leave to a backdoor",
+            prunes_the_least_active_units,
+        ),
     )
 
 
@@ -180,6 +185,14 @@ def keeps_units_pruned(protect: Protect) -> None:
     (weight,) = [value for name, value in fitted.model.state_dict().items() if name == "head.weight"]
     found, expected = int((weight == 0).all(0).sum()), fitted.evidence["fine-pruning"].pruned
     assert 0 < expected == found, f"{found} units are without weight, and {expected} were pruned; expected equal counts"
+
+
+def prunes_the_least_active_units() -> None:
+    """Prune three units: without unit 1 or 0 all rows of a class are wrong, which costs half of the accuracy."""
+    data = planted.units_of_known_activity()
+    for drop, expected in ((0.0, [2]), (0.4, [2]), (0.5, [2, 1, 0])):
+        found = fine_pruning.idle_units(planted.ThreeUnits(), data, accuracy_drop=drop).tolist()
+        assert found == expected, f"at a drop of {drop:g} units {found} are pruned, expected {expected}"
 
 
 def suspects_the_small_cloud(suspect: Callable[[Tensor], Tensor]) -> None:

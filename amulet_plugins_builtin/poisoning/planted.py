@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from amulet_core.data import Data, make_data
 from amulet_core.games.poisoning import PoisoningAnswer, PoisoningView, accept, replaced
+from amulet_core.modules import Classifier
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import generator, isolated
@@ -97,6 +98,32 @@ def fitted(how: Training, rows: Data, val: Data) -> Fitted:
     with isolated("planted fit"):
         (one,) = how.fit(how, [rows], [val], [Streams(("planted",))])
     return one
+
+
+class ThreeUnits(Classifier):
+    """A classifier of pictures whose hidden units are the first three pixels, with weights known beforehand."""
+
+    def __init__(self) -> None:
+        """Have unit 0 speak for dark, unit 1 for bright, and unit 2 hardly matter."""
+        super().__init__()
+        self.head = nn.Linear(3, 3)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.tensor([[4.0, 0.0, 0.0], [0.0, 4.0, 0.5], [0.0, 0.0, -0.5]]))
+            self.head.bias.zero_()
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the first three pixels over the largest value, ``[..., 3]``."""
+        return x.flatten(-3)[..., :3] / 16
+
+
+def units_of_known_activity() -> Data:
+    """Return 20 images, half of them dark, on which the units 0, 1 and 2 are active by .6, .5 and .1 on average."""
+    y = torch.arange(20) % 2
+    x = torch.zeros(20, 1, 8, 8)
+    x[:, 0, 0, 0] = 16 * (0.8 * (y == 0) + 0.2)
+    x[:, 0, 0, 1] = 16.0 * (y == 1)
+    x[:, 0, 0, 2] = 1.6
+    return make_data(x, y, IMAGES)
 
 
 def shapley_by_subsets(x: Tensor, y: Tensor, val_x: Tensor, val_y: Tensor, *, neighbours: int) -> Tensor:

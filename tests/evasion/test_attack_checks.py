@@ -6,7 +6,8 @@ import pytest
 
 from amulet_core.games.evasion import EvasionAnswer
 from amulet_plugins_builtin.catalogue.evasion_attacks import ApgdParams, AutoAttackParams, DeepFoolParams, SquareParams
-from amulet_plugins_builtin.evasion import apgd, attack_checks, autoattack, checks, deepfool, square
+from amulet_plugins_builtin.evasion import apgd, attack_checks, autoattack, checks, deepfool, losses, square
+from amulet_plugins_builtin.evasion.losses import targeted_dlr
 
 ALL = [
     check
@@ -90,3 +91,43 @@ def test_an_attack_that_warns_of_everything_is_caught():
 def test_an_attack_on_the_predicted_label_is_caught():
     with pytest.raises(AssertionError, match=r"the attack repaired \d+ of 100 misclassified rows, expected 0$"):
         checks.keeps_mistakes(against_the_prediction)
+
+
+def reversed_slope(logits, y, target):
+    return -targeted_dlr(logits, y, target)
+
+
+def broken(*given, **more):
+    raise ZeroDivisionError("no squares")
+
+
+@pytest.mark.parametrize(
+    ("part", "mutant", "checks", "word", "error"),
+    [
+        ("losses.targeted_dlr", reversed_slope, "apgd", "behind", "0 of 50 rows reach the class behind the decoy"),
+        (
+            "losses.targeted_dlr",
+            reversed_slope,
+            "autoattack",
+            "behind",
+            "0 of 50 rows reach the class behind the decoy",
+        ),
+        ("losses.targeted_dlr", losses.ce, "autoattack", "behind", "0 of 50 rows reach the class behind the decoy"),
+        ("losses.targeted_dlr", reversed_slope, "apgd", "targeted-dlr fools", "images that can be fooled are not"),
+        ("apgd._checked", lambda state, stretch: state, "apgd", "small region", "0 of 40 rows reach the small region"),
+        ("square.square_blocks", broken, "square", "six classes", "no squares"),
+        (
+            "deepfool.likeliest",
+            lambda scores, y, count: scores.argsort(1)[:, :1],
+            "deepfool",
+            "six",
+            "can be fooled are not",
+        ),
+    ],
+)
+def test_a_mutant_is_caught_where_there_are_many_classes_or_a_long_way(monkeypatch, part, mutant, checks, word, error):
+    monkeypatch.setattr(f"amulet_plugins_builtin.evasion.{part}", mutant)
+    made = getattr(attack_checks, f"{checks}_checks")()
+    (check, *_) = [check for check in made if word in check.name]
+    with pytest.raises((AssertionError, ZeroDivisionError), match=error):
+        check.run()

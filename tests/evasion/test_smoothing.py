@@ -13,7 +13,8 @@ from amulet_core.training.values import Batch, Draw, Fitted, TrainingContext
 from amulet_plugins_builtin.catalogue.robust_training import SmoothingParams as Params
 from amulet_plugins_builtin.catalogue.robust_training import something_is_noisy
 from amulet_plugins_builtin.evasion import planted, smoothing
-from amulet_plugins_builtin.evasion.checks_of_defenses import LINE, Lopsided
+from amulet_plugins_builtin.evasion.checks_of_defenses import LINE
+from amulet_plugins_builtin.evasion.checks_of_smoothing import Lopsided
 
 MIXED = DataSchema(
     modality="tabular",

@@ -155,6 +155,11 @@ _scores = spectral_signatures.scores
             "defended success rate",
         ),
         (
+            replacing(fine_pruning, "idle_units", lambda model, val, *, accuracy_drop: torch.arange(2)),
+            checks_of_defenses.prunes_the_least_active_units,
+            r"at a drop of 0 units \[0, 1\] are pruned, expected \[2\]",
+        ),
+        (
             replacing(spectral_signatures, "scores", lambda seen: -_scores(seen)),
             checks_of_defenses.spectral_signatures_checks()[1].run,
             "defended success rate",

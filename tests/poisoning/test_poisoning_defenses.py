@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from amulet_core.modules import Classifier, Normalise
 from amulet_core.training.values import Streams
 from amulet_plugins_builtin.catalogue.evasion import AdversarialTrainingParams
 from amulet_plugins_builtin.catalogue.poisoning_defenses import (
@@ -189,30 +188,11 @@ def test_outlier_removal_needs_no_hidden_features():
     assert found.evidence["outlier-removal"].removed == 30
 
 
-class Given(Classifier):
-    """A classifier whose hidden features are three pixels, with weights written by hand."""
-
-    def __init__(self):
-        super().__init__()
-        self.normalise = Normalise(planted.IMAGES)
-        self.head = nn.Linear(3, 3)
-        with torch.no_grad():
-            self.head.weight.copy_(torch.tensor([[4.0, 0.0, 0.0], [0.0, 4.0, 0.5], [0.0, 0.0, -0.5]]))
-            self.head.bias.zero_()
-
-    def features(self, x):
-        return self.normalise(x).flatten(-3)[..., :3]
-
-
 @pytest.mark.parametrize(("drop", "expected"), [(0.0, [2]), (0.49, [2]), (0.5, [2, 1, 0])])
 def test_units_go_in_the_order_of_their_activity_as_long_as_accuracy_allows(drop, expected):
-    """Unit 0 says dark (mean .68), unit 1 bright (.5), unit 2 next to nothing (.1); half of the rows are dark."""
-    y = torch.arange(20) % 2
-    data = replace(rows(20), y=y, x=torch.zeros(20, 1, 8, 8))
-    data.x[:, 0, 0, 0] = 16 * 1.2 * (y == 0) * 0.8 + 16 * 0.2
-    data.x[:, 0, 0, 1] = 16 * (y == 1)
-    data.x[:, 0, 0, 2] = 1.6
-    assert fine_pruning.idle_units(Given(), data, accuracy_drop=drop).tolist() == expected
+    """Unit 0 says dark (mean .6), unit 1 bright (.5), unit 2 next to nothing (.1); half of the rows are dark."""
+    found = fine_pruning.idle_units(planted.ThreeUnits(), planted.units_of_known_activity(), accuracy_drop=drop)
+    assert found.tolist() == expected
 
 
 def test_pruning_goes_by_balanced_accuracy_lest_a_frequent_class_is_all_that_is_left():
@@ -221,8 +201,8 @@ def test_pruning_goes_by_balanced_accuracy_lest_a_frequent_class_is_all_that_is_
     data = replace(rows(20), y=y, x=torch.zeros(20, 1, 8, 8))
     data.x[:, 0, 0, 0] = 16.0 * (y == 0)
     data.x[:, 0, 0, 1] = 16.0 * (y == 1)
-    assert fine_pruning.idle_units(Given(), data, accuracy_drop=0.2).tolist() == [2]
-    assert fine_pruning.idle_units(Given(), data, accuracy_drop=0.5).tolist() == [2, 1, 0]
+    assert fine_pruning.idle_units(planted.ThreeUnits(), data, accuracy_drop=0.2).tolist() == [2]
+    assert fine_pruning.idle_units(planted.ThreeUnits(), data, accuracy_drop=0.5).tolist() == [2, 1, 0]
 
 
 def test_fine_pruning_leaves_the_model_it_is_given_alone_and_pruned_units_at_zero():
