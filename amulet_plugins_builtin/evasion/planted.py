@@ -61,11 +61,12 @@ def image_victim(*, seed: int) -> tuple[nn.Sequential, DataSchema]:
 
 def needed(model: nn.Sequential, x: Tensor, y: Tensor, schema: DataSchema, *, norm: Norm) -> Tensor:
     """Return the budget ``[n]`` that fools each image: the least, over the classes, of margin over dual norm."""
-    weight, logits = model[1].weight.double(), model(x).double()
+    weight, logits = next(model.parameters()).double(), model(x).double()
     gap = logits.gather(1, y[:, None]) - logits
     apart = (weight - weight[y][:, None]) * span(schema).flatten()
     slope = apart.abs().sum(-1) if norm == "linf" else apart.norm(dim=-1)
-    return (gap / slope).masked_fill(torch.arange(gap.shape[1]) == y[:, None], torch.inf).amin(1)
+    least: Tensor = (gap / slope).masked_fill(torch.arange(gap.shape[1]) == y[:, None], torch.inf).amin(1)
+    return least
 
 
 def view_of(
