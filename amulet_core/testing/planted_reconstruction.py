@@ -112,7 +112,7 @@ def contest(toy: Toy, *, vulnerable: bool) -> Contest:
 
 def threats(toy: Toy) -> Mapping[str, Params]:  # noqa: ARG001 - the same for every toy
     """Return the threat model."""
-    return {"": ReconstructionThreat(rows=_POOL, gradients=4)}
+    return {"": ReconstructionThreat(rows=_POOL, gradients=16)}
 
 
 def power(result: ReconstructionResult) -> float:
