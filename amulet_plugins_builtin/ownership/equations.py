@@ -39,7 +39,8 @@ def attack(view: TheftView, params: EquationSolvingParams) -> TheftAnswer:
     clean = (answers > _ZERO).all(1)
     used = clean if int(clean.sum()) >= min(unknowns, len(x)) else torch.ones_like(clean)
     inputs, _ = _seen_by(layer, stolen, x[used])
-    _write(layer, _solved(inputs.double(), _logarithms(answers[used]), bias=layer.bias is not None))
+    logs = _logarithms(answers[used])
+    _write(layer, affine_map(inputs.double(), logs - logs.mean(1, keepdim=True), bias=layer.bias is not None))
     warnings = _warnings(int(used.sum()), int((used & ~clean).sum()), unknowns)
     return TheftAnswer(model=stolen.eval().requires_grad_(False), warnings=warnings)
 
@@ -87,11 +88,14 @@ def _logarithms(answers: Tensor) -> Tensor:
     return torch.where(zero, least / 2, answers).log()
 
 
-def _solved(inputs: Tensor, logs: Tensor, *, bias: bool) -> Tensor:
-    """Return the least-squares weights ``[d (+ 1), classes]``; of several solutions the smallest."""
+def affine_map(inputs: Tensor, logits: Tensor, *, bias: bool) -> Tensor:
+    """Return the least-squares weights ``[d (+ 1), classes]`` from ``inputs [n, d]`` to ``logits [n, classes]``.
+
+    Of several solutions, as with fewer than ``d + 1`` rows, the smallest.
+    """
     system = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1) if bias else inputs
     # gelsd works without full rank, too: fewer answers than unknowns.
-    solution: Tensor = torch.linalg.lstsq(system, logs - logs.mean(1, keepdim=True), driver="gelsd").solution
+    solution: Tensor = torch.linalg.lstsq(system, logits, driver="gelsd").solution
     return solution
 
 

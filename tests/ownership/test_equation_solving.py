@@ -83,6 +83,17 @@ def test_a_softmax_linear_victim_is_found_up_to_a_common_shift(shape, classes, o
     assert torch.equal(answer.model(x).argmax(1), victim(x).argmax(1))
 
 
+@pytest.mark.parametrize("width", [6, 40])
+def test_as_many_logits_as_unknowns_give_the_very_weights_and_bias(width):
+    """From logits, not probabilities, nothing is left undetermined: d + 1 queries, exactly (arXiv:1609.02943)."""
+    draws = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(width, 10, generator=draws).double(), torch.randn(10, generator=draws).double()
+    x = torch.rand(width + 1, width, generator=draws).double()
+    found = equations.affine_map(x, x @ weight + bias, bias=True)
+    assert float((found[:-1] - weight).abs().max()) < 1e-5
+    assert float((found[-1] - bias).abs().max()) < 1e-5
+
+
 def test_with_fewer_answers_than_unknowns_they_are_reproduced_and_a_warning_is_given():
     schema = schema_of((12,), 3)
     victim = planted(schema)
