@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from amulet_core.games.table import Game
-from amulet_core.results import NONE, Cell
+from amulet_core.results import NONE, Cell, values_of
 from amulet_core.scores import Value
 
 CHANCE_MARGIN = 0.05
@@ -71,9 +71,5 @@ def degenerate_by(chance: Mapping[str, Chance], row: str) -> str:
 
 def estimate(cell: Cell, metric: str, name: str) -> float | None:
     """Return a built-in metric's value in a cell, unless it is withheld or not there."""
-    for measured in cell.measured:
-        if measured.metric == f"builtin/{metric}":
-            for value in measured.scores.values:
-                if value.name == name and isinstance(value, Value):
-                    return value.estimate
-    return None
+    found = values_of(cell, f"builtin/{metric}", name)
+    return next((value.estimate for value in found if isinstance(value, Value)), None)

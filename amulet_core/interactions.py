@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from amulet_core.chance import Chance, degenerate_by, estimate, of_game, of_utility
 from amulet_core.published.tables import expected
 from amulet_core.request import Request, RiskPlan, RowPlan, defense_of
-from amulet_core.results import NONE, Cell, Effect, Entry, Expected
+from amulet_core.results import NONE, Cell, Effect, Entry, Expected, values_of
 from amulet_core.scores import Withheld
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.paired import paired_interval
@@ -217,9 +217,5 @@ def _missing(
 
 def _withheld(cell: Cell, risk: RiskPlan) -> list[str]:
     primary = risk.game.primary
-    return [
-        value.reason
-        for measured in cell.measured
-        for value in measured.scores.values
-        if isinstance(value, Withheld) and (measured.metric, value.name) == (f"builtin/{primary.metric}", primary.value)
-    ]
+    found = values_of(cell, f"builtin/{primary.metric}", primary.value)
+    return [value.reason for value in found if isinstance(value, Withheld)]

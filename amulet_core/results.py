@@ -3,13 +3,14 @@
 Everything here is JSON: reports and later analyses read nothing else.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, JsonValue
 
 from amulet_core.schema import Finite, Frozen
-from amulet_core.scores import Scores
+from amulet_core.scores import Scores, Value, Withheld
 from amulet_core.vocabulary import Better
 
 if TYPE_CHECKING:
@@ -238,15 +239,8 @@ class Results(Frozen):
         return write(self, Path(path))
 
 
-def metric_value(cell: Cell, metric: str, value: str) -> Any:
-    """Return the value (or Withheld) of that name in a cell; the metric is a component id.
-
-    Raises:
-        KeyError: if the cell has no such value.
-    """
+def values_of(cell: Cell, metric: str, value: str) -> Iterator[Value | Withheld]:
+    """Yield the values (or Withheld) of that name in a cell; the metric is a component id."""
     for measured in cell.measured:
         if measured.metric == metric:
-            for found in measured.scores.values:
-                if found.name == value:
-                    return found
-    raise KeyError(f"{metric}.{value}")
+            yield from (found for found in measured.scores.values if found.name == value)

@@ -22,21 +22,6 @@ class Block:
     aux: Tensor
 
 
-@dataclass(frozen=True)
-class Split:
-    """Row ids as one victim sees them, each int64.
-
-    ``train`` are the members; ``heldout``, equally many rows of the same pool, the non-members; ``val`` are the
-    defender's clean rows; ``test`` measures utility; ``aux`` is the adversary's own.
-    """
-
-    train: Tensor
-    heldout: Tensor
-    val: Tensor
-    test: Tensor
-    aux: Tensor
-
-
 def deduplicated(data: Data) -> Data:
     """Return ``data`` without exact duplicates of (x, y): the first of equal rows stays, under its own id."""
     label = data.y.numpy().astype(np.int64)[:, None].view(np.uint8)
@@ -109,11 +94,6 @@ def halves(block_pool_ids: Tensor, y: Tensor, *, pairs: int, seed: int) -> Tenso
     drawn = torch.empty(pairs, size, dtype=torch.bool)
     drawn.scatter_(1, by_id[keys.argsort(dim=1)], first)
     return torch.stack([drawn, ~drawn], dim=1).flatten(0, 1)
-
-
-def split_of(block: Block, members: Tensor) -> Split:
-    """Return the split of the victim that trains on the pool's rows under the mask ``members``, bool ``[pool]``."""
-    return Split(train=block.pool[members], heldout=block.pool[~members], val=block.val, test=block.test, aux=block.aux)
 
 
 def _stratified_order(data: Data, draws: torch.Generator) -> Tensor:

@@ -1,12 +1,12 @@
 """One value of one attack as the report shows it: a number with what stands behind it, or why there is none."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from amulet_core.report.words import number, span
-from amulet_core.results import Cell
+from amulet_core.results import Cell, values_of
 from amulet_core.scores import Value, Withheld
 
 OWN: Final = "the model's own behavior"
@@ -28,7 +28,7 @@ class Figure:
 
 def figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figure:
     """Return a value of one attack: over its seeds, or (``alone``) of the one cell given, with its own interval."""
-    found = [value for cell in cells for value in _found(cell, key)]
+    found = [value for cell in cells for value in values_of(cell, *key)]
     values = [value for value in found if isinstance(value, Value)]
     withheld = dict.fromkeys(value.reason for value in found if isinstance(value, Withheld))
     if not values:
@@ -41,12 +41,6 @@ def figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figur
         shown = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
     part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
     return Figure(number(sum(numbers) / len(numbers)), shown, part, values[0].null)
-
-
-def _found(cell: Cell, key: tuple[str, str]) -> Iterator[Value | Withheld]:
-    for measured in cell.measured:
-        if measured.metric == key[0]:
-            yield from (value for value in measured.scores.values if value.name == key[1])
 
 
 def plain(name: str) -> str:

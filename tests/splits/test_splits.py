@@ -9,7 +9,7 @@ from amulet_core.data import Data, make_data
 from amulet_core.errors import RequestError
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_core.sizes import SplitSizes
-from amulet_core.splits import Block, blocks, deduplicated, halves, positions, split_of
+from amulet_core.splits import Block, blocks, deduplicated, halves, positions
 
 SIZES = SplitSizes(train=60, val=31, test=50, aux=47)
 
@@ -243,13 +243,3 @@ def test_halves_that_cannot_be_are_an_error(size: int, labels: int, pairs: int) 
         "halves need at least one pair, an even number of rows and a label for each, "
         f"not {pairs} pairs, {size} rows and {labels} labels"
     )
-
-
-def test_a_split_is_a_block_seen_from_one_model() -> None:
-    data = rows(1000)
-    block = blocks(data, sizes=SIZES, blocks=1, seed=0)[0]
-    members = halves(block.pool, data.y[positions(data, block.pool)], pairs=1, seed=0)[0]
-    split = split_of(block, members)
-    assert len(split.train) == len(split.heldout) == SIZES.train
-    assert torch.equal(torch.cat([split.train, split.heldout]).sort().values, block.pool.sort().values)
-    assert (split.val is block.val, split.test is block.test, split.aux is block.aux) == (True, True, True)
