@@ -50,11 +50,11 @@ def untrained(build, *given, **more):
 
 
 def without_bias(inputs, logs, *, bias):
-    return _solved(inputs, logs, bias=bias) * torch.tensor([1.0] * planted_theft.FEATURES + [0.0])[:, None]
+    return _affine_map(inputs, logs, bias=bias) * torch.tensor([1.0] * planted_theft.FEATURES + [0.0])[:, None]
 
 
 def not_logarithms(inputs, logs, *, bias):
-    return _solved(inputs, logs.exp(), bias=bias)
+    return _affine_map(inputs, logs.exp(), bias=bias)
 
 
 def plain_gain(result, params):
@@ -89,7 +89,7 @@ def of_the_victim_alone(view):
     return TheftAnswer(model=planted_theft.contrary())
 
 
-_solved, _extraction, _own = equations._solved, extraction.measure, verification._own_false_claims
+_affine_map, _extraction, _own = equations.affine_map, extraction.measure, verification._own_false_claims
 random, adaptive = theft_checks._knockoff, theft_checks._adaptive
 
 
@@ -122,12 +122,12 @@ random, adaptive = theft_checks._knockoff, theft_checks._adaptive
             "expected above .8",
         ),
         (
-            replacing(equations, "_solved", without_bias),
+            replacing(equations, "affine_map", without_bias),
             lambda: theft_checks.solves_exactly(theft_checks._equations),
             "the weights are off",
         ),
         (
-            replacing(equations, "_solved", not_logarithms),
+            replacing(equations, "affine_map", not_logarithms),
             lambda: theft_checks.solves_exactly(theft_checks._equations),
             "the weights are off",
         ),
