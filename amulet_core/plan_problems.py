@@ -94,6 +94,10 @@ def _attribute_problems(wanted: str, schema: DataSchema) -> list[str]:
 
 
 def _withheld_problems(threat: AttributeThreat, schema: DataSchema) -> list[str]:
+    if threat.without and threat.knows == "class":
+        return [
+            f"without names {', '.join(threat.without)}, but an adversary that knows the class alone has no columns"
+        ]
     columns = list(dict.fromkeys(name.split("=")[0] for name in schema.features))
     if threat.without and not columns:
         return [f"without names {', '.join(threat.without)}, but the features of this data set have no names"]
@@ -146,6 +150,8 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
     if attack_of(attack).sensitive_in_x:
         yield from _encoding_problems(attack, facts.data_schema, getattr(risk.threat, "attribute", ""))
         withheld = getattr(risk.threat, "without", ())
+        if getattr(risk.threat, "knows", "row") == "class":
+            withheld = ("the row",)
         if withheld:
             yield (
                 f"{attack.id} asks the victim about rows with each value put in, and this adversary could not: the "

@@ -26,8 +26,8 @@ class AttributeView(Artifact):
     """What the adversary gets: candidates without the attribute, rows of its own with it, and the victim on both.
 
     ``x`` and ``aux_x`` hold the features ``columns`` of the data's rows (flattened, unless they are all of them): not
-    those that hold the attribute, nor those that the threat model withholds. ``observed`` and ``observed_aux`` are the
-    victim's log-probabilities on the whole rows.
+    those that hold the attribute, nor those that the threat model withholds; ``[n, 0]`` where it knows the class alone.
+    ``observed`` and ``observed_aux`` are the victim's log-probabilities on the whole rows.
 
     Equal answers to the row itself and with a value put in would give the value away, whatever the victim. So an attack
     that puts values in (``Attack.sensitive_in_x``) has ``model`` and ``asked``, where ``asked[v]`` is what the victim
@@ -83,9 +83,9 @@ def view(contest: Contest, threat: AttributeThreat, access: Access) -> Attribute
     candidates = contest.pool.take(_candidates(contest, threat))
     own = torch.randperm(len(contest.aux), generator=generator(*contest.draws, "attribute aux"))[: threat.aux]
     aux = contest.aux.take(own)
-    columns = known_columns(schema, attribute, threat.without)
+    columns = known_columns(schema, attribute, threat.without) if threat.knows == "row" else ()
     sees = access in ("white-box", "probabilities")
-    asks = sees and contest.puts_in and not threat.without
+    asks = sees and contest.puts_in and not threat.without and threat.knows == "row"
     puts = _with_each_value(candidates, attribute) if asks else []
     put = [_said(contest, x, sees=sees) for x in puts]
     return AttributeView(

@@ -110,6 +110,10 @@ class AttributeThreat(Params):
     """The adversary infers a sensitive attribute of rows from all else it knows of them and what the victim says."""
 
     attribute: str = Field("", description="the sensitive attribute to infer (empty: the data set's first)")
+    knows: Literal["row", "class"] = Field(
+        "row",
+        description="what it knows beside the victim's outputs: the rest of the row and its class, or its class alone",
+    )
     without: tuple[str, ...] = Field(
         (),
         max_length=1000,

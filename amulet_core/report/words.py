@@ -73,6 +73,7 @@ def judged(column: Column, results: Results) -> str:
             attribute = threat.get("attribute") or _first_attribute(results)
             without = threat.get("without")
             names = [str(name) for name in without] if isinstance(without, list) else []
+            names = ["the row"] if threat.get("knows") == "class" else names
             return f"{label} by {attribute}" + (f", {listing(names)} withheld" if names else "")
         case "discriminatory-behavior", threat if attribute := threat.get("attribute") or _first_attribute(results):
             return f"{label} by {attribute}"

@@ -92,6 +92,17 @@ class GermanCreditParams(TableParams):
     )
 
 
+class PixelGroupParams(Params):
+    """The settings of grey images, which have no sensitive attribute but what their pixels show."""
+
+    groups: tuple[Literal["brightness"], ...] = Field(
+        default=(),
+        max_length=1,
+        description="What groups the images: brightness is bright where the mean pixel is above the median of the "
+        "class, else dark, so that it tells nothing of the class.",
+    )
+
+
 class DownloadParams(Params):
     """The settings of a data set that is too large to embed."""
 
@@ -99,6 +110,10 @@ class DownloadParams(Params):
         default=False,
         description="Whether torchvision may download the images when the folder AMULET_DATA does not hold them.",
     )
+
+
+class DownloadedPixelsParams(PixelGroupParams, DownloadParams):
+    """The settings of grey images that are too large to embed."""
 
 
 _PACKAGE = "amulet_plugins_builtin.datasets"
@@ -150,6 +165,7 @@ COMPONENTS: tuple[Component, ...] = (
         summary="Handwritten digits of 8x8 pixels from scikit-learn: 1,797 images of 10 classes.",
         target=f"{_PACKAGE}.digits:digits",
         checks=f"{_PACKAGE}.checks:digits_checks",
+        params=PixelGroupParams,
         modality=("image",),
         licence="CC BY 4.0",
         references=(
@@ -164,7 +180,7 @@ COMPONENTS: tuple[Component, ...] = (
         summary="Handwritten digits of 28x28 pixels: 70,000 images of 10 classes, from AMULET_DATA or downloaded.",
         target=f"{_PACKAGE}.idx_images:mnist",
         checks=f"{_PACKAGE}.checks_of_files:mnist_checks",
-        params=DownloadParams,
+        params=DownloadedPixelsParams,
         modality=("image",),
         licence="CC BY-SA 3.0",
         references=(
@@ -179,7 +195,7 @@ COMPONENTS: tuple[Component, ...] = (
         summary="Articles of clothing of 28x28 pixels: 70,000 images of 10 classes, from AMULET_DATA or downloaded.",
         target=f"{_PACKAGE}.idx_images:fashion_mnist",
         checks=f"{_PACKAGE}.checks_of_files:fashion_mnist_checks",
-        params=DownloadParams,
+        params=DownloadedPixelsParams,
         modality=("image",),
         licence="MIT",
         references=(

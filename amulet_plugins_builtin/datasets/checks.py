@@ -8,10 +8,9 @@ from typing import Final
 import torch
 
 from amulet_core.checks import Check
-from amulet_core.components import NoParams
 from amulet_core.data import Data
 from amulet_core.facts import facts_of
-from amulet_plugins_builtin.catalogue.datasets import AdultParams, CompasParams, GermanCreditParams
+from amulet_plugins_builtin.catalogue.datasets import AdultParams, CompasParams, GermanCreditParams, PixelGroupParams
 from amulet_plugins_builtin.datasets.adult import adult
 from amulet_plugins_builtin.datasets.compas import compas
 from amulet_plugins_builtin.datasets.digits import digits
@@ -81,7 +80,7 @@ def german_credit_checks() -> tuple[Check, ...]:
 
 def digits_checks() -> tuple[Check, ...]:
     """Return the checks of ``digits``."""
-    return _shipped("digits", lambda: digits(NoParams()), DIGITS)
+    return _shipped("digits", lambda: digits(PixelGroupParams()), DIGITS)
 
 
 def _shipped(name: str, load: Load, known: Published) -> tuple[Check, ...]:

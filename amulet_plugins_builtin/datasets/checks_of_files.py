@@ -10,7 +10,7 @@ from torch import Tensor
 
 from amulet_core.checks import Check
 from amulet_core.data import Data
-from amulet_plugins_builtin.catalogue.datasets import DownloadParams
+from amulet_plugins_builtin.catalogue.datasets import DownloadedPixelsParams
 from amulet_plugins_builtin.catalogue.more_datasets import CelebaParams, LfwParams, UtkfaceParams
 from amulet_plugins_builtin.catalogue.own_datasets import ImageFolderParams, TableFileParams
 from amulet_plugins_builtin.datasets import cifar, idx_images, samples
@@ -80,7 +80,7 @@ def reads_digits(source: idx_images.Source) -> None:
     """Read three images: bytes become fractions of 255, training images come first."""
     with samples.data_folder() as folder:
         own, arrays = samples.write_digits(folder, source)
-        data = idx_images.load(own, DownloadParams())
+        data = idx_images.load(own, DownloadedPixelsParams())
     pixels = np.concatenate([arrays["x_train"], arrays["x_test"]])[:, None]
     _expect("x * 255", (data.x * 255).round(), torch.from_numpy(pixels).float())
     _expect("y", data.y, torch.tensor([3, 1, 4]))
@@ -92,7 +92,7 @@ def refuses_digits(source: idx_images.Source) -> None:
         own, _ = samples.write_digits(folder, source)
         content = (folder / own.file).read_bytes()
         (folder / own.file).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        _refused(lambda: idx_images.load(own, DownloadParams()), naming=own.file)
+        _refused(lambda: idx_images.load(own, DownloadedPixelsParams()), naming=own.file)
 
 
 def reads_cifar(source: cifar.Cifar) -> None:

@@ -3,19 +3,23 @@
 import torch
 from sklearn.datasets import load_digits
 
-from amulet_core.components import NoParams
 from amulet_core.data import Data, make_data
 from amulet_core.schema import DataSchema, Feasible
+from amulet_plugins_builtin.catalogue.datasets import PixelGroupParams
+from amulet_plugins_builtin.datasets.pixel_groups import pixel_groups
 
 
-def digits(params: NoParams) -> Data:  # noqa: ARG001 - there is nothing to set
+def digits(params: PixelGroupParams) -> Data:
     """Return the digits: x ``[1797, 1, 8, 8]`` counts the dark ones among 4x4 pixels (0 to 16), y is the digit."""
     pixels, labels = load_digits(return_X_y=True)
+    x = torch.as_tensor(pixels, dtype=torch.float32).reshape(-1, 1, 8, 8)
+    y = torch.as_tensor(labels, dtype=torch.int64)
+    sensitive, z = pixel_groups(x, y, params)
     schema = DataSchema(
         modality="image",
         shape=(1, 8, 8),
         classes=tuple(str(digit) for digit in range(10)),
+        sensitive=sensitive,
         feasible=Feasible(low=0.0, high=16.0),
     )
-    x = torch.as_tensor(pixels, dtype=torch.float32).reshape(-1, 1, 8, 8)
-    return make_data(x, torch.as_tensor(labels, dtype=torch.int64), schema)
+    return make_data(x, y, schema, z=z)

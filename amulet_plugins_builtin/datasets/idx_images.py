@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from amulet_core.data import Data, make_data
 from amulet_core.schema import DataSchema, Feasible
-from amulet_plugins_builtin.catalogue.datasets import DownloadParams
+from amulet_plugins_builtin.catalogue.datasets import DownloadedPixelsParams, DownloadParams
+from amulet_plugins_builtin.datasets.pixel_groups import pixel_groups
 
 Bytes = NDArray[np.uint8]
 
@@ -55,17 +56,17 @@ FASHION_MNIST = Source(
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def mnist(params: DownloadParams) -> Data:
+def mnist(params: DownloadedPixelsParams) -> Data:
     """Return MNIST: x ``[70000, 1, 28, 28]`` in 0 .. 1, both official splits, the training rows first."""
     return load(MNIST, params)
 
 
-def fashion_mnist(params: DownloadParams) -> Data:
+def fashion_mnist(params: DownloadedPixelsParams) -> Data:
     """Return Fashion-MNIST: x ``[70000, 1, 28, 28]`` in 0 .. 1, both official splits, the training rows first."""
     return load(FASHION_MNIST, params)
 
 
-def load(source: Source, params: DownloadParams) -> Data:
+def load(source: Source, params: DownloadedPixelsParams) -> Data:
     """Return the images of a source, from AMULET_DATA if its file is there, else downloaded if that is allowed.
 
     Raises:
@@ -76,11 +77,17 @@ def load(source: Source, params: DownloadParams) -> Data:
     folder = os.environ.get("AMULET_DATA")
     path = Path(folder) / source.file if folder else None
     parts = _from_file(source, path) if path and path.is_file() else _downloaded(source, params, path)
-    x = np.concatenate([parts[0], parts[2]])[:, None].astype(np.float32) / 255
-    y = np.concatenate([parts[1], parts[3]]).astype(np.int64)
-    feasible = Feasible(low=0.0, high=1.0)
-    schema = DataSchema(modality="image", shape=x.shape[1:], classes=source.classes, feasible=feasible)
-    return make_data(torch.from_numpy(x), torch.from_numpy(y), schema)
+    x = torch.from_numpy(np.concatenate([parts[0], parts[2]])[:, None].astype(np.float32) / 255)
+    y = torch.from_numpy(np.concatenate([parts[1], parts[3]]).astype(np.int64))
+    sensitive, z = pixel_groups(x, y, params)
+    schema = DataSchema(
+        modality="image",
+        shape=tuple(x.shape[1:]),
+        classes=source.classes,
+        sensitive=sensitive,
+        feasible=Feasible(low=0.0, high=1.0),
+    )
+    return make_data(x, y, schema, z=z)
 
 
 def _from_file(source: Source, path: Path) -> tuple[Bytes, ...]:

@@ -55,6 +55,14 @@ def test_the_adversary_sees_neither_the_features_that_hold_the_attribute_nor_the
     assert seen.aux_x.shape == (50, len(seen.columns))
 
 
+def test_an_adversary_that_knows_the_class_alone_sees_no_features_but_all_that_the_victim_says(contest: Make) -> None:
+    played = contest()
+    seen, whole = (view(played, threat(knows=knows), "probabilities") for knows in ("class", "row"))
+    assert (seen.columns, seen.x.shape, seen.aux_x.shape) == ((), (120, 0), (50, 0))
+    for name in ("y", "aux_y", "aux_z", "observed", "observed_aux"):
+        assert torch.equal(getattr(seen, name), getattr(whole, name))
+
+
 def test_columns_withheld_are_hidden_from_the_adversary_alone(contest: Make) -> None:
     played = contest()
     seen, whole = (view(played, threat(without=without), "probabilities") for without in (("job", "age"), ()))
@@ -94,6 +102,7 @@ def test_the_victim_is_asked_with_each_value_put_in_and_nothing_else_changed(con
         ({"attribute": "faith"}, "white-box"),
         ({}, "labels"),
         ({"without": ("job",)}, "probabilities"),
+        ({"knows": "class"}, "probabilities"),
     ],
 )
 def test_no_value_is_put_in_where_none_can_be_or_nothing_is_told(

@@ -201,13 +201,34 @@ def test_csmia_is_skipped_with_the_reason_where_it_cannot_put_the_values_in(plan
     }
 
 
-def test_csmia_is_skipped_with_the_reason_where_the_adversary_lacks_columns_to_ask_with(planned):
+def test_outputs_alone_tell_the_brightness_of_images_that_the_class_does_not(registry):
+    changes = {
+        "dataset": {"name": "digits", "params": {"groups": ["brightness"]}},
+        "training": {"epochs": 10, "batch_size": 50},
+        "data": {"train": 300, "val": 20, "test": 200, "aux": 500},
+    }
+    settings = config(threat={"knows": "class", "candidates": 600}, seeds=1) | changes
+    uses = [{"name": name, "params": {"folds": 2}} for name in ("attribute-mlp", "imputation")]
+    settings["risks"][RISK]["attacks"] = uses
+    results = run(settings, registry=registry)
+    (told,), (blind,) = (
+        [next(values_of(cell, METRIC, "balanced_accuracy")) for cell in cells(results, name) if cell.row == "none"]
+        for name in ("attribute-mlp", "imputation")
+    )
+    assert blind.low <= 0.5 <= blind.high
+    assert told.low > 0.5
+
+
+@pytest.mark.parametrize(
+    ("threat", "withheld"), [({"without": ["a", "height"]}, "a, height"), ({"knows": "class"}, "the row")]
+)
+def test_csmia_is_skipped_with_the_reason_where_the_adversary_lacks_columns_to_ask_with(planned, threat, withheld):
     attacks = ("attribute-csmia", "attribute-mlp", "imputation")
-    plan = planned(dataset={"among": True}, threat={"without": ["a", "height"]}, attacks=attacks).plan
+    plan = planned(dataset={"among": True}, threat=threat, attacks=attacks).plan
     reasons = {cell.attack: cell.skipped for cell in plan.cells if cell.risk == RISK}
     assert reasons == {
         "builtin/attribute-csmia": "builtin/attribute-csmia asks the victim about rows with each value put in, and this "
-        "adversary could not: the threat model withholds a, height",
+        f"adversary could not: the threat model withholds {withheld}",
         "builtin/attribute-mlp": "",
         "builtin/imputation": "",
     }
@@ -226,6 +247,10 @@ REFUSED = {
     "a column withheld of features without names": (
         {"dataset": {"named": False}, "threat": {"without": ["height"]}},
         f"risks.{RISK}.threat: without names height, but the features of this data set have no names",
+    ),
+    "columns withheld from whoever knows none": (
+        {"threat": {"without": ["height"], "knows": "class"}},
+        f"risks.{RISK}.threat: without names height, but an adversary that knows the class alone has no columns",
     ),
     "no sensitive attribute": (
         {"dataset": {"grouped": False}},

@@ -6,9 +6,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from amulet_core.components import NoParams
 from amulet_core.data import Data, checked
 from amulet_core.schema import DataSchema, Feasible
+from amulet_plugins_builtin.catalogue.datasets import PixelGroupParams
 from amulet_plugins_builtin.datasets.digits import digits
 
 
@@ -40,7 +40,7 @@ def with_cell(data: Data, value: float) -> Data:
     ],
 )
 def test_wrong_rows_are_named_with_the_rule_they_break(broken, message: str) -> None:
-    data = digits(NoParams())
+    data = digits(PixelGroupParams())
     with pytest.raises(ValueError) as raised:
         checked(broken(data), whose="digits")
     assert str(raised.value) == message

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from amulet_core.components import NoParams
 from amulet_core.registry import discover
 from amulet_core.testing import shipped_checks
+from amulet_plugins_builtin.catalogue.datasets import GermanCreditParams, PixelGroupParams
 from amulet_plugins_builtin.datasets import checks, checks_of_files
 from amulet_plugins_builtin.datasets.cifar import CIFAR10, CIFAR100_FINE
 from amulet_plugins_builtin.datasets.digits import digits
@@ -16,20 +16,18 @@ from amulet_plugins_builtin.datasets.idx_images import FASHION_MNIST, MNIST
 
 def test_a_row_less_than_published_is_found():
     with pytest.raises(AssertionError) as error:
-        checks.is_as_published(lambda: digits(NoParams()).take(torch.arange(1796)), checks.DIGITS)
+        checks.is_as_published(lambda: digits(PixelGroupParams()).take(torch.arange(1796)), checks.DIGITS)
     assert "classes=(178, 182, 177, 183, 181, 182, 181, 179, 173, 180), groups={}" in str(error.value)
 
 
 def test_one_other_pixel_is_found():
-    data = digits(NoParams())
+    data = digits(PixelGroupParams())
     data.x[0, 0, 0, 0] += 1
     with pytest.raises(AssertionError, match=r"content='[0-9a-f]{64}'\), expected"):
         checks.is_as_published(lambda: data, checks.DIGITS)
 
 
 def german_with(change):
-    from amulet_plugins_builtin.catalogue.datasets import GermanCreditParams
-
     data = checks.german_credit(GermanCreditParams())
     change(data)
     return data

@@ -3,6 +3,7 @@
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from amulet_core.components import NoParams
-from amulet_plugins_builtin.catalogue.datasets import DownloadParams
+from amulet_plugins_builtin.catalogue.datasets import DownloadedPixelsParams, PixelGroupParams
 from amulet_plugins_builtin.datasets import idx_images
 from amulet_plugins_builtin.datasets.digits import digits
 from amulet_plugins_builtin.datasets.idx_images import FASHION_MNIST, MNIST, load
+from amulet_plugins_builtin.datasets.pixel_groups import brighter_than_its_class
 from amulet_plugins_builtin.datasets.samples import PARTS, write_digits
 
 
@@ -40,11 +41,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
-    data, (pixels, labels) = digits(NoParams()), load_digits(return_X_y=True)
+    data, (pixels, labels) = digits(PixelGroupParams()), load_digits(return_X_y=True)
     assert np.array_equal(data.x.flatten(1).numpy(), pixels)
     assert np.array_equal(data.y.numpy(), labels)
     assert (data.x.min(), data.x.max()) == (0, 16)
     assert (data.schema.feasible.low, data.schema.feasible.high) == (0, 16)
+
+
+def test_half_of_each_class_is_brighter_than_the_rest_of_it() -> None:
+    data, plain = digits(PixelGroupParams(groups=("brightness",))), digits(PixelGroupParams())
+    assert torch.equal(data.x, plain.x)
+    assert plain.schema.sensitive == ()
+    (attribute,) = data.schema.sensitive
+    assert (attribute.name, attribute.categories) == ("brightness", ("dark", "bright"))
+    assert data.z.shape == (1797, 1)
+    for label in range(10):
+        mean = data.x[data.y == label].flatten(1).mean(1)
+        bright = data.z[data.y == label, 0] == 1
+        assert mean[bright].min() > mean[~bright].max()
+        # Images as bright as the median are dark.
+        assert 0.45 < bright.float().mean() <= 0.5
 
 
 @pytest.mark.parametrize(
@@ -59,7 +75,7 @@ def test_both_official_splits_are_there(
 ) -> None:
     path = original(name)
     monkeypatch.setenv("AMULET_DATA", str(path.parent))
-    data = getattr(idx_images, loader)(DownloadParams())
+    data = getattr(idx_images, loader)(DownloadedPixelsParams())
     assert tuple(data.x.shape) == (70_000, 1, 28, 28)
     assert data.y.bincount().tolist() == classes
     assert (data.x.min(), data.x.max()) == (0, 1)
@@ -67,9 +83,24 @@ def test_both_official_splits_are_there(
         assert np.array_equal((data.x[60_000:, 0] * 255).round().numpy(), arrays["x_test"])
 
 
+def test_large_images_have_the_same_groups(folder: Path) -> None:
+    source, arrays = write_digits(folder, MNIST)
+    twice = {part: np.concatenate([array, array // 2]) for part, array in arrays.items() if part.startswith("x")}
+    again = {part: np.concatenate([array, array]) for part, array in arrays.items() if part.startswith("y")}
+    pixels = np.concatenate([twice["x_train"], twice["x_test"]])
+    expected = brighter_than_its_class(
+        torch.from_numpy(pixels).float(), torch.from_numpy(np.concatenate([again["y_train"], again["y_test"]])).long()
+    )
+    np.savez_compressed(folder / "mnist.npz", **twice, **again)
+    source = replace(source, file_sha256=sha256((folder / "mnist.npz").read_bytes()).hexdigest())
+    data = load(source, DownloadedPixelsParams(groups=("brightness",)))
+    assert torch.equal(data.z[:, 0], expected)
+    assert data.z.unique().tolist() == [0, 1]
+
+
 def test_pixels_are_scaled_and_the_training_images_come_first(folder: Path) -> None:
     source, arrays = write_digits(folder, MNIST)
-    data = load(source, DownloadParams())
+    data = load(source, DownloadedPixelsParams())
     expected = np.concatenate([arrays["x_train"], arrays["x_test"]])[:, None].astype(np.float32) / 255
     assert torch.equal(data.x, torch.from_numpy(expected))
     assert data.y.tolist() == [3, 1, 4]
@@ -82,7 +113,7 @@ def test_a_damaged_file_is_an_error_with_both_checksums(folder: Path, damage: Ca
     damaged = damage(path.read_bytes())
     path.write_bytes(damaged)
     with pytest.raises(ValueError) as raised:
-        load(source, DownloadParams(download=True))
+        load(source, DownloadedPixelsParams(download=True))
     assert str(raised.value) == (
         f"mnist: {path} ({len(damaged):,} bytes) is truncated, changed or of another version: expected SHA-256 "
         f"{source.file_sha256}, found {sha256(damaged).hexdigest()}; put a whole copy there, or delete it, "
@@ -92,7 +123,7 @@ def test_a_damaged_file_is_an_error_with_both_checksums(folder: Path, damage: Ca
 
 def test_a_missing_file_is_an_error_that_says_both_ways(folder: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
-        load(FASHION_MNIST, DownloadParams())
+        load(FASHION_MNIST, DownloadedPixelsParams())
     assert str(raised.value) == (
         f"fashion-mnist: there is no {folder / 'fashion_mnist.npz'} (AMULET_DATA names the folder): put "
         "fashion_mnist.npz there, or install 'amulet-framework[images]' and set the parameter download to true"
@@ -102,7 +133,7 @@ def test_a_missing_file_is_an_error_that_says_both_ways(folder: Path) -> None:
 def test_without_a_folder_the_error_says_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AMULET_DATA", raising=False)
     with pytest.raises(FileNotFoundError) as raised:
-        load(MNIST, DownloadParams())
+        load(MNIST, DownloadedPixelsParams())
     assert str(raised.value) == (
         "mnist: the variable AMULET_DATA is not set: set it to the folder that holds mnist.npz, "
         "or install 'amulet-framework[images]' and set the parameter download to true"
@@ -112,7 +143,7 @@ def test_without_a_folder_the_error_says_both_ways(monkeypatch: pytest.MonkeyPat
 def test_a_download_without_torchvision_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(FileNotFoundError) as raised:
-        load(MNIST, DownloadParams(download=True))
+        load(MNIST, DownloadedPixelsParams(download=True))
     assert str(raised.value) == (
         f"mnist: there is no {folder / 'mnist.npz'} (AMULET_DATA names the folder), and torchvision, which the "
         "download needs, cannot be imported (import of torchvision halted; None in sys.modules): put mnist.npz there, "
@@ -123,10 +154,10 @@ def test_a_download_without_torchvision_is_an_error(folder: Path, monkeypatch: p
 def test_torchvisions_images_are_the_same_rows(folder: Path) -> None:
     pytest.importorskip("torchvision.datasets", reason="the extra images is not installed")
     source, arrays = write_digits(folder, MNIST)
-    expected = load(source, DownloadParams())
+    expected = load(source, DownloadedPixelsParams())
     (folder / "mnist.npz").unlink()
     write_idx(idx_images.cache(), arrays)
-    data = load(source, DownloadParams(download=True))
+    data = load(source, DownloadedPixelsParams(download=True))
     assert torch.equal(data.x, expected.x)
     assert torch.equal(data.y, expected.y)
 
@@ -139,7 +170,7 @@ def test_other_images_from_torchvision_are_an_error(folder: Path) -> None:
     write_idx(idx_images.cache(), arrays)
     found = sha256(b"".join(arrays[part].tobytes() for part in PARTS)).hexdigest()
     with pytest.raises(ValueError) as raised:
-        load(source, DownloadParams(download=True))
+        load(source, DownloadedPixelsParams(download=True))
     assert str(raised.value) == (
         f"mnist: the images downloaded to {idx_images.cache()} are not the published ones: expected SHA-256 "
         f"{source.content_sha256}, found {found}; delete that folder and try again"
@@ -154,7 +185,7 @@ def test_a_failed_download_is_an_error_with_its_cause(folder: Path, monkeypatch:
 
     monkeypatch.setattr(datasets.MNIST, "download", unreachable)
     with pytest.raises(ConnectionError) as raised:
-        load(MNIST, DownloadParams(download=True))
+        load(MNIST, DownloadedPixelsParams(download=True))
     assert str(raised.value) == (
         f"mnist: torchvision could not download the images to {idx_images.cache()} (no route to host); try again, "
         "or set AMULET_DATA to the folder that holds mnist.npz"

@@ -62,6 +62,7 @@ def test_a_primary_value_is_named_with_its_threat_model(results, risk, threat, t
         ({"attribute": "race", "without": []}, "advantage by race"),
         ({"attribute": "", "without": ["relationship"]}, "advantage by sex, relationship withheld"),
         ({"attribute": "sex", "without": ["a", "b", "c"]}, "advantage by sex, a, b and c withheld"),
+        ({"attribute": "sex", "without": [], "knows": "class"}, "advantage by sex, the row withheld"),
     ],
 )
 def test_columns_that_the_adversary_does_not_know_are_named(examples, threat, text):
