@@ -41,7 +41,7 @@ TOO_SHORT = """\
   FAILED      it answers what its game asks for
               found:    on the toy table, linf it returned x [1, 40, 25], not [budgets, n, ...] = [2, 40, 25]
               expected: EvasionAnswer of the view's shape
-              fix:      return amulet_core.games' EvasionAnswer, in the order of the view's rows
+              fix:      return amulet_core.games.evasion.EvasionAnswer, in the order of the view's rows
               why:      what is no answer cannot be scored
   not checked it keeps to its budgets
               because "it answers what its game asks for" fails
