@@ -201,9 +201,9 @@ MISTAKES = {
                         and extend draws and parts instead of replacing them
               why:      a defense that drops another's part of the training would be measured in its name
   FAILED      the trained model is finite and plain
-              found:    on the toy table training raised ComponentError: mine/mine: DivergedError:
-                        training diverged: 4 of 4 weight tensors are not finite (first:
-                        parts.model.hidden.weight); lower the learning rate
+              found:    on the toy table training raised ComponentError: mine/mine: DivergedError: training
+                        diverged: 4 of 4 weight tensors are not finite (first: parts.model.hidden.weight);
+                        lower the learning rate
               expected: two trained models
               fix:      train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is
                         raised
