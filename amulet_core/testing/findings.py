@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from amulet_core.checks import Check
+
+TARGETS: Final = "its targets can be called as documented"
 
 
 class ConformanceError(AssertionError):
