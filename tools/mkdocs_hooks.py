@@ -14,6 +14,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from reference import reference_pages
 from reference.markdown import Page as ReferencePage
+from reference.matrix import MARK, quickstart_table
 
 import amulet_core
 
@@ -43,7 +44,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - the hook's arguments
-    """Lead links to files outside of docs/ to their copies."""
+    """Lead links to files outside of docs/ to their copies, and put the matrix where a page has its mark."""
+    if MARK in markdown:
+        markdown = markdown.replace(MARK, quickstart_table(ROOT))
     return relinked(markdown, page.file.src_uri)
 
 

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from reference.markdown import Page, table
+from reference.markdown import Page, docstring, table
 
 import amulet_core
 
 _SECTION: Final = ("Python API",)
+COMPONENTS: Final = "amulet_core.components"
 _ELSEWHERE: Final = {
-    "amulet_core.games": ("../games/index.md", "its types are on the pages of the games"),
-    "amulet_core.components": ("../descriptors.md", "its types are on the page of the descriptors"),
-    "amulet_core.hooks": ("../hooks.md", "its hooks are on a page of their own"),
+    "amulet_core.games": "../games/index.md",
+    COMPONENTS: "../descriptors.md",
+    "amulet_core.hooks": "../hooks.md",
 }
-"""Modules whose content other pages of the reference show, in words and without signatures."""
+"""Modules that have pages of another kind."""
 
 
 def modules(root: Path) -> dict[str, str]:
@@ -30,9 +31,9 @@ def interface_pages(root: Path) -> Iterator[Page]:
     """Yield the page of what ``amulet_core`` exports, and one for each module that plugins may use."""
     listed = modules(root)
     yield Page(path="reference/api/index.md", title="amulet_core", section=_SECTION, text=_exports(listed))
-    for module, purpose in listed.items():
+    for module in listed:
         if module not in {"amulet_core", *_ELSEWHERE}:
-            text = f"# {module.removeprefix('amulet_core.')}\n\n{purpose[:1].upper()}{purpose[1:]}.\n\n::: {module}\n"
+            text = f"# {module}\n\n::: {module}\n    options: {{show_root_heading: false, show_root_toc_entry: false}}\n"
             yield Page(path=_path(module), title=module.removeprefix("amulet_core."), section=_SECTION, text=text)
 
 
@@ -43,34 +44,38 @@ def _path(module: str) -> str:
 def _exports(listed: dict[str, str]) -> str:
     """Return the page of the package: its names, those of no other page in full, and the other modules."""
     homes = {name: f"amulet_core.{module}" for name, module in sorted(amulet_core._MODULE_OF.items())}
-    rows = [(f"`{name}`", _first_line(name), _home(module, listed)) for name, module in homes.items()]
+    rows = [(_linked(name, module, listed), _first_line(name)) for name, module in homes.items()]
     own = [f"::: {module}.{name}" for name, module in homes.items() if module not in listed]
-    others = [(_home(module, listed), purpose) for module, purpose in listed.items() if module != "amulet_core"]
-    return "\n\n".join(
-        [
-            "# amulet_core",
-            "What `import amulet_core as amulet` offers; importing it imports nothing heavy.",
-            table(("name", "what it is", "where"), rows),
-            "## Further modules",
-            "A program or a plugin may use these and no others. Names with an underscore are no part of any.",
-            table(("module", "what for"), others),
-            "## In full",
-            *own,
-        ]
-    )
+    others = [
+        (f"[`{module}`]({_place(module)})", purpose) for module, purpose in listed.items() if module != "amulet_core"
+    ]
+    parts = [
+        "# amulet_core",
+        "What `import amulet_core as amulet` offers; importing it imports nothing heavy.",
+        table(("name", "what it is"), rows),
+        "## Further modules",
+        "A program or a plugin may use these and no others. Names with an underscore are no part of any.",
+        table(("module", "what for"), others),
+        "## In full",
+        *own,
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _first_line(name: str) -> str:
     value = getattr(amulet_core, name)
     if not (inspect.isclass(value) or inspect.isfunction(value)):
         return "Marks a function as the implementation of a hook."
-    return (inspect.getdoc(value) or "").partition("\n")[0].replace("``", "`")
+    return docstring(inspect.getdoc(value)).partition("\n")[0]
 
 
-def _home(module: str, listed: dict[str, str]) -> str:
-    if module in _ELSEWHERE:
-        return f"[`{module}`]({_ELSEWHERE[module][0]})"
-    if module in listed:
-        return f"[`{module}`]({_path(module).removeprefix('reference/api/')})"
-    return "[below](#in-full)"
+def _linked(name: str, module: str, listed: dict[str, str]) -> str:
+    """Return a name as a link to where it is described: its own anchor, or the page on which it stands."""
+    if module not in listed:
+        return f"[`{name}`](#{module}.{name})"
+    return f"[`{name}`]({_place(module)}{f'#{name.lower()}' if module == COMPONENTS and name != 'NoParams' else ''})"
 
+
+def _place(module: str) -> str:
+    """Return the page of a module, seen from the page of the package."""
+    return _ELSEWHERE.get(module) or _path(module).removeprefix("reference/api/")
