@@ -7,7 +7,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from fenced import ROOT, Document, documents  # noqa: E402  # found through the line above
+from fenced import ROOT, Document, documents  # found through the line above
 
 
 @pytest.fixture(scope="session")
