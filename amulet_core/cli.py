@@ -48,6 +48,11 @@ def _command(arguments: argparse.Namespace) -> int:
     registry = _registry(strict=arguments.strict)
     if arguments.command in ("list", "show", "plugins", "schema", "conjecture"):
         return _answer(arguments, registry)
+    if arguments.command == "new":
+        from amulet_core.scaffold.command import new_plugin
+
+        given = {"risk": arguments.risk, "folder": arguments.dir}
+        return _print(new_plugin(arguments.kind, arguments.name, **given, registry=registry))
     return _work(arguments, registry)
 
 
@@ -171,6 +176,13 @@ def _add_work(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
         parser.add_argument("--out", metavar="DIR", help="where the results go")
     report = command("report", "Write the report of a run again, from its results.")
     report.add_argument("directory", metavar="DIR", help="the folder of the run")
+    new = command(
+        "new", "Write the package of a new plugin: a working example, its tests, and a matrix that measures it."
+    )
+    new.add_argument("kind", metavar="KIND", help="attack, defense, metric, dataset or model")
+    new.add_argument("name", metavar="NAME", help="the plugin's name, and that of its component")
+    new.add_argument("--risk", metavar="RISK", help="of an attack, a defense or a metric; evasion if absent")
+    new.add_argument("--dir", metavar="DIR", help="the folder to write, amulet-plugin-NAME if absent")
     check = command("check", "Run the conformance, known-answer and power checks of a component or of a whole plugin.")
     check.add_argument("name", metavar="NAME", help="a component (its name, or plugin/name), or a plugin")
 

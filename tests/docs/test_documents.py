@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
+from fenced import ROOT
 
 from amulet_core.hooks import OBSERVERS
 
@@ -69,7 +70,7 @@ def test_what_plugins_use_of_the_core_is_what_they_may_use(contributing, readme)
 
 def test_every_make_target_named_is_in_the_makefile(document):
     targets = set(re.findall(r"`make ([a-z-]+)`", document.text))
-    makefile = (document.path.parents[document.path.parent.name == "docs"] / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     assert [target for target in sorted(targets) if f"\n{target}:" not in makefile] == []
 
 
