@@ -26,29 +26,34 @@ class Reference(Frozen):
     """Where an idea comes from: the paper's title, and its arXiv id, DOI or address."""
 
     title: str = Field(min_length=5)
+    """The paper's title, after its authors where that helps."""
     where: str = Field(min_length=5)
+    """``arXiv:1412.6572``, ``doi:10.2307/2531595``, or an address."""
 
 
 class LabRequest(Frozen):
     """What an attack wants trained for it: ``models`` shadow models of the victim's size.
 
-    Every candidate is a training row of exactly half of them. Whether they are trained with the victim's defenses
-    is part of the threat model, hence of the game, not of the attack.
+    Whether they are trained with the victim's defenses is part of the threat model, hence of the game, not of the
+    attack.
     """
 
     models: int = Field(ge=2, multiple_of=2)
+    """How many: every candidate is a training row of exactly half of them."""
 
 
 class Resources(Frozen):
     """What a job needs of a machine while it runs; the largest need of the components it uses counts.
 
-    ``cpus`` is at least the run's ``threads_per_job``; ``memory_gb`` 0 says nothing. Executors that place jobs on
-    machines go by it; it changes no result.
+    Executors that place jobs on machines go by it; it changes no result.
     """
 
     cpus: int = Field(1, ge=1)
+    """Cores; at least the run's ``threads_per_job`` are taken."""
     gpus: float = Field(0.0, ge=0)
+    """Graphics processors, or a share of one."""
     memory_gb: float = Field(0.0, ge=0)
+    """Memory in 10^9 bytes; 0 says nothing."""
 
 
 def _nothing_against(_params: Any, _schema: DataSchema) -> list[str]:
@@ -234,8 +239,11 @@ class Measure(Frozen):
     """One value that a metric gives: what it says, and which way is better for the defender."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
+    """By which results and reports name it: lower case, digits and underscores."""
     summary: str
+    """What it says, as a phrase."""
     better: Better
+    """Which way is better for the defender."""
 
 
 class Metric(Component):

@@ -87,7 +87,7 @@ def _inside(source: str, known: dict[str, str]) -> str:
 def _examples() -> str:
     parts = ["# Examples", "Configs to start from: `amulet run NAME.yaml`."]
     for path in sorted((ROOT / "examples").glob("*.yaml")):
-        parts += [f"## {path.stem}", f"```yaml title=\"{path.name}\"\n{path.read_text(encoding='utf-8')}```"]
+        parts += [f"## {path.stem}", f'```yaml title="{path.name}"\n{path.read_text(encoding="utf-8")}```']
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,9 +4,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from reference.markdown import Page, docstring, entry, plain, sentence, table
-from reference.sources import Field, fields_of, signature_of
-
 from amulet_core import components, hooks, vocabulary
 from amulet_core.components import Attack, Component, Dataset, Defense, Executor, Metric, Model, Reporter
 from amulet_core.loading import HOOKS
@@ -14,10 +11,18 @@ from amulet_core.plugins import LoadedPlugin
 from amulet_core.registry import Registry
 from amulet_core.testing import component_checks
 from amulet_core.testing.static import light_import
+from reference.markdown import Page, docstring, entry, plain, sentence, table
+from reference.sources import Field, fields_of, signature_of
 
 _SECTION: Final = ("Plugin contract",)
 _KINDS: Final = (Dataset, Model, Defense, Attack, Metric, Executor, Reporter)
-_VALUES: Final = (components.Params, components.Reference, components.LabRequest, components.Measure, components.Resources)
+_VALUES: Final = (
+    components.Params,
+    components.Reference,
+    components.LabRequest,
+    components.Measure,
+    components.Resources,
+)
 _NO_REASON: Final = {
     "_nothing_against": "no reason",
     "_possible": "no reason",
@@ -50,8 +55,8 @@ _HOOKS_HEAD: Final = """# Hooks
 
 A plugin implements hooks in the module, or object, that its entry point in the group `amulet.v1` names. Each is a
 function with the name and the arguments below, decorated with `amulet_core.hookimpl`; arguments that it does not need
-may be left out. A misspelt hook, an argument that there is not, and a wrapper break the plugin, with a message that says
-so, and nothing else.
+may be left out. A misspelt hook, an argument that there is not, and a wrapper break the plugin, with a message that
+says so, and nothing else.
 
 ## The hook that contributes"""
 
@@ -150,6 +155,12 @@ def _owner(component: Component) -> str:
 def _title(owners: set[str]) -> str:
     kind = next(iter(owners)).partition(":")[0]
     risks = {owner.partition(":")[2] for owner in owners}
-    titles = {"dataset": "Data sets", "model": "Models", "defense": "Defenses", "attack": "Attacks", "metric": "Metrics"}
+    titles = {
+        "dataset": "Data sets",
+        "model": "Models",
+        "defense": "Defenses",
+        "attack": "Attacks",
+        "metric": "Metrics",
+    }
     title = titles.get(kind, f"{kind}s".capitalize())
     return f"{title} on {next(iter(risks)).replace('-', ' ')}" if kind == "attack" and len(risks) == 1 else title

@@ -1,7 +1,7 @@
 """A small config for a component's page: one that resolves, and whose parts go together."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from amulet_core.components import Attack, Component, Dataset, Defense, Executor, Metric, Model
@@ -9,6 +9,7 @@ from amulet_core.describing import parameters
 from amulet_core.entries import Entry
 from amulet_core.games.table import GAMES
 from amulet_core.registry import Registry
+from reference.refusals import Sort, schema_of
 
 _MODELS: Final = ("mlp", "cnn", "logistic")
 _SHOWN: Final = 2
@@ -21,10 +22,11 @@ _OF_THE_USER: Final = {
 
 def example(entry: Entry, registry: Registry) -> str:
     """Return a config that uses a component, as YAML; an empty text for kinds that none of ours is of."""
-    component = entry.component
+    component, threat = entry.component, dict[str, str]()
     match component:
         case Attack():
             columns = {component.risk: ("attacks", _used(entry))}
+            threat = {} if "linf" in component.norms else {"norm": component.norms[0]}
         case Metric():
             columns = {component.risk: ("metrics", _used(entry))}
         case Defense():
@@ -37,9 +39,11 @@ def example(entry: Entry, registry: Registry) -> str:
     dataset = _used(entry) if isinstance(component, Dataset) else _dataset(component)
     model = _used(entry) if isinstance(component, Model) else _model(component, registry)
     defense = _used(entry) if isinstance(component, Defense) else _defense(component, registry)
-    lines = [*_one("dataset", dataset), *_one("model", model), "defenses:", *_item(defense, 2), "risks:"]
+    lines = [*_one("dataset", dataset), *_one("model", model), *_sizes(dataset[0], columns)]
+    lines += ["defenses:", *_item(defense, 2), "risks:"]
     for risk, of in columns.items():
-        lines += [f"  {risk}: {{}}"] if of is None else [f"  {risk}:", f"    {of[0]}:", *_item(of[1], 6)]
+        told = [f"    threat: {_flow(threat)}"] if threat else []
+        lines += [f"  {risk}: {{}}"] if of is None else [f"  {risk}:", *told, f"    {of[0]}:", *_item(of[1], 6)]
     if isinstance(component, Executor):
         lines += _one("executor", _used(entry))
     return "\n".join(lines) + "\n"
@@ -56,7 +60,18 @@ def _used(entry: Entry) -> tuple[str, dict[str, Any]]:
 
 
 def _dataset(component: Component) -> tuple[str, dict[str, Any]]:
-    return ("adult" if "tabular" in component.modality else "digits"), {}
+    """Return a data set that a component works on, with its groups among the inputs where they must be."""
+    if "tabular" not in component.modality:
+        return "digits", {}
+    refused = component.applicable(component.params(), schema_of(Sort("tabular", "two", "with")))
+    return "adult", {"sensitive_in_x": True} if refused or getattr(component, "sensitive_in_x", False) else {}
+
+
+def _sizes(dataset: str, columns: Mapping[str, Any]) -> list[str]:
+    """Return how many rows play which part, where the usual numbers do not do."""
+    if dataset == "digits":
+        return ["data: {train: 300, val: 100, test: 400, aux: 300}"]
+    return ["data: {train: 1000, aux: 2000}"] if "ownership-verification" in columns else []
 
 
 def _model(component: Component, registry: Registry) -> tuple[str, dict[str, Any]]:
@@ -73,6 +88,8 @@ def _defense(component: Component, registry: Registry) -> tuple[str, dict[str, A
     risk = getattr(component, "risk", "evasion")
     if risk in GAMES and GAMES[risk].play == "verification":
         return "watermark", {}
+    if isinstance(component, Model) and component.trains_itself:
+        return "output-rounding", {}
     own = [one.component for one in registry.list("defense") if one.risk == risk]
     fits = [one.name for one in own if not one.requires and isinstance(one, Defense) and one.stages and not one.verify]
     return (fits or ["dp-sgd"])[0], {}

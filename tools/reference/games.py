@@ -5,18 +5,22 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from reference.markdown import Page, docstring, parameter, table
-from reference.sources import fields_of
-
 from amulet_core.artifacts import Artifact
 from amulet_core.describing import parameters
 from amulet_core.games.table import GAMES, Game
 from amulet_core.registry import Registry
+from reference.markdown import Page, docstring, parameter, table
+from reference.sources import fields_of
 
-_NOTE: Final = """A tensor is written as its dtype and its sizes: `float32 [n, classes]`. Equal names are equal sizes within one value, and
-`...` is any number of further sizes. Values are checked against this when they are made: dtype, shape, and that no
-number is infinite or NaN. A field with a default may be left out. [Victims](../api/victims.md) has what a model offers by
-its access, [schema](../api/schema.md) what `data_schema` says."""
+_NOTE: Final = """\
+A tensor is written as its dtype and its sizes: `float32 [n, classes]`. Equal names are equal sizes; `...` is any
+number of further sizes. Values are checked against this when they are made: dtype, shape, and that no
+number is infinite or NaN. A field with a default may be left out. [Victims](../api/victims.md) has what a model offers
+by its access, [schema](../api/schema.md) what `data_schema` says."""
+_OTHERS: Final = (("Metrics", "metric"), ("Defenses made for it", "defense"))
+_HEAD: Final = (
+    "A game says what a risk is: what the adversary gets, what it hands back, and what that is compared with."
+)
 
 
 def game_pages(registry: Registry) -> Iterator[Page]:
@@ -32,8 +36,8 @@ def game_pages(registry: Registry) -> Iterator[Page]:
         for game in GAMES.values()
     ]
     head = ("game", "value of the verdict", "better", "margin", "attacks, unless a config names others")
-    text = "# Games\n\nA game says what a risk is: what the adversary gets, what it hands back, and what that is compared with.\n\n"
-    yield Page(path="reference/games/index.md", title="Overview", section=("Games",), text=text + table(head, rows) + "\n")
+    text = f"# Games\n\n{_HEAD}\n\n{table(head, rows)}\n"
+    yield Page(path="reference/games/index.md", title="Overview", section=("Games",), text=text)
     for game in GAMES.values():
         path = f"reference/games/{game.risk}.md"
         yield Page(path=path, title=game.title, section=("Games",), text=_page(game, registry))
@@ -69,15 +73,18 @@ def _page(game: Game, registry: Registry) -> str:
 
 def _players(game: Game, registry: Registry) -> str:
     risk = game.attacks_of or game.risk
-    attacks = [one.component.name for one in registry.list("attack", risk)] if game.attacks else []
+    attacks = _names(registry, "attack", risk) if game.attacks else []
     rows = [
-        ("attacks, unless a config names others", _links(game.attacks, "attack", "../")),
-        ("controls, always", _links(game.controls, "attack", "../")),
-        ("all that can be named", _links(attacks, "attack", "../")),
-        ("metrics", _links([one.component.name for one in registry.list("metric", game.risk)], "metric", "../")),
-        ("defenses made for it", _links([one.component.name for one in registry.list("defense", game.risk)], "defense", "../")),
+        ("Attacks, unless a config names others", _links(game.attacks, "attack", "../")),
+        ("Controls, always", _links(game.controls, "attack", "../")),
+        ("All that can be named", _links(attacks, "attack", "../")),
+        *((title, _links(_names(registry, kind, game.risk), kind, "../")) for title, kind in _OTHERS),
     ]
-    return "\n".join(f"- **{name[0].upper()}{name[1:]}**: {links}" for name, links in rows if links)
+    return "\n".join(f"- **{name}**: {links}" for name, links in rows if links)
+
+
+def _names(registry: Registry, kind: str, risk: str) -> list[str]:
+    return [one.component.name for one in registry.entries if (one.component.kind, one.risk) == (kind, risk)]
 
 
 def _links(names: Sequence[str], kind: str, up: str) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from reference.markdown import Page, docstring, table
-
 import amulet_core
+from reference.markdown import Page, docstring, table
 
 _SECTION: Final = ("Python API",)
 COMPONENTS: Final = "amulet_core.components"
@@ -33,7 +32,9 @@ def interface_pages(root: Path) -> Iterator[Page]:
     yield Page(path="reference/api/index.md", title="amulet_core", section=_SECTION, text=_exports(listed))
     for module in listed:
         if module not in {"amulet_core", *_ELSEWHERE}:
-            text = f"# {module}\n\n::: {module}\n    options: {{show_root_heading: false, show_root_toc_entry: false}}\n"
+            text = (
+                f"# {module}\n\n::: {module}\n    options: {{show_root_heading: false, show_root_toc_entry: false}}\n"
+            )
             yield Page(path=_path(module), title=module.removeprefix("amulet_core."), section=_SECTION, text=text)
 
 

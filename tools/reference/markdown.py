@@ -18,7 +18,13 @@ class Page:
     text: str
 
 
-TYPES: Final = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "mapping"}
+TYPES: Final = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "object": "mapping",
+}
 """JSON's words for types, as readers say them."""
 
 _PLURALS: Final = {"string": "texts", "integer": "whole numbers", "number": "numbers", "list": "lists"}
@@ -97,11 +103,9 @@ def default_words(record: dict[str, Any]) -> str:
 
 def limit_words(limits: dict[str, Any]) -> str:
     """Return the limits of a value in words, or nothing."""
-    given = dict(limits)
+    given, first = dict(limits), list[str]()
     if {"minimum", "maximum"} <= given.keys():
-        first = [f"from {given.pop('minimum')} to {given.pop('maximum')}"]
-    else:
-        first = []
+        first.append(f"from {given.pop('minimum')} to {given.pop('maximum')}")
     if given.get("minLength") == 1:
         first.append("not empty")
         del given["minLength"]
@@ -121,7 +125,11 @@ def sentence(text: str) -> str:
 
 def place(where: str) -> str:
     """Return where a paper is found, as a link where it is one."""
-    for prefix, address in (("arXiv:", "https://arxiv.org/abs/"), ("doi:", "https://doi.org/"), ("https://", "https://")):
+    for prefix, address in (
+        ("arXiv:", "https://arxiv.org/abs/"),
+        ("doi:", "https://doi.org/"),
+        ("https://", "https://"),
+    ):
         if where.startswith(prefix):
             target = (address + where.removeprefix(prefix)).replace("<", "%3C").replace(">", "%3E")
             return f"[{plain(where)}](<{target}>)"

@@ -26,9 +26,7 @@ _WORDS: Final = {
     "with": "sensitive attributes",
     "without": "no sensitive attribute",
 }
-SORTS: Final = tuple(
-    Sort(*sort) for sort in product(("tabular", "image"), ("two", "many"), ("with", "without"))
-)
+SORTS: Final = tuple(Sort(*sort) for sort in product(("tabular", "image"), ("two", "many"), ("with", "without")))
 
 
 def schema_of(sort: Sort) -> DataSchema:
