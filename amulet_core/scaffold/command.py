@@ -1,7 +1,8 @@
 """``amulet new``: what is wrong with a request, and the writing of the project."""
 
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, cast
 
@@ -14,6 +15,7 @@ from amulet_core.vocabulary import AUDIT, COLUMNS, VERIFICATION
 LONGEST: Final = 40
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PREFIX: Final = "amulet-plugin-"
+_ABOUT: Final = {"attack": " on ", "defense": " against ", "metric": " of ", "dataset": "", "model": ""}
 _NO_ATTACKS: Final = {
     VERIFICATION: "thieves play it, and the owner's verify: write an attack on unauthorized-model-ownership",
     AUDIT: "attacks on membership-inference play it: write one of those",
@@ -82,10 +84,14 @@ def _name_problems(name: str, registry: Registry) -> Iterator[str]:
 
 
 def _folder_problems(place: Path) -> Iterator[str]:
-    if place.is_dir():
-        if any(place.iterdir()):
-            yield f"the folder {place} exists and is not empty: name another one with --dir."
-    elif place.exists():
+    try:
+        empty = not place.is_dir() or next(place.iterdir(), None) is None
+    except OSError as error:
+        yield f"the folder {place} cannot be read: {error.strerror or error}."
+        return
+    if not empty:
+        yield f"the folder {place} exists and is not empty: name another one with --dir."
+    elif place.exists() and not place.is_dir():
         yield f"{place} exists and is no folder: name another one with --dir."
 
 
@@ -103,13 +109,14 @@ def _write(place: Path, files: dict[str, str]) -> None:
         raise RequestError(f"the project cannot be written to {place}: {error.strerror or error}.") from error
 
 
-def _told(draft: Draft, place: Path, files: dict[str, str]) -> str:
-    about = f"{_a(draft.kind)} on {draft.risk}" if draft.kind == "attack" else _a(draft.kind)
-    lines = [f"wrote {place}, {about}:", *(f"  {name}" for name in files), "next:"]
+def _told(draft: Draft, place: Path, files: Iterable[str]) -> str:
     local = place if place.is_absolute() else f"./{place}"
-    lines += [
+    lines = [
+        f"wrote {place}, {_a(draft.kind)}{_ABOUT[draft.kind]}{draft.risk}:",
+        *(f"  {name}" for name in files),
+        "next:",
         f'  pip install -e "{local}[test]"',
         f"  amulet check {draft.name}",
-        f"  amulet run {place / 'example.yaml'}",
+        f"  amulet run {shlex.quote(str(place / 'example.yaml'))}",
     ]
     return "\n".join(lines)

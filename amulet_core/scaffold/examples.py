@@ -36,12 +36,12 @@ SCENES: Final[Mapping[str, Scene]] = {
         "digits", "{train: 200, val: 50, test: 300, aux: 400}", "watermark", "{budget: 200}", "[model-extraction]"
     ),
     "membership-inference": Scene("digits", _DIGITS, "label-smoothing", "{population: 200}", "[loss-threshold]"),
-    "attribute-inference": Scene("compas", _PEOPLE, "label-smoothing", "{attribute: sex}", "[attribute-mlp]"),
+    "attribute-inference": Scene("adult", _PEOPLE, "label-smoothing", "{attribute: sex}", "[attribute-mlp]"),
     "distribution-inference": Scene(
-        "compas", _PEOPLE, "label-smoothing", "{attribute: sex, victims: 4, models: 4}", "[loss-test]"
+        "adult", _PEOPLE, "label-smoothing", "{attribute: sex, victims: 4, models: 4}", "[loss-test]"
     ),
     "data-reconstruction": Scene("digits", _DIGITS, "output-rounding", "{rows: 100}", "[output-decoder]"),
-    "discriminatory-behavior": Scene("compas", _PEOPLE, "reweighing", "{attribute: sex}", ""),
+    "discriminatory-behavior": Scene("adult", _PEOPLE, "reweighing", "{attribute: sex}", ""),
     AUDIT: Scene("digits", _DIGITS, "dp-sgd", "{canaries: 100}", "[loss-threshold]"),
     UTILITY: Scene("digits", _DIGITS, "label-smoothing", "{}", ""),
 }
@@ -67,7 +67,7 @@ def example_of(kind: NewKind, risk: str) -> str:
 
 def metric_fields(risk: str) -> dict[str, Any]:
     """Return what the example of a metric says and reads, by the names that its templates use."""
-    table = tomllib.loads(template_text("metrics.toml"))
+    table: dict[str, dict[str, Any]] = tomllib.loads(template_text("metrics.toml"))
     return {"needs": "NoParams", "sensitive": False} | table[risk]
 
 

@@ -34,16 +34,17 @@ print(code, sorted(set(heavy) & set(sys.modules)), file=sys.stderr)
         ["plugins", "--json"],
         ["conjecture", "dp-sgd", "evasion"],
         ["conjecture", "dp-sgd", "evasion", "--json"],
+        ["new", "attack", "made-up"],
         ["--help"],
         ["run", "--help"],
         ["--version"],
     ],
     ids=" ".join,
 )
-def test_listing_imports_nothing_heavy(arguments):
+def test_what_runs_nothing_imports_nothing_heavy(arguments, tmp_path):
     environment = os.environ | {"AMULET_PLUGINS": ""}
     command = [sys.executable, "-c", PROBE.format(arguments=arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=tmp_path)
     assert done.stderr == "0 []\n"
     assert done.stdout
 

@@ -3,6 +3,7 @@
 import sys
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ class Written:
     """A plugin that ``amulet new`` wrote, and that is found."""
 
     name: str
+    folder: Path
     registry: object
 
     @property
@@ -41,7 +43,7 @@ def write(tmp_path, monkeypatch):
             "[amulet.v1]\n" + "".join(f"{own} = {target}\n" for own, target in points.items())
         )
         monkeypatch.syspath_prepend(str(folder))
-        return Written(name, discover(select=name, strict=True))
+        return Written(name, folder, discover(select=name, strict=True))
 
     before = set(sys.modules)
     yield written

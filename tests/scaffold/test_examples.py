@@ -1,15 +1,116 @@
-"""Every example that ``amulet new`` writes keeps the rules, and has the power that its kind must have."""
+"""Every example that ``amulet new`` writes keeps the rules, has the power of its kind, and comes with a run that fits."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from amulet_core.scaffold.examples import KINDS, risks_of
+from amulet_core.config import read, resolve
+from amulet_core.facts import facts_of
+from amulet_core.games.table import GAMES
+from amulet_core.ground import load_data
+from amulet_core.plan import plan
+from amulet_core.registry import Registry
+from amulet_core.scaffold.command import LONGEST, new_plugin
+from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of
+from amulet_core.scaffold.project import Draft, project_files
 from amulet_core.testing import plugin_checks, shipped_checks
+from amulet_core.vocabulary import COLUMNS, RISKS
 
-EXAMPLES = [(kind, risk) for kind in KINDS for risk in risks_of(kind) or (None,)]
+ROOT = Path(__file__).parents[2]
+EVERY = [Draft(kind, f"my-{kind}", risk) for kind in KINDS for risk in risks_of(kind) or ("",)]
+DIFFERENT = list({(example_of(d.kind, d.risk), d.kind == "metric" and d.risk): d for d in reversed(EVERY)}.values())
+INSTALLED = {Draft(kind, f"my-{kind}", "evasion" if risks_of(kind) else "") for kind in KINDS}
+"""What ``test_installed`` installs, where its own tests are run."""
 
 
-@pytest.mark.parametrize(("kind", "risk"), EXAMPLES)
-def test_every_example_passes_the_conformance_kit_and_its_own_checks(write, kind, risk):
-    made = write(kind, f"my-{kind}", risk)
-    for check in (*plugin_checks(made.name, registry=made.registry), *shipped_checks(made.entry)):
+def called(draft):
+    return " ".join(filter(None, (draft.kind, draft.risk)))
+
+
+@pytest.mark.parametrize("draft", [d for d in DIFFERENT if d not in INSTALLED], ids=called)
+def test_every_example_passes_the_conformance_kit_and_its_own_checks(write, draft):
+    made = write(draft.kind, draft.name, draft.risk or None)
+    checks = (*plugin_checks(made.name, registry=made.registry), *shipped_checks(made.entry))
+    for check in checks:
         check.run()
+    assert (len(checks) > 10, made.entry.risk or "") == (True, draft.risk)
+
+
+def test_what_the_kit_cannot_check_comes_with_checks_of_its_own():
+    without = {example for example in (example_of(d.kind, d.risk) for d in EVERY) if not shipped(example)}
+    assert without == {f"attack-{risk}" for risk in risks_of("attack")} - {"attack-distribution-inference"}
+
+
+def shipped(example):
+    return has_template(f"{example}.checks.tmpl")
+
+
+def test_there_is_an_example_of_every_risk_that_is_played():
+    attacked = {risk for risk, game in GAMES.items() if game.attacks and not game.attacks_of}
+    assert {kind: set(risks_of(kind)) for kind in KINDS} == {
+        "attack": attacked,
+        "defense": set(RISKS),
+        "metric": set(COLUMNS),
+        "dataset": set(),
+        "model": set(),
+    }
+    assert set(SCENES) == set(GAMES)
+
+
+@pytest.mark.parametrize("draft", [d for d in EVERY if d.kind in ("attack", "metric", "dataset", "model")], ids=called)
+def test_the_matrix_of_every_example_can_be_planned_and_asks_for_it(write, draft):
+    made = write(draft.kind, draft.name, draft.risk or None)
+    request = resolve(read(made.folder / "example.yaml"), made.registry)
+    cells = plan(request, facts_of(load_data(request))).cells
+    assert made.entry.id in (made.folder / "example.yaml").read_text()
+    assert any(cell.job for cell in cells)
+
+
+@pytest.mark.parametrize("name", ["a", "a" * LONGEST])
+def test_what_is_written_is_free_of_findings_whatever_the_length_of_its_name(tmp_path, name):
+    for draft in EVERY:
+        folder = tmp_path / f"{draft.kind}-{draft.risk}"
+        new_plugin(draft.kind, name, risk=draft.risk or None, folder=str(folder), registry=Registry((), (), ()))
+    for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_is_written_uses_what_plugins_may_use():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| module | what for |")[2]
+    allowed = set(re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE))
+    used = {module for draft in EVERY for text in sources(draft) for module in imported(text)}
+    assert len(used) > 10
+    assert {re.sub(r"^(amulet_core\.games)\.\w+$", r"\1", module) for module in used} - allowed == set()
+
+
+def sources(draft):
+    return [text for name, text in project_files(draft).items() if name.endswith(".py")]
+
+
+def imported(text):
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    return [node.module for node in nodes if node.module.split(".")[0] == "amulet_core"]
+
+
+def test_the_licence_is_the_one_of_this_project():
+    assert project_files(EVERY[0])["LICENSE"] == (ROOT / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("draft", DIFFERENT, ids=called)
+def test_what_is_written_says_its_shapes(draft):
+    tree = ast.parse(project_files(draft)[f"{draft.module}/{draft.kind}.py"])
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    texts = [ast.get_docstring(node) for node in functions if node.name not in ("noting", "__init__")]
+    assert None not in texts
+    assert re.search(r"``(\w+\d+ )?[\w.]*\s?\[", " ".join(texts))
