@@ -13,7 +13,7 @@ from reference.refusals import Sort, schema_of
 
 _MODELS: Final = ("mlp", "cnn", "logistic")
 _SHOWN: Final = 2
-_OF_THE_USER: Final = {
+_OF_THE_USER: Final[dict[str, dict[str, Any]]] = {
     "table-file": {"path": "loans.csv", "label": "repaid", "sensitive": ["sex"], "bounds": {"income": [0, 500000]}},
     "image-folder": {"path": "pictures", "colour": "grey"},
 }
@@ -23,6 +23,7 @@ _OF_THE_USER: Final = {
 def example(entry: Entry, registry: Registry) -> str:
     """Return a config that uses a component, as YAML; an empty text for kinds that none of ours is of."""
     component, threat = entry.component, dict[str, str]()
+    columns: dict[str, tuple[str, tuple[str, dict[str, Any]]] | None]
     match component:
         case Attack():
             columns = {component.risk: ("attacks", _used(entry))}

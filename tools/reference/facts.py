@@ -28,7 +28,7 @@ _RECONSTRUCTED: Final = {
     "row": "rows from what the victim says of them",
     "batch": "the batch behind a gradient",
 }
-_MODALITIES: Final = {("tabular",): "tables", ("image",): "images"}
+_MODALITIES: Final[dict[tuple[str, ...], str]] = {("tabular",): "tables", ("image",): "images"}
 _FLAGS: Final = {
     "reads_private_rows": "It looks at training rows outside the training loop, hence outside a privacy account.",
     "accounts_privacy": "It keeps a privacy account, which other stages of a chain could spoil.",
