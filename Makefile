@@ -7,8 +7,10 @@ PROJECTS := pyproject.toml $(wildcard plugins/amulet-plugin-*/pyproject.toml)
 # It pins requests~=2.25.1, so it comes in without its dependencies, after those it really needs.
 UNPINNED := torchattacks
 export OMP_NUM_THREADS ?= 1
+# The theme advertises its successor in each build.
+export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: quickstart test test-plugins lint bench clean
+.PHONY: quickstart test test-plugins docs lint bench clean
 
 quickstart: $(VENV)/installed
 	@$(BIN)/amulet quickstart --out amulet-quickstart
@@ -18,6 +20,10 @@ test: lint
 
 test-plugins: $(VENV)/developed
 	set -e; for plugin in $(PLUGINS); do $(BIN)/python -m pytest -n 2 $$plugin/tests; done
+
+docs: $(VENV)/developed
+	$(BIN)/python -m mkdocs build --strict
+	@echo "The site is in build/site: open build/site/index.html."
 
 lint: $(VENV)/developed
 	$(BIN)/ruff check
@@ -48,7 +54,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/made
 
 $(VENV)/developed: $(PROJECTS) | $(VENV)/made
 	@echo "Installing AMULET and its tools into $(VENV): some minutes the first time, as PyTorch is large."
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 ifneq ($(wildcard plugins/amulet-plugin-torchattacks),)
 	$(BIN)/python -m pip install --quiet torchvision requests tqdm
 	$(BIN)/python -m pip install --quiet --no-deps $(UNPINNED)

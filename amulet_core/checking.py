@@ -15,8 +15,8 @@ from amulet_core.testing.static import light_import
 from amulet_core.vocabulary import KINDS
 
 _WIDTH = 110
-_HEADED = ("found: ", "expected: ", "fix: ", "why: ")
-_TITLES = {"ok": "ok", "failed": "FAILED", "not checked": "not checked"}
+_HEADED = ("later: ", "found: ", "expected: ", "fix: ", "why: ")
+_TITLES = {"ok": "ok", "failed": "FAILED", "warning": "warning", "not checked": "not checked"}
 
 
 def run_checks(name: str, registry: Registry) -> int:
@@ -86,10 +86,12 @@ def _one(check: Check) -> str:
     except NotCheckedError:
         raise
     except ConformanceError as error:
+        later = _later(check)
         return _told(
             check.name,
             check.why,
-            "failed",
+            "warning" if later else "failed",
+            *later,
             f"found:    {error.found}",
             f"expected: {error.expected}",
             f"fix:      {error.fix}",
@@ -99,6 +101,13 @@ def _one(check: Check) -> str:
     except Exception as error:  # noqa: BLE001 - a check may run into whatever its component raises
         return _told(check.name, check.why, "failed", f"found:    {cause_of(error)}")
     return _told(check.name, "", "ok", *([note] if note else []))
+
+
+def _later(check: Check) -> list[str]:
+    """Say when a check that only warns will fail."""
+    if isinstance(check, ConformanceCheck) and check.only_warns:
+        return [f"later:    a failure from amulet-framework {check.fails_from} on"]
+    return []
 
 
 def _noted(check: Check) -> str:

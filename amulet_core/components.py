@@ -26,29 +26,34 @@ class Reference(Frozen):
     """Where an idea comes from: the paper's title, and its arXiv id, DOI or address."""
 
     title: str = Field(min_length=5)
+    """The paper's title, after its authors where that helps."""
     where: str = Field(min_length=5)
+    """``arXiv:1412.6572``, ``doi:10.2307/2531595``, or an address."""
 
 
 class LabRequest(Frozen):
     """What an attack wants trained for it: ``models`` shadow models of the victim's size.
 
-    Every candidate is a training row of exactly half of them. Whether they are trained with the victim's defenses
-    is part of the threat model, hence of the game, not of the attack.
+    Whether they are trained with the victim's defenses is part of the threat model, hence of the game, not of the
+    attack.
     """
 
     models: int = Field(ge=2, multiple_of=2)
+    """How many: every candidate is a training row of exactly half of them."""
 
 
 class Resources(Frozen):
     """What a job needs of a machine while it runs; the largest need of the components it uses counts.
 
-    ``cpus`` is at least the run's ``threads_per_job``; ``memory_gb`` 0 says nothing. Executors that place jobs on
-    machines go by it; it changes no result.
+    Executors that place jobs on machines go by it; it changes no result.
     """
 
     cpus: int = Field(1, ge=1)
+    """Cores; at least the run's ``threads_per_job`` are taken."""
     gpus: float = Field(0.0, ge=0)
+    """Graphics processors, or a share of one."""
     memory_gb: float = Field(0.0, ge=0)
+    """Memory in 10^9 bytes; 0 says nothing."""
 
 
 def _nothing_against(_params: Any, _schema: DataSchema) -> list[str]:
@@ -68,31 +73,41 @@ def _no_needs(_params: Any, _schema: DataSchema) -> tuple[LabRequest, ...]:
 
 
 class Component(Frozen):
-    """What all descriptors share.
-
-    ``target`` is ``module:function`` and is imported only when the component is used. ``applicable(params, schema)``
-    lists the reasons why the component cannot work on such data (an empty list: it can), and
-    ``impossible(params, planned)`` why it cannot in such a run (``amulet_core.planned.Planned``: numbers of rows,
-    training settings, threat model). ``checks`` is a ``module:function`` that returns the component's known-answer and
-    power checks.
-    """
+    """What all descriptors share."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     kind: Kind
+    """What the component is; each kind of descriptor sets it."""
     name: Name
+    """Its name in configurations, after ``plugin/`` where that is needed: lower case, digits and hyphens."""
     summary: str = Field(min_length=10, max_length=160)
+    """What it is or does, as one sentence for lists and reports."""
     target: Target
+    """Where its code is: ``module:function``, imported only when the component is used."""
     params: type[Params] = NoParams
+    """Its settings: a class whose fields all have a description, and numbers limits."""
     version: str = "1"
+    """What rises when its results change, so that nothing older is taken from the cache."""
     modality: tuple[Modality, ...] = ("tabular", "image")
+    """The data that it works on."""
     requires: tuple[str, ...] = ()
+    """What an attack, or a defense, needs of the model, or of what stands before it in a chain, by name."""
     produces: tuple[str, ...] = ()
+    """What it offers to those that require it: a model by its layers, a defense by the evidence it leaves."""
     references: tuple[Reference, ...] = ()
+    """The papers, or pages, that it comes from; the conformance kit wants one at least."""
     checks: Target | None = None
+    """``module:function`` that takes nothing and returns its known-answer and power checks."""
     resources: Resources = Resources()
+    """What a job that uses it needs of a machine."""
     applicable: Callable[[Any, DataSchema], list[str]] = _nothing_against
+    """``applicable(params, schema)``: the reasons why it cannot work on such data (none: it can). Light."""
     impossible: Callable[[Any, Any], list[str]] = _possible
+    """``impossible(params, planned)``: the reasons why it cannot work in such a run. Light.
+
+    ``planned`` has the numbers of rows, the training settings and the threat model (``amulet_core.planned.Planned``).
+    """
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -105,27 +120,32 @@ class Dataset(Component):
 
     kind: Literal["dataset"] = "dataset"
     licence: str = Field(min_length=2)
+    """Under which terms the data may be used."""
 
 
 class Model(Component):
     """An architecture: ``target(params, schema) -> torch.nn.Module`` with logits ``[n, classes]`` and no BatchNorm.
 
-    ``stackable`` architectures train faster as one stack than one after the other. Attacks that need gradients are
-    skipped on those that are not ``differentiable``. Modules that ``trains_itself`` have a method
-    ``learn(data, val) -> evidence`` (``amulet_core.training.learning``), which takes the place of the training loop:
-    training settings play no part, and defenses that change training or weights are refused. What a model
-    ``produces`` defenses, and attacks, may require: ``features`` is a hidden layer within reach
+    What it ``produces`` defenses, and attacks, may require: ``features`` is a hidden layer within reach
     (``amulet_core.modules.Classifier``); ``interval-bounds`` says that it is made of affine and monotone layers alone,
     so that intervals can be passed through it; ``layer-chain`` that affine layers and convolutions stand one after the
-    other, and nothing else of it has parameters. One that ``convolves`` cannot read several inputs of a row on an axis
-    of their own.
+    other, and nothing else of it has parameters; ``affine-logits`` that the logits are an affine function of the row,
+    under a fixed scaling.
     """
 
     kind: Literal["model"] = "model"
     stackable: bool = False
+    """Whether several of it train faster as one stack than one after the other."""
     differentiable: bool = True
+    """Whether it has gradients; attacks that need them are skipped where it has none."""
     trains_itself: bool = False
+    """Whether its modules have a method ``learn(data, val) -> evidence`` in place of the training loop.
+
+    Training settings then play no part, and defenses that change training or weights are refused
+    (``amulet_core.training.learning``).
+    """
     convolves: bool = False
+    """Whether it cannot read several inputs of a row on an axis of their own."""
 
 
 class Defense(Component):
@@ -133,38 +153,44 @@ class Defense(Component):
 
     ``data(data, params) -> Data``; ``training(training, params, context) -> Training``;
     ``model(fitted, data, params) -> Fitted``; ``inference(probabilities, params) -> probabilities``.
-    ``target`` repeats the first of them. ``sok`` names the row of the published tables this defense belongs to.
-    ``rebuild(build, params, schema) -> module`` is for a defense whose models are not the architecture with other
-    weights: its module around fresh networks from ``build()``, untrained, into which the cache puts what it kept.
-    ``certify(question, params) -> bool [budgets, n]`` says where predictions are provably right
-    (``amulet_core.games.evasion.CertificateQuestion``).
-    ``beside(params, chain)`` lists why it cannot stand in a chain (all descriptors in their order, its own included).
-
-    ``verify(view, params) -> amulet_core.games.verification.VerificationAnswer`` scores suspects for the owner, whom
-    ``verify_access`` lets see them; a defense that only verifies has no stages, and ``target`` repeats ``verify``.
+    ``target`` repeats the first of them; a defense that only verifies has no stages, and ``target`` repeats ``verify``.
     """
 
     kind: Literal["defense"] = "defense"
     stages: dict[Stage, Target] = Field(default_factory=dict)
+    """The stages that it acts in, each with its ``module:function``."""
     risk: str
+    """The risk that it is made for."""
     sok: str | None = None
+    """The row of the published tables (arXiv:2312.04542) that it belongs to."""
     reads_private_rows: bool = False
     """Whether a stage looks at training rows outside the training loop, hence outside a privacy accountant."""
     accounts_privacy: bool = False
     """Whether the defense keeps a privacy account that other stages could spoil."""
     uses_sensitive: bool = False
+    """Whether it reads sensitive attributes, which the data must then have."""
     randomised: bool = False
+    """Whether its inference stage draws random numbers; a chain with such a one is refused, as yet."""
     labels_only: bool = False
+    """Whether its inference stage tells the class alone; attacks that need more are skipped."""
     verify: Target | None = None
+    """``verify(view, params) -> VerificationAnswer``: scores suspect models for the owner."""
     rebuild: Target | None = None
+    """``rebuild(build, params, schema) -> module``: where its models are not the architecture with other weights.
+
+    It returns its module around fresh networks from ``build()``, untrained, into which the cache puts what it kept.
+    """
     certify: Target | None = None
+    """``certify(question, params) -> bool [budgets, n]``: where predictions are provably right."""
     clippable: bool = True
     """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
     account's clipping of each row's gradient needs."""
     stacks_inputs: bool = False
     """Whether, where each row's gradient is clipped, it puts several inputs of a row on an axis of their own."""
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
+    """What ``verify`` may see of a suspect model."""
     beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
+    """``beside(params, chain)``: why it cannot stand in a chain (all descriptors in order, its own included). Light."""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -182,18 +208,18 @@ class Defense(Component):
 class Attack(Component):
     """An attack on one risk: ``target(view, params) -> answer``, the shapes of both being the risk's game.
 
-    It is skipped on architectures that do not declare in ``produces`` all that it ``requires`` (``affine-logits``: the
-    logits are an affine function of the row, under a fixed scaling).
-    ``control`` marks one that knows nothing of the victim and is the floor the others are shown beside.
-    ``needs(params, schema)`` lists what the lab must hold for it.
-    ``settings_of`` names the attack of its plugin whose settings a control must have, with the same ``params``.
+    It is skipped on architectures that do not declare in ``produces`` all that it ``requires``.
     """
 
     kind: Literal["attack"] = "attack"
     risk: str
+    """The risk whose game it plays."""
     access: Access
+    """What it may see of its victim; a control has ``none``."""
     control: bool = False
+    """Whether it knows nothing of the victim, and is the floor that others are shown beside."""
     settings_of: str = ""
+    """The attack of its plugin whose settings it must have, if it is a control; both have the same ``params``."""
     norms: tuple[Norm, ...] = ("linf", "l2")
     """The norms of a budget that the attack can keep to, where the risk's threat model has one."""
     sensitive_in_x: bool = False
@@ -206,14 +232,18 @@ class Attack(Component):
     threat: str = Field(default="", max_length=400)
     """The adversary's goal, knowledge and capability, in a sentence or two."""
     needs: Callable[[Any, DataSchema], tuple[LabRequest, ...]] = _no_needs
+    """``needs(params, schema)``: what the lab must hold for it. Light."""
 
 
 class Measure(Frozen):
     """One value that a metric gives: what it says, and which way is better for the defender."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
+    """By which results and reports name it: lower case, digits and underscores."""
     summary: str
+    """What it says, as a phrase."""
     better: Better
+    """Which way is better for the defender."""
 
 
 class Metric(Component):
@@ -221,8 +251,11 @@ class Metric(Component):
 
     kind: Literal["metric"] = "metric"
     risk: str
+    """The risk whose result it reads."""
     uses_sensitive: bool = False
+    """Whether it reads sensitive attributes, which the data must then have."""
     measures: tuple[Measure, ...] = Field(min_length=1)
+    """The values that it gives, each with what it says and which way is better for the defender."""
 
 
 class Reporter(Component):
@@ -232,11 +265,8 @@ class Reporter(Component):
 
 
 class Executor(Component):
-    """An executor: ``target(params, setting)`` is a context manager whose value is an ``amulet_core.sessions.Session``.
-
-    ``in_process`` ones call ``task.work()``; others send ``task.letter`` to workers, which exchange outputs through the
-    cache folder.
-    """
+    """An executor: ``target(params, setting)`` is a context manager that yields an ``amulet_core.sessions.Session``."""
 
     kind: Literal["executor"] = "executor"
     in_process: bool = True
+    """Whether it calls ``task.work()``; else it sends ``task.letter`` to workers, who exchange outputs by the cache."""

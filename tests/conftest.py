@@ -1,6 +1,7 @@
-"""What all tests share: no plugin of the developer's machine is loaded, and packages can be installed for one test."""
+"""What all tests share: no plugin of the developer's machine is loaded, packages for one test, and a browser."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,17 @@ def attack(name, **more):
     fields = {"summary": "An attack made for a test", "target": "math:sqrt", "risk": "evasion", "access": "labels"}
     return Attack(name=name, **fields | more)
 """
+
+BROWSER = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @dataclass(frozen=True)
@@ -114,3 +126,37 @@ def healthy(packages: Packages) -> Callable[[Registry], None]:
         assert not any("healthy" in warning for warning in registry.warnings)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def browser(lacking):
+    """Give a headless Chromium; without one the tests are skipped, or fail where AMULET_REQUIRE demands it."""
+    if BROWSER is None:
+        lacking("browser", "Chromium is not installed (no `chromium` on the PATH): the page was not tried in a browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """Give a function that opens an address in a fresh offline context; what it asked for and complained of is kept."""
+    contexts = []
+
+    def open_page(address, **options):
+        context = browser.new_context(offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        requests, complaints = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        return page, requests, complaints
+
+    yield open_page
+    for context in contexts:
+        context.close()

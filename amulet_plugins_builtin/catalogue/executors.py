@@ -11,17 +11,17 @@ class ProcessesParams(Params):
     workers: int | None = Field(
         default=None,
         ge=1,
-        description="How many worker processes at most. None: as many as the usable cores allow, threads_per_job each.",
+        description="How many worker processes at most. Left out: as many as cores allow, threads_per_job each.",
     )
     memory_gb: float | None = Field(
         default=None,
         gt=0,
-        description="Resident memory (in 10^9 bytes) that a worker may hold; a job that takes more fails. None: any.",
+        description="Resident memory (in 10^9 bytes) that a worker may hold; one that takes more fails. Left out: any.",
     )
     job_seconds: float | None = Field(
         default=None,
         gt=0,
-        description="How long a job may take, with the start of its worker where it needs a new one. None: any time.",
+        description="How long a job may take, with the start of a new worker where it needs one. Left out: any.",
     )
     retries: int = Field(
         default=1, ge=0, le=100, description="How often a job is tried again, on a new worker, after its worker died."

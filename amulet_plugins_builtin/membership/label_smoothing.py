@@ -46,7 +46,13 @@ def smoothed(objective: Objective, *, smoothing: float) -> Objective:
 
 
 def _excess(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the true logit minus the mean logit, ``[n]``; logits ``[..., n, classes]`` are averaged over the rest."""
-    own = logits.gather(-1, y[:, None].expand(*logits.shape[:-1], 1)).squeeze(-1)
-    over = own - logits.mean(-1)
-    return over.reshape(-1, len(y)).mean(0)
+    """Return the true logit minus the mean logit, ``[n]``: the mean over a row's inputs where there are k of each.
+
+    These follow each other, ``[k * n, classes]``, or have an axis of their own, ``[n, k, classes]`` or before the rows.
+    """
+    if len(logits) == len(y):
+        by_row = logits if logits.ndim > 2 else logits[:, None]
+    else:
+        by_row = logits.reshape(-1, len(y), logits.shape[-1]).transpose(0, 1)
+    own = by_row.gather(-1, y[:, None, None].expand(*by_row.shape[:-1], 1)).squeeze(-1)
+    return (own - by_row.mean(-1)).mean(1)

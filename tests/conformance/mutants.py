@@ -219,6 +219,15 @@ def own_checks():
     )
 
 
+def checks_to_come():
+    from amulet_core.testing.findings import ConformanceError, conformance  # imports more than these attacks do
+
+    def examine():
+        raise ConformanceError(found="three legs", expected="four legs", fix="add one")
+
+    return (conformance("stool", name="it stands", why="it would fall", examine=examine, fails_from="99.10"),)
+
+
 def broken_own_checks():
     raise ImportError("no module of checks")
 

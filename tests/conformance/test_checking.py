@@ -137,6 +137,19 @@ def test_the_checks_that_a_component_ships_are_run_too(capsys):
     assert capsys.readouterr().out.endswith(OWN)
 
 
+def test_a_new_check_warns_and_says_when_it_will_fail(capsys):
+    assert run_checks("honest", registry(attack("honest", checks="mutants:checks_to_come"))) == 0
+    assert capsys.readouterr().out.endswith(
+        "  warning     it stands\n"
+        "              later:    a failure from amulet-framework 99.10 on\n"
+        "              found:    three legs\n"
+        "              expected: four legs\n"
+        "              fix:      add one\n"
+        "              why:      it would fall\n"
+        "20 checks: 19 ok, 1 warning\n"
+    )
+
+
 def test_shipped_checks_that_cannot_be_made_are_a_failure(capsys):
     assert run_checks("honest", registry(attack("honest", checks="mutants:broken_own_checks"))) == 1
     assert capsys.readouterr().out.endswith(

@@ -11,6 +11,7 @@ from amulet_core.errors import RequestError
 from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
 from amulet_core.registry import Registry
 from amulet_core.testing import component_checks, plugin_checks
+from amulet_core.testing.findings import ConformanceError, ConformanceWarning, conformance, expected_to_fail
 
 IDLE = "idle: it beats chance on a planted vulnerable victim"
 
@@ -129,3 +130,30 @@ def test_a_component_of_a_risk_without_a_game_gets_static_checks_only(failures):
     checks = component_checks(attack("honest", risk="distribution-inference"))
     assert len(checks) == 8
     assert failures(checks) == {}
+
+
+def new_check(fails_from):
+    def examine():
+        raise ConformanceError(found="three legs", expected="four legs", fix="add one")
+
+    return conformance("stool", name="it stands", why="it would fall", examine=examine, fails_from=fails_from)
+
+
+def test_a_new_check_warns_until_the_version_from_which_on_it_fails():
+    text = (
+        "stool: it stands: found: three legs. Expected: four legs. To fix it: add one. "
+        "It is a failure from amulet-framework 99.10 on."
+    )
+    with pytest.warns(ConformanceWarning) as warned:
+        new_check("99.10").run()
+    assert [str(one.message) for one in warned] == [text]
+
+
+@pytest.mark.parametrize("fails_from", ["", "0.0", "0.1"])
+def test_a_check_fails_from_its_version_on(fails_from):
+    with pytest.raises(ConformanceError, match=r"^found: three legs\."):
+        new_check(fails_from).run()
+
+
+def test_a_failure_that_was_expected_of_a_new_check_is_no_surprise_while_it_only_warns():
+    expected_to_fail(new_check("99.10"), "three are enough").run()

@@ -1,69 +1,13 @@
-"""The documents of the project, cut into their fenced blocks."""
+"""The documents of the project, for the tests that compare them with the code."""
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-FENCE = re.compile(
-    r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
-)
+sys.path.append(str(Path(__file__).parent))
 
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a document, and the comment directly above it (``run``, ``file: NAME``, or nothing)."""
-
-    language: str
-    mark: str
-    text: str
-
-    @property
-    def file(self) -> str:
-        """The name of the file that the block is, or nothing."""
-        return self.mark.removeprefix("file: ") if self.mark.startswith("file: ") else ""
-
-
-@dataclass(frozen=True)
-class Document:
-    """A document: where it is and what it says."""
-
-    path: Path
-
-    @property
-    def text(self) -> str:
-        """All of it."""
-        return self.path.read_text(encoding="utf-8")
-
-    def blocks(self, language: str) -> list[Block]:
-        """Return the fenced blocks of a language."""
-        found = [Block(m["language"], m["mark"] or "", m["text"]) for m in FENCE.finditer(self.text)]
-        return [block for block in found if block.language == language]
-
-    def commands(self) -> list[str]:
-        """Return the shell commands, without their comments."""
-        lines = (line.partition("  #")[0].strip() for block in self.blocks("sh") for line in block.text.splitlines())
-        return [line for line in lines if line]
-
-    def table(self, heading: str) -> dict[str, str]:
-        """Return the rows of the table under a heading row, its first column to its second."""
-        return {first: second for first, second, *_ in self.rows(heading)}
-
-    def rows(self, heading: str) -> list[tuple[str, ...]]:
-        """Return the rows of the table under a heading row."""
-        _, _, rest = self.text.partition(f"| {heading} |")
-        lines = rest.splitlines()[2:]
-        rows = lines[: next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))]
-        return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in rows]
-
-
-def documents() -> Iterable[Document]:
-    """Yield every document of the project."""
-    yield from (Document(ROOT / name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
-    yield from (Document(path) for path in sorted((ROOT / "docs").glob("*.md")))
+from fenced import ROOT, Document, documents  # found through the line above
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +25,12 @@ def contributing():
     return Document(ROOT / "CONTRIBUTING.md")
 
 
-@pytest.fixture(params=documents(), ids=lambda document: document.path.name)
+@pytest.fixture(scope="session")
+def page():
+    """Give the document of a name: ``concepts/games``."""
+    return lambda name: Document(ROOT / "docs" / f"{name}.md")
+
+
+@pytest.fixture(params=documents(), ids=lambda document: document.name)
 def document(request):
     return request.param

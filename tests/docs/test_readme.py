@@ -22,7 +22,7 @@ def files(readme):
 
 
 def test_the_config_resolves_against_the_built_in_components(readme):
-    (block,) = readme.blocks("yaml")
+    (block,) = readme.files("yaml")
     request = resolve(yaml.safe_load(block.text), amulet.discover())
     assert [row.label for row in request.rows] == [
         *("none", "placebo", "reweighing", "adversarial-debiasing", "adversarial-training", "fair and robust")
@@ -31,7 +31,7 @@ def test_the_config_resolves_against_the_built_in_components(readme):
 
 @pytest.mark.parametrize(("place", "name"), [(0, "quickstart"), (1, "fairness")])
 def test_a_matrix_shown_has_the_rows_and_the_threat_models_of_its_config(readme, place, name):
-    (own,) = readme.blocks("yaml")
+    (own,) = readme.files("yaml")
     config = read(QUICKSTART) if name == "quickstart" else yaml.safe_load(own.text)
     request = resolve(config, amulet.discover())
     shown = readme.blocks("text")[place].text
@@ -45,7 +45,7 @@ def test_a_matrix_shown_has_the_rows_and_the_threat_models_of_its_config(readme,
 def test_every_amulet_command_shown_is_one_that_the_parser_takes(readme):
     shown = [shlex.split(line)[1:] for line in readme.commands() if line.startswith("amulet ")]
     assert {arguments[0] for arguments in shown} == {"quickstart", "run", "cache", "new", "check"}
-    (block,) = readme.blocks("yaml")
+    (block,) = readme.files("yaml")
     for arguments in shown:
         parsed = _parser().parse_args(arguments)
         for override in getattr(parsed, "overrides", ()):

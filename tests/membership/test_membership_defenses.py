@@ -15,7 +15,8 @@ from amulet_plugins_builtin.catalogue.membership_defenses import (
     EarlyStoppingParams,
     WeightDecayParams,
 )
-from amulet_plugins_builtin.evasion import adversarial_training
+from amulet_plugins_builtin.catalogue.robust_training import TradesParams
+from amulet_plugins_builtin.evasion import adversarial_training, trades
 from amulet_plugins_builtin.membership import early_stopping, label_smoothing, weight_decay
 from amulet_plugins_builtin.membership.planted_models import (
     CLASSES,
@@ -63,14 +64,40 @@ def test_with_adversarial_training_the_labels_are_smoothed_at_the_adversarial_ex
     assert not torch.allclose(exact, smoothed_cross_entropy(0.2, network, network, batch()), atol=1e-2)
 
 
-def test_an_objective_that_asks_at_two_inputs_at_once_has_the_mean_of_both_terms() -> None:
+@pytest.mark.parametrize("how", ["an axis before the rows", "an axis after the rows", "one after the other"])
+def test_an_objective_that_asks_at_two_inputs_at_once_has_the_mean_of_both_terms(how: str) -> None:
+    joined = {
+        "an axis before the rows": torch.stack,
+        "an axis after the rows": partial(torch.stack, dim=1),
+        "one after the other": torch.cat,
+    }[how]
+
     def twice(call, _frozen, rows: Batch) -> Tensor:
-        return 0 * call(torch.stack([rows.x, rows.x + 0.1])).sum((0, 2))
+        return torch.zeros(30) + 0 * call(joined([rows.x, rows.x + 0.1])).sum()
 
     found = label_smoothing.smoothed(twice, smoothing=0.5)(network, network, batch())
     logits = torch.stack([network(batch().x), network(batch().x + 0.1)])
     excess = logits[:, torch.arange(30), batch().y] - logits.mean(2)
     torch.testing.assert_close(found, batch().w * 0.5 * excess.mean(0))
+
+
+def test_with_trades_the_labels_of_row_and_neighbour_are_smoothed_in_either_order() -> None:
+    penalised = partial(trades.regularised, params=TradesParams(epsilon=0.1, steps=2, beta=2.0), schema=RANDOM_LABELS)
+    smooth = partial(label_smoothing.smoothed, smoothing=0.2)
+    last = smooth(penalised(weighted_cross_entropy))(network, network, batch())
+    seen: list[Tensor] = []
+
+    def noting(x: Tensor, part: str = "model") -> Tensor:
+        seen.append(network(x, part))
+        return seen[-1]
+
+    plain = penalised(weighted_cross_entropy)(noting, network, batch())
+    logits = seen[-1].reshape(2, 30, -1)
+    excess = logits[:, torch.arange(30), batch().y] - logits.mean(2)
+    torch.testing.assert_close(last, plain + batch().w * 0.2 * excess.mean(0), rtol=1e-5, atol=1e-6)
+    first = penalised(smooth(weighted_cross_entropy))(network, network, batch())
+    exact = penalised(partial(smoothed_cross_entropy, 0.2))(network, network, batch())
+    torch.testing.assert_close(first, exact, rtol=1e-5, atol=1e-6)
 
 
 def test_an_objective_that_never_calls_the_model_is_named() -> None:

@@ -10,8 +10,8 @@ def test_a_plugin_may_observe_without_contributing_components(packages):
     assert registry.list() == ()
 
 
-def test_every_hook_is_one_documented_sentence():
+def test_the_documentation_of_a_hook_begins_with_one_sentence():
     for name in ("amulet_components", *hooks.OBSERVERS):
-        document = getattr(hooks, name).__doc__
-        assert document.endswith(".")
-        assert "\n" not in document
+        first, *rest = getattr(hooks, name).__doc__.splitlines()
+        assert first.endswith(".")
+        assert not rest or not rest[0]
