@@ -16,7 +16,7 @@ from amulet_core.config import resolve
 
 BASE = {"dataset": "adult", "risks": ["evasion"]}
 """What a part of a config is laid over, to be a whole one."""
-PROGRAMS = {"amulet", "cd", "export", "git", "make", "pip", "pytest", "python", "ray", "twine"}
+PROGRAMS = {"amulet", "cd", "make", "pip", "pytest", "python", "ruff", "twine"}
 SIGNATURE = re.compile(r"^\w+\(\n", re.MULTILINE)
 
 WALKED = [document for document in documents() if is_walked(document) and document.name.startswith("docs/")]

@@ -1,4 +1,4 @@
-"""The concept pages say what the code says: games, access levels, stages, verdicts; and their pictures stand alone."""
+"""The pages say what the code says: games, access levels, verdicts, hooks, plugins; and their pictures stand alone."""
 
 import re
 from typing import get_args
@@ -9,8 +9,12 @@ from fenced import ROOT, Document
 
 import amulet_core as amulet
 from amulet_core.games.table import GAMES
+from amulet_core.loading import HOOKS
+from amulet_core.plugins import API, GROUP
 from amulet_core.report.words import CONFLICT_LOOKS, LOOKS
 from amulet_core.statistics.verdicts import MINIMUM_SEEDS
+from amulet_core.testing.findings import ConformanceWarning
+from amulet_core.testing.static import _ARGUMENTS, _STAGE_ARGUMENTS
 from amulet_core.vocabulary import KINDS, STAGES, Access
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
@@ -59,6 +63,28 @@ def test_the_stages_are_those_of_the_code_and_each_example_acts_there(page):
     registry = amulet.discover()
     for stage, _, example in rows:
         assert stage in registry.find("defense", example.strip("`")).component.stages
+
+
+def test_the_hooks_are_those_of_the_code_and_so_are_the_arguments_of_targets(page):
+    assert [name.strip("`") for name in page("plugins/index").table("hook | what it does")] == list(HOOKS)
+    assert list(page("plugins/index").table("kind | target")) == list(KINDS)
+    for kind, arguments in _ARGUMENTS.items():
+        assert f"({', '.join(arguments)})" in page("plugins/index").table("kind | target")[kind]
+    for name in ("plugins/index", "plugins/tutorial-defense"):
+        for stage, arguments in _STAGE_ARGUMENTS.items():
+            assert f"`{stage}({', '.join(arguments)})" in page(name).text
+
+
+def test_every_plugin_of_the_project_is_in_the_catalogue(page):
+    listed = {name.strip("`") for name in page("plugins/catalogue").table("package | what it adds")}
+    folders = {path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").exists()}
+    assert folders <= listed
+
+
+def test_the_api_policy_says_what_the_code_does(page):
+    text = page("plugins/api-policy").text
+    assert f"`{ConformanceWarning.__name__}`" in text
+    assert f"`{GROUP}{API}`" in text
 
 
 def test_the_kinds_of_component_are_those_of_the_code(page):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mkdocs_hooks
 import pytest
-from fenced import ROOT
+from fenced import ROOT, documents
 
 from amulet_core.hooks import OBSERVERS
 
@@ -63,13 +63,15 @@ def _core_modules(source):
         yield from (name for name in names if name.split(".")[0] == "amulet_core")
 
 
-def test_what_plugins_use_of_the_core_is_what_they_may_use(contributing, readme):
+def test_what_plugins_use_of_the_core_is_what_they_may_use(contributing):
     allowed = {name.strip("`") for name in contributing.table("module | what for")}
     packages = sorted((contributing.path.parent / "plugins").glob("*/amulet_plugin_*/*.py"))
     sources = [path.read_text(encoding="utf-8") for path in packages]
-    sources += [block.text for block in readme.blocks("python") if block.file]
+    shown = [block for document in documents() for block in document.files("python")]
+    sources += [block.text for block in shown]
     used = {name for source in sources for name in _core_modules(source)}
     assert packages
+    assert len(shown) > 5
     assert len(used) > 5
     assert {name for name in used if not {name, re.sub(r"^(amulet_core\.games)\.\w+$", r"\1", name)} & allowed} == set()
 
