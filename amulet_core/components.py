@@ -138,6 +138,8 @@ class Defense(Component):
     weights: its module around fresh networks from ``build()``, untrained, into which the cache puts what it kept.
     ``certify(question, params) -> bool [budgets, n]`` says where predictions are provably right
     (``amulet_core.games.evasion.CertificateQuestion``).
+    ``explain(question, params) -> float32 [n, ...]`` is released beside each prediction: how much each feature speaks
+    for the class that is predicted (``amulet_core.explanations.Question``). Its model is differentiable.
     ``beside(params, chain)`` lists why it cannot stand in a chain (all descriptors in their order, its own included).
 
     ``verify(view, params) -> amulet_core.games.verification.VerificationAnswer`` scores suspects for the owner, whom
@@ -158,6 +160,7 @@ class Defense(Component):
     verify: Target | None = None
     rebuild: Target | None = None
     certify: Target | None = None
+    explain: Target | None = None
     clippable: bool = True
     """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
     account's clipping of each row's gradient needs."""
@@ -169,7 +172,7 @@ class Defense(Component):
     @property
     def targets(self) -> tuple[str, ...]:
         """Return every target, each once."""
-        every = (self.target, *self.stages.values(), self.verify, self.rebuild, self.certify)
+        every = (self.target, *self.stages.values(), self.verify, self.rebuild, self.certify, self.explain)
         return tuple(dict.fromkeys(target for target in every if target))
 
     @model_validator(mode="after")
@@ -201,6 +204,8 @@ class Attack(Component):
 
     It is then told what the victim says of the rows so changed, and not of the rows themselves.
     """
+    reads_explanations: bool = False
+    """Whether it is about explanations: it is skipped on rows of the matrix that release none."""
     reconstructs: Reconstructed | None = None
     """What an attack on data reconstruction hands back; None (controls): whatever its column's verdict is about."""
     threat: str = Field(default="", max_length=400)
