@@ -49,7 +49,7 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use)
         for use in chain
         if defense_of(use).randomised
     ]
-    problems += _needs_problems(chain, model) + beside_problems(chain)
+    problems += _needs_problems(chain, model) + _explaining_problems(chain, model) + beside_problems(chain)
     return problems + _privacy_problems(chain, training, model)
 
 
@@ -65,6 +65,18 @@ def _needs_problems(chain: Sequence[Use], model: Use) -> list[str]:
                 f"makes (made so far: {', '.join(sorted(made)) or 'nothing'})"
             )
         made |= set(component.produces)
+    return problems
+
+
+def _explaining_problems(chain: Sequence[Use], model: Use) -> list[str]:
+    explaining = [use.id for use in chain if defense_of(use).explain]
+    problems = []
+    if len(explaining) > 1:
+        problems.append(f"{' and '.join(explaining)} each explain the model's predictions: leave one of them out")
+    if explaining and not getattr(model.entry.component, "differentiable", True):
+        problems.append(
+            f"{explaining[0]} explains predictions by gradients, and {model.id} has none: choose another model"
+        )
     return problems
 
 

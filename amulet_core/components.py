@@ -182,6 +182,12 @@ class Defense(Component):
     """
     certify: Target | None = None
     """``certify(question, params) -> bool [budgets, n]``: where predictions are provably right."""
+    explain: Target | None = None
+    """``explain(question, params) -> float32 [n, ...]``: what is released beside each prediction.
+
+    How much each feature speaks for the class that is predicted (``amulet_core.explanations.Question``). Its model is
+    differentiable.
+    """
     clippable: bool = True
     """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
     account's clipping of each row's gradient needs."""
@@ -195,7 +201,7 @@ class Defense(Component):
     @property
     def targets(self) -> tuple[str, ...]:
         """Return every target, each once."""
-        every = (self.target, *self.stages.values(), self.verify, self.rebuild, self.certify)
+        every = (self.target, *self.stages.values(), self.verify, self.rebuild, self.certify, self.explain)
         return tuple(dict.fromkeys(target for target in every if target))
 
     @model_validator(mode="after")
@@ -227,6 +233,8 @@ class Attack(Component):
 
     It is then told what the victim says of the rows so changed, and not of the rows themselves.
     """
+    reads_explanations: bool = False
+    """Whether it is about explanations: it is skipped on rows of the matrix that release none."""
     reconstructs: Reconstructed | None = None
     """What an attack on data reconstruction hands back; None (controls): whatever its column's verdict is about."""
     threat: str = Field(default="", max_length=400)

@@ -147,6 +147,8 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
     hiding = [use.id for use in row.chain if defense_of(use).labels_only]
     if access == "probabilities" and hiding:
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
+    if attack_of(attack).reads_explanations and not any(defense_of(use).explain for use in row.chain):
+        yield f'{attack.id} reads explanations, and no defense of the row "{row.label}" releases any'
     if attack_of(attack).sensitive_in_x:
         yield from _encoding_problems(attack, facts.data_schema, getattr(risk.threat, "attribute", ""))
         withheld = getattr(risk.threat, "without", ())

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from amulet_core.explanations import explainer
 from amulet_core.games.distribution import DistributionAnswer, DistributionResult, DistributionView, Seen, accept
 from amulet_core.ground import Ground
 from amulet_core.jobs import DistributionPlayWork, Recipe
@@ -57,8 +58,8 @@ def _view(
     told, block = work.told, work.victims[0].block
     asked = [ground.drawn(told.population("queries", side), block, (*draws, "queries", side)) for side in (0, 1)]
     return DistributionView(
-        victims=tuple(_seen(work, work.recipe, one) for one in victims),
-        models=tuple(_seen(work, work.own, one) for one in models),
+        victims=tuple(_seen(work, work.recipe, one, ground) for one in victims),
+        models=tuple(_seen(work, work.own, one, ground) for one in models),
         second=torch.arange(len(models)) >= len(models) // 2,
         x=torch.stack([rows.x for rows in asked]),
         y=torch.stack([rows.y for rows in asked]),
@@ -70,7 +71,8 @@ def _view(
     )
 
 
-def _seen(work: DistributionPlayWork, recipe: Recipe, fitted: Fitted) -> Seen:
+def _seen(work: DistributionPlayWork, recipe: Recipe, fitted: Fitted, ground: Ground) -> Seen:
     """Return a model as the attack's access lets it be seen: a white box is the one beneath its wrappers."""
     access = attack_of(work.attack).access
-    return with_access(fitted.model if access == "white-box" else deployed(recipe, fitted.model), access)
+    explain = None if access == "none" else explainer(recipe, fitted.model, ground.data.schema)
+    return with_access(fitted.model if access == "white-box" else deployed(recipe, fitted.model), access, explain)

@@ -1,12 +1,16 @@
 """A victim's model as an attack may see it: each access level offers what it names and no more, and counts queries."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from amulet_core.vocabulary import Access
+
+Explain = Callable[[Tensor], Tensor]
+"""What a model releases of inputs beside its predictions."""
 
 _BATCH = 4096
 
@@ -40,10 +44,10 @@ def logits_of(model: nn.Module, x: Tensor) -> Tensor:
 class LabelOracle:
     """A model that tells only the class of an input."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, explain: Explain | None = None) -> None:
         """Wrap a private copy of ``model``; the victim itself cannot be changed through it."""
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
-        self._queries = 0
+        self._explain, self._queries = explain, 0
 
     @property
     def queries(self) -> int:
@@ -53,6 +57,22 @@ class LabelOracle:
     def labels(self, x: Tensor) -> Tensor:
         """Return the predicted class of each input, int64 ``[n]``."""
         return self._ask(x).argmax(1)
+
+    @property
+    def explains(self) -> bool:
+        """Say whether attributions are released beside the predictions."""
+        return self._explain is not None
+
+    def attributions(self, x: Tensor) -> Tensor:
+        """Return how much each feature of each input speaks for the class predicted, shaped like ``x``.
+
+        Raises:
+            ValueError: if the model releases no attributions.
+        """
+        if self._explain is None:
+            raise ValueError("the model releases no attributions: ask explains before")
+        self._count(x)
+        return self._explain(x)
 
     def _ask(self, x: Tensor) -> Tensor:
         self._count(x)
@@ -91,8 +111,8 @@ class WhiteBox(ProbabilityOracle):
         return logits
 
 
-def with_access(model: nn.Module, access: Access) -> LabelOracle | None:
+def with_access(model: nn.Module, access: Access, explain: Explain | None = None) -> LabelOracle | None:
     """Return ``model`` as an attack with ``access`` may see it (None where it sees no model)."""
     kinds = {"white-box": WhiteBox, "probabilities": ProbabilityOracle, "labels": LabelOracle}
     kind = kinds.get(access)
-    return kind(model) if kind else None
+    return kind(model, explain) if kind else None

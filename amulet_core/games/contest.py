@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from amulet_core.data import Data
+from amulet_core.explanations import explainer
 from amulet_core.jobs import Recipe
 from amulet_core.training.values import Streams
 from amulet_core.victims import LabelOracle, with_access
@@ -56,4 +57,6 @@ class Contest:
 
 def accessible(contest: Contest, access: Access) -> LabelOracle | None:
     """Return the victim as an attack with ``access`` may see it: the white box beneath wrappers, else as deployed."""
-    return with_access(contest.beneath if access == "white-box" else contest.model, access)
+    known = contest.recipe if access != "none" else None
+    explain = explainer(known, contest.beneath, contest.test.schema) if known else None
+    return with_access(contest.beneath if access == "white-box" else contest.model, access, explain)

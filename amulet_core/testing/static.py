@@ -179,6 +179,7 @@ def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:
             (component.verify, _VERIFY_ARGUMENTS),
             (component.rebuild, ("build", "params", "schema")),
             (component.certify, ("question", "params")),
+            (component.explain, ("question", "params")),
         ):
             if more:
                 yield more, taken
