@@ -1,0 +1,249 @@
+"""Known-answer and power checks of the defenses."""
+
+from functools import partial
+from typing import Final
+
+import torch
+from amulet_core.checks import Check
+from amulet_core.data import make_data
+from amulet_core.streams import isolated
+from amulet_core.training.values import Fitted
+from torch import Tensor, nn
+
+from amulet_plugin_art import augmentation, planted, postprocessors, preprocessors
+from amulet_plugin_art.defense_settings import (
+    FeatureSqueezingParams,
+    GaussianAugmentationParams,
+    GaussianNoiseParams,
+    ReverseSigmoidParams,
+    SpatialSmoothingParams,
+)
+
+_IDLE: Final = "a defense that changes nothing would be measured in its name"
+
+
+def reverse_sigmoid_checks() -> tuple[Check, ...]:
+    """Return the checks of ``reverse-sigmoid``."""
+    return (
+        Check(
+            "released probabilities are those of the paper's formula",
+            "another slope is another defense",
+            partial(follows_the_formula, ReverseSigmoidParams(beta=0.7, gamma=0.3)),
+        ),
+        Check("what is sure is released as less sure", _IDLE, partial(is_less_sure, ReverseSigmoidParams())),
+    )
+
+
+def gaussian_noise_checks() -> tuple[Check, ...]:
+    """Return the checks of ``gaussian-noise``."""
+    return (
+        Check(
+            "small noise has the standard deviation that was asked for",
+            "less noise hides less than is reported",
+            partial(has_its_deviation, GaussianNoiseParams(scale=0.01)),
+        ),
+        Check(
+            "whatever the noise, what is released are probabilities, and other ones at every query",
+            "everything behind it reads them as probabilities; noise that is repeated hides nothing",
+            partial(releases_probabilities, GaussianNoiseParams(scale=5.0)),
+        ),
+    )
+
+
+def feature_squeezing_checks() -> tuple[Check, ...]:
+    """Return the checks of ``feature-squeezing``."""
+    return (
+        Check(
+            "features lie on the nearest of 2 ** bits levels of their ranges",
+            "levels elsewhere, or of all ranges alike, squeeze another table",
+            partial(rounds_to_levels, FeatureSqueezingParams(bits=2)),
+        ),
+        Check(
+            "changes of less than half a level do not reach the model, and gradients do",
+            "a defense that hides gradients alone is none",
+            partial(hides_small_changes, FeatureSqueezingParams(bits=2)),
+        ),
+    )
+
+
+def spatial_smoothing_checks() -> tuple[Check, ...]:
+    """Return the checks of ``spatial-smoothing``."""
+    return (
+        Check(
+            "each pixel becomes the median of its window",
+            "another statistic is another filter",
+            partial(takes_medians, SpatialSmoothingParams()),
+        ),
+        Check(
+            "single changed pixels do not reach the model, and gradients do",
+            "a defense that hides gradients alone is none",
+            partial(removes_single_pixels, SpatialSmoothingParams()),
+        ),
+    )
+
+
+def gaussian_augmentation_checks() -> tuple[Check, ...]:
+    """Return the checks of ``gaussian-augmentation``."""
+    return (
+        Check(
+            "copies have noise of the deviation that was asked for, and the label and weight of their row",
+            "a copy with another label is poison, and noise in other units another defense",
+            partial(copies_with_noise, GaussianAugmentationParams(scale=0.02, ratio=0.5)),
+        ),
+        Check(
+            "a network that learned from copies is right on noisy rows more often",
+            _IDLE,
+            partial(withstands_noise, GaussianAugmentationParams(scale=0.25, ratio=4)),
+        ),
+    )
+
+
+def _probabilities(rows: int, classes: int) -> Tensor:
+    return torch.softmax(3 * torch.randn(rows, classes, generator=torch.Generator().manual_seed(9)), 1)
+
+
+def follows_the_formula(params: ReverseSigmoidParams) -> None:
+    """Compare with ``alpha (y - beta (sigmoid(gamma logit y) - 1/2))``."""
+    for classes in (2, 5):
+        y = _probabilities(200, classes).double()
+        exact = y - params.beta * (torch.sigmoid(params.gamma * torch.logit(y)) - 0.5)
+        exact = exact / exact.sum(1, keepdim=True)
+        error = float((postprocessors.reverse_sigmoid(y, params) - exact).abs().max())
+        assert error < 1e-6, f"probabilities of {classes} classes are off by {error:.2g}, expected at most 1e-6"
+
+
+def is_less_sure(params: ReverseSigmoidParams) -> None:
+    """Compare the largest probability of answers that are sure."""
+    released = postprocessors.reverse_sigmoid(torch.tensor([[0.999, 0.001]]), params)
+    found = float(released[0, 0])
+    assert 0.5 < found < 0.9, f".999 is released as {found:.3f}, expected .5 to .9"
+
+
+def has_its_deviation(params: GaussianNoiseParams) -> None:
+    """Measure the noise on three equal probabilities, of which normalising takes a third of the variance."""
+    given = torch.full((4000, 3), 1 / 3)
+    with isolated("check"):
+        noise = postprocessors.gaussian_noise(given, params) - given
+    found, exact = float(noise.double().std()), params.scale * (2 / 3) ** 0.5
+    assert abs(found / exact - 1) < 0.05, f"the noise has deviation {found:.5f}, expected {exact:.5f} within 5 %"
+
+
+def releases_probabilities(params: GaussianNoiseParams) -> None:
+    """Add noise that often leaves nothing above 0."""
+    given = _probabilities(500, 2)
+    with isolated("check"):
+        first, second = (postprocessors.gaussian_noise(given, params) for _ in range(2))
+    wrong = int(((first < 0).any(1) | ~torch.isfinite(first).all(1) | ((first.sum(1) - 1).abs() > 1e-5)).sum())
+    assert not wrong, f"{wrong} of {len(given)} rows are no probabilities, expected 0"
+    assert not torch.equal(first, second), "two queries got the same noise, expected other noise at every query"
+
+
+class _Sum(nn.Module):
+    """A model whose logits are the sum of an input's features, and its negative."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = x.flatten(1).sum(1)
+        return torch.stack([total, -total], 1)
+
+
+def _rows() -> Tensor:
+    low = torch.tensor(planted.TABLE.feasible.low)
+    return low - 2 * low * torch.rand(50, 8, generator=torch.Generator().manual_seed(10))
+
+
+def _gradient(model: nn.Module, x: Tensor) -> Tensor:
+    x = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(x)[:, 0].sum(), x)
+    return gradient
+
+
+def _squeezed(params: FeatureSqueezingParams) -> preprocessors.Preprocessed:
+    data = make_data(_rows(), torch.zeros(50, dtype=torch.int64), planted.TABLE)
+    model = preprocessors.squeeze(Fitted(_Sum()), data, params).model
+    assert isinstance(model, preprocessors.Preprocessed)
+    return model
+
+
+def rounds_to_levels(params: FeatureSqueezingParams) -> None:
+    """Compare with rounding in units of each range."""
+    low, steps = torch.tensor(planted.TABLE.feasible.low), 2**params.bits - 1
+    exact = low - 2 * low * torch.round((_rows() - low) / (-2 * low) * steps) / steps
+    error = float((_squeezed(params).changed(_rows()) - exact).abs().max())
+    assert error < 1e-5, f"features are off by {error:.2g}, expected at most 1e-5"
+
+
+def hides_small_changes(params: FeatureSqueezingParams) -> None:
+    """Move features from the middle of a level by less than half a level."""
+    model = _squeezed(params)
+    middle = model.changed(_rows())
+    half = -torch.tensor(planted.TABLE.feasible.low) / (2**params.bits - 1)
+    moved = middle + 0.9 * half * (2 * torch.rand(middle.shape, generator=torch.Generator().manual_seed(11)) - 1)
+    error = float((model(moved) - model(middle)).abs().max())
+    assert error < 1e-4, f"changes of less than half a level move a logit by {error:.2g}, expected 0"
+    _passes_gradients(model, _rows())
+
+
+def _passes_gradients(model: nn.Module, x: Tensor) -> None:
+    error = float((_gradient(model, x) - 1).abs().max())
+    assert error < 1e-6, f"the gradient is off that of the model beneath by {error:.2g}, expected 0"
+
+
+def _smoothed(params: SpatialSmoothingParams) -> tuple[preprocessors.Preprocessed, Tensor]:
+    x, y = planted.images(20, seed=12)
+    model = preprocessors.smooth(Fitted(_Sum()), make_data(x, y, planted.IMAGES), params).model
+    assert isinstance(model, preprocessors.Preprocessed)
+    return model, x
+
+
+def takes_medians(params: SpatialSmoothingParams) -> None:
+    """Compare the pixels whose window lies within the image with medians of patches."""
+    model, x = _smoothed(params)
+    patches = x.unfold(2, params.window, 1).unfold(3, params.window, 1)
+    exact = patches.flatten(-2).median(-1).values
+    inner = slice(params.window // 2, params.window // 2 + exact.shape[-1])
+    error = float((model.changed(x)[:, :, inner, inner] - exact).abs().max())
+    assert error < 1e-4, f"pixels are off by {error:.2g}, expected at most 1e-4"
+
+
+def removes_single_pixels(params: SpatialSmoothingParams) -> None:
+    """Set one pixel of even images to white."""
+    model, x = _smoothed(params)
+    even = torch.full_like(x, 4.0)
+    spoilt = even.clone()
+    spoilt[:, :, 3, 4] = 16.0
+    error = float((model(spoilt) - model(even)).abs().max())
+    assert error < 1e-4, f"a white pixel moves a logit by {error:.2g}, expected 0"
+    _passes_gradients(model, x)
+
+
+def copies_with_noise(params: GaussianAugmentationParams) -> None:
+    """Compare each copy with the row that it is a copy of."""
+    # Rows so far apart that the nearest to a copy is its own.
+    x = (torch.arange(300) % 3 - 1)[:, None] * 0.5 * torch.tensor(planted.TABLE.feasible.high)
+    data = make_data(x.float(), torch.arange(300) % 3 % 2, planted.TABLE)
+    with isolated("check"):
+        more = augmentation.augment(data, params)
+    copies = more.take(torch.arange(300, len(more)))
+    assert len(copies) == 150, f"there are {len(copies)} copies of 300 rows, expected 150"
+    of = torch.cdist(copies.x, data.x).argmin(1)
+    wrong = int((copies.y != data.y[of]).sum())
+    assert not wrong, f"{wrong} copies have another label than their row, expected 0"
+    found = float(((copies.x - data.x[of]) / (2 * torch.tensor(planted.TABLE.feasible.high))).std())
+    assert abs(found / params.scale - 1) < 0.1, f"the noise has deviation {found:.4f}, expected {params.scale:g} within 10 %"
+
+
+def withstands_noise(params: GaussianAugmentationParams) -> None:
+    """Train with and without copies on few rows, and compare accuracy on rows with noise."""
+    x, y = planted.images(60, seed=13)
+    fresh, truth = planted.images(600, seed=14)
+    noisy = (fresh + 4 * torch.randn(fresh.shape, generator=torch.Generator().manual_seed(15))).clamp(0, 16)
+    accuracies = []
+    for defended in (True, False):
+        rows = make_data(x, y, planted.IMAGES)
+        with isolated("check"):
+            rows = augmentation.augment(rows, params) if defended else rows
+        with isolated("check", "train"):
+            model = planted.taught(rows.x, rows.y, classes=3)
+        accuracies.append(float((model(noisy).argmax(1) == truth).float().mean()))
+    augmented, plain = accuracies
+    assert augmented > plain + 0.02, f"accuracy is {augmented:.3f} with copies, {plain:.3f} without, expected .02 more"
