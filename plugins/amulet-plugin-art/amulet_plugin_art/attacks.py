@@ -59,7 +59,7 @@ COMPONENTS: Final[tuple[Attack, ...]] = (
         "and sets four pixels of the inputs that it later hands in.",
         references=(references.CLEAN_LABEL, references.ART),
         applicable=limits.room_for_the_pattern,
-        checks="amulet_plugin_art.checks:clean_label_checks",
+        checks="amulet_plugin_art.checks_of_training:clean_label_checks",
     ),
     Attack(
         name="copycat",
@@ -68,10 +68,10 @@ COMPONENTS: Final[tuple[Attack, ...]] = (
         params=CopycatParams,
         risk="unauthorized-model-ownership",
         access="labels",
-        threat="Asks the victim about inputs of its own, a counted number of times, looks at the likeliest class alone, "
-        "and knows the architecture and the training settings.",
+        threat="Asks the victim about inputs of its own, a counted number of times, looks at the likeliest class "
+        "alone, and knows the architecture and the training settings.",
         references=(references.COPYCAT, references.ART),
-        checks="amulet_plugin_art.checks:copycat_checks",
+        checks="amulet_plugin_art.checks_of_training:copycat_checks",
     ),
     Attack(
         name="shadow-classifier",
@@ -80,11 +80,11 @@ COMPONENTS: Final[tuple[Attack, ...]] = (
         params=ShadowClassifierParams,
         risk="membership-inference",
         access="probabilities",
-        threat="Tells members of the training rows from rows of the same distribution. Knows the probabilities that the "
-        "victim gives, the true labels, and shadow models trained by the victim's recipe on rows drawn likewise.",
+        threat="Tells members of the training rows from rows of the same distribution. Knows the probabilities that "
+        "the victim gives, the true labels, and shadow models trained by the victim's recipe on rows drawn likewise.",
         references=(references.SHADOWS, references.ART),
         needs=_lab,
-        checks="amulet_plugin_art.checks:shadow_classifier_checks",
+        checks="amulet_plugin_art.checks_of_membership:shadow_classifier_checks",
     ),
     Attack(
         name="boundary-distance",
@@ -93,10 +93,10 @@ COMPONENTS: Final[tuple[Attack, ...]] = (
         params=BoundaryDistanceParams,
         risk="membership-inference",
         access="labels",
-        threat="Tells members of the training rows from rows of the same distribution. Asks for the class of any input, "
-        "and knows the true labels and rows of its own.",
+        threat="Tells members of the training rows from rows of the same distribution. Asks for the class of any "
+        "input, and knows the true labels and rows of its own.",
         references=(references.LABEL_ONLY, references.EXPOSURES, references.HOP_SKIP_JUMP, references.ART),
         applicable=limits.images_of_channels,
-        checks="amulet_plugin_art.checks:boundary_distance_checks",
+        checks="amulet_plugin_art.checks_of_membership:boundary_distance_checks",
     ),
 )

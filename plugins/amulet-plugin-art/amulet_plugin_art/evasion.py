@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from amulet_plugin_art import searches
-from amulet_plugin_art.asked import Ask, Asked, Floats, Units, units_of
+from amulet_plugin_art.asked import Asked, Floats, Units, units_of
 from amulet_plugin_art.settings import HopSkipJumpParams, SimbaParams
 
 # Rounding may put a change of the whole budget a little outside of it.
@@ -82,26 +82,30 @@ def simba(view: EvasionView, params: SimbaParams) -> EvasionAnswer:
 
 
 def _answer(view: EvasionView, units: Units, search: Search, *, correct: Tensor, once: bool) -> EvasionAnswer:
-    """Return the nearest changes found, made possible within every budget; misclassified rows stay as they are."""
+    """Return the nearest changes found, made possible within every budget; misclassified rows stay as they are.
+
+    The largest budget comes first: rows that it does not fool are not attacked within smaller ones.
+    """
     origins = units.of(view.x)
     nearest = Nearest(origins.copy(), np.where(correct.numpy(), np.inf, 0.0))
-    before: NDArray[np.bool_] | None = None
-    answers = []
-    for epsilon in view.epsilons:
+    rows, before = correct.numpy(), np.zeros(units.shape, dtype=np.bool_)
+    for epsilon in reversed(view.epsilons):
         free = mutable(view.data_schema, norm=view.norm, epsilon=epsilon).reshape(units.shape).numpy()
-        if free.any() and not (once and before is not None and np.array_equal(free, before)):
-            nearest = _searched(nearest, search, free, epsilon=epsilon)
-        before = free
-        # Adding the change, not going back from units, leaves what did not change exactly as it was.
-        moved = view.x + units.rows(nearest.units) - units.rows(origins)
-        answers.append(project(moved, view.x, view.data_schema, norm=view.norm, epsilon=epsilon))
+        if free.any() and not (once and np.array_equal(free, before)):
+            nearest = _searched(nearest, search, rows & ~nearest.reached(epsilon), free, epsilon=epsilon)
+            rows, before = np.isfinite(nearest.distance), free
+    # Adding the change, not going back from units, leaves what did not change exactly as it was.
+    moved = view.x + units.rows(nearest.units) - units.rows(origins)
+    answers = [project(moved, view.x, view.data_schema, norm=view.norm, epsilon=epsilon) for epsilon in view.epsilons]
     return EvasionAnswer(x=torch.stack(answers))
 
 
-def _searched(nearest: Nearest, search: Search, free: NDArray[np.bool_], *, epsilon: float) -> Nearest:
-    """Search on behalf of the rows that no change within the budget fools yet."""
+def _searched(
+    nearest: Nearest, search: Search, rows: NDArray[np.bool_], free: NDArray[np.bool_], *, epsilon: float
+) -> Nearest:
+    """Return the nearest changes after a search on behalf of each of some ``rows [n]``."""
     units, distance = nearest.units.copy(), nearest.distance.copy()
-    for row in np.flatnonzero(~nearest.reached(epsilon)):
+    for row in np.flatnonzero(rows):
         asked = search(int(row), free, epsilon)
         if asked.distance < distance[row]:
             units[row], distance[row] = asked.nearest, asked.distance

@@ -18,7 +18,7 @@ TABLE: Final = DataSchema(
     feasible=Feasible(low=(-1.0,) * 4 + (-2.0,) * 4, high=(1.0,) * 4 + (2.0,) * 4),
 )
 IMAGES: Final = DataSchema(
-    modality="image", shape=(1, 8, 8), classes=("dark", "bright", "glaring"), feasible=Feasible(low=0.0, high=16.0)
+    modality="image", shape=(1, 8, 8), classes=("dark", "bright", "glaring"), feasible=Feasible(low=-1.0, high=1.0)
 )
 _SPAN: Final = torch.tensor((2.0,) * 4 + (4.0,) * 4)
 
@@ -71,7 +71,9 @@ def rows(count: int) -> Tensor:
     return 0.25 * _SPAN * (torch.rand(count, 8, generator=torch.Generator().manual_seed(1)) - 0.5)
 
 
-def evasion_view(model: nn.Module, x: Tensor, *, norm: Norm, epsilons: tuple[float, ...], kind: type[LabelOracle]) -> EvasionView:
+def evasion_view(
+    model: nn.Module, x: Tensor, *, norm: Norm, epsilons: tuple[float, ...], kind: type[LabelOracle]
+) -> EvasionView:
     """Return an adversary's view of a victim of the table that is right about all rows."""
     y = model(x).argmax(1)
     return EvasionView(model=kind(model), x=x, y=y, norm=norm, epsilons=epsilons, data_schema=TABLE)
@@ -135,11 +137,12 @@ def auc(score: Tensor, member: Tensor) -> float:
 
 
 def images(count: int, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Return images of three levels of brightness with noise, and their classes."""
+    """Return images whose upper left quarter has one of three levels of brightness, with noise, and their classes."""
     draws = torch.Generator().manual_seed(seed)
     y = torch.arange(count) % 3
-    x = 4.0 + 3 * y[:, None, None, None] + 2 * torch.randn(count, 1, 8, 8, generator=draws)
-    return x.clamp(0, 16), y
+    x = 0.05 * torch.randn(count, 1, 8, 8, generator=draws) - 0.5
+    x[:, :, :4, :4] += 0.375 * y[:, None, None, None] + 0.2 * torch.randn(count, 1, 4, 4, generator=draws)
+    return x.clamp(-1, 1), y
 
 
 def taught(x: Tensor, y: Tensor, *, classes: int, steps: int = 300) -> nn.Module:

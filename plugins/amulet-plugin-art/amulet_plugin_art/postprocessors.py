@@ -1,5 +1,6 @@
 """Released probabilities, changed by the toolbox's postprocessors."""
 
+import numpy as np
 import torch
 from art.defences.postprocessor import GaussianNoise, ReverseSigmoid
 from torch import Tensor
@@ -28,6 +29,7 @@ def gaussian_noise(probabilities: Tensor, params: GaussianNoiseParams) -> Tensor
     while (empty := released.sum(1) == 0).any():
         rows = given[empty].numpy()
         # Normalised here, as the toolbox leaves a batch as it is if one of its rows is a rounding error off.
-        noisy = torch.from_numpy(defense(rows)).clamp_min(0.0)
+        with np.errstate(invalid="ignore"):  # 0 / 0
+            noisy = torch.from_numpy(defense(rows)).clamp_min(0.0)
         released[empty] = torch.nan_to_num(noisy, nan=0.0)
     return (released / released.sum(1, keepdim=True)).to(probabilities.dtype)

@@ -23,7 +23,7 @@ class Preprocessor(Protocol):
 
 
 class _Through(torch.autograd.Function):
-    """A function that cannot be differentiated, whose gradient is that of the identity; works in ``torch.func.grad``."""
+    """A function without a derivative, to which it gives that of the identity; works in ``torch.func.grad``."""
 
     @staticmethod
     def forward(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:

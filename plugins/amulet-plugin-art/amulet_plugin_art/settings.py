@@ -33,7 +33,10 @@ class SimbaParams(Params):
 
     steps: int = Field(500, ge=1, le=1_000_000, description="features tried, in random order, each up and down")
     relative_step: float | None = Field(
-        None, gt=0, le=1, description="how far a feature is moved, as a fraction of the budget (none: 1 in linf, .2 in L2)"
+        None,
+        gt=0,
+        le=1,
+        description="how far a feature is moved, as a fraction of the budget (none: 1 in linf, .2 in L2)",
     )
     queries: Queries = 2000
 
@@ -54,30 +57,32 @@ class CopycatParams(Params):
     """The settings of Copycat."""
 
     epochs: int | None = Field(
-        None, ge=1, le=10_000, description="passes over the answers (none: as many steps as the victim took on all rows)"
+        None,
+        ge=1,
+        le=10_000,
+        description="passes over the answers (none: as many steps as the victim took on all rows)",
     )
 
 
 class ShadowClassifierParams(Params):
     """The settings of the classifier of members."""
 
-    classifier: Literal["rf", "gb", "dt", "knn", "lr"] = Field(
-        "rf",
-        description="what tells members from others: a random forest, boosted trees, one tree, nearest neighbours, or "
-        "logistic regression",
+    classifier: Literal["gb", "rf", "dt", "knn"] = Field(
+        "gb",
+        description="what tells members from others: boosted trees, a random forest, one tree or nearest neighbours",
     )
     shadow_models: int = Field(
         8, ge=2, le=1024, multiple_of=2, description="how many shadow models; each candidate trained half of them"
     )
     rows: int = Field(
-        10_000, ge=20, le=10_000_000, description="answers of shadow models that it learns from, half of members, at most"
+        4000, ge=20, le=10_000_000, description="answers of shadow models that it learns from, half of members, at most"
     )
 
 
 class BoundaryDistanceParams(Params):
     """The settings of the label-only attack; HopSkipJump finds the distances, in L2."""
 
-    steps: int = Field(2, ge=1, le=1000, description="steps along the boundary")
-    evaluations: Evaluations = 10
+    steps: int = Field(2, ge=1, le=1000, description="steps along the boundary (more rank candidates better)")
+    evaluations: Evaluations = 20
     starts: Starts = 20
     queries: Queries = 1000
