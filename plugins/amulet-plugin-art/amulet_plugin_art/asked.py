@@ -1,11 +1,12 @@
 """One row's victim as the toolbox's black boxes are asked: over unit inputs, remembering the nearest that fooled it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from amulet_core.data import bounds
+from amulet_core.feasible import project
 from amulet_core.schema import DataSchema
 from amulet_core.vocabulary import Norm
 from numpy.typing import NDArray
@@ -24,13 +25,14 @@ class Units(NamedTuple):
     """Rows in units of their features' ranges, ``[n, channels, height, width]``, and a norm to measure changes in.
 
     Rows of a table stand as images of one pixel with a channel for each feature. ``low`` and ``span`` have the shape of
-    a row.
+    a row. ``snapped``: the victim is asked about possible inputs alone, which are what is measured.
     """
 
     low: Tensor
     span: Tensor
     shape: tuple[int, ...]
     norm: Norm
+    snapped: DataSchema | None
 
     def of(self, x: Tensor) -> Floats:
         """Return rows ``[n, ...]`` in units."""
@@ -42,6 +44,12 @@ class Units(NamedTuple):
         x: Tensor = self.low + torch.from_numpy(units).reshape(-1, *self.low.shape) * self.span
         return x
 
+    def possible(self, units: Floats, origin: Floats) -> Floats:
+        """Return the possible inputs near some: whole numbers stay whole, categories stay categories."""
+        if self.snapped is None:
+            return units
+        return self.of(project(self.rows(units), self.rows(origin), self.snapped, norm="linf", epsilon=1.0))
+
     def distance(self, units: Floats, origin: Floats) -> NDArray[np.float64]:
         """Return how far inputs lie from one row ``[channels, height, width]``, float64 ``[n]``."""
         moved = np.abs(units - origin).reshape(len(units), -1).astype(np.float64)
@@ -49,11 +57,12 @@ class Units(NamedTuple):
         return found
 
 
-def units_of(schema: DataSchema, norm: Norm) -> Units:
-    """Return the units of a schema's features, by their declared bounds."""
+def units_of(schema: DataSchema, norm: Norm, *, snap: Literal["snapped", "relaxed"] = "relaxed") -> Units:
+    """Return the units of a schema's features, by their declared bounds; whether whole numbers and groups are kept."""
+    discrete = schema.feasible.integer or schema.feasible.one_hot
     low, high = bounds(schema)
     shape = schema.shape if len(schema.shape) == 3 else (schema.width, 1, 1)
-    return Units(low, high - low, shape, norm)
+    return Units(low, high - low, shape, norm, schema if snap == "snapped" and discrete else None)
 
 
 class Asked:
@@ -81,8 +90,9 @@ class Asked:
             raise SpentError
         self._left -= len(units)
         put_back = np.where(self.free, units, self.origin).astype(np.float32)
-        answers: Floats = self._ask(self.units.rows(put_back)).numpy()
-        self._remember(put_back[answers.argmax(1) != self._label])
+        possible = self.units.possible(put_back, self.origin)
+        answers: Floats = self._ask(self.units.rows(possible)).numpy()
+        self._remember(possible[answers.argmax(1) != self._label])
         return answers
 
     def _remember(self, fooled: Floats) -> None:

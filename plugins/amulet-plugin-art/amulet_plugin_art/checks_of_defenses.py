@@ -14,7 +14,6 @@ from amulet_plugin_art import augmentation, planted, postprocessors, preprocesso
 from amulet_plugin_art.defense_settings import (
     FeatureSqueezingParams,
     GaussianAugmentationParams,
-    GaussianNoiseParams,
     ReverseSigmoidParams,
     SpatialSmoothingParams,
 )
@@ -31,22 +30,6 @@ def reverse_sigmoid_checks() -> tuple[Check, ...]:
             partial(follows_the_formula, ReverseSigmoidParams(beta=0.7, gamma=0.3)),
         ),
         Check("what is sure is released as less sure", _IDLE, partial(is_less_sure, ReverseSigmoidParams())),
-    )
-
-
-def gaussian_noise_checks() -> tuple[Check, ...]:
-    """Return the checks of ``gaussian-noise``."""
-    return (
-        Check(
-            "small noise has the standard deviation that was asked for",
-            "less noise hides less than is reported",
-            partial(has_its_deviation, GaussianNoiseParams(scale=0.01)),
-        ),
-        Check(
-            "whatever the noise, what is released are probabilities, and other ones at every query",
-            "everything behind it reads them as probabilities; noise that is repeated hides nothing",
-            partial(releases_probabilities, GaussianNoiseParams(scale=5.0)),
-        ),
     )
 
 
@@ -117,25 +100,6 @@ def is_less_sure(params: ReverseSigmoidParams) -> None:
     released = postprocessors.reverse_sigmoid(torch.tensor([[0.999, 0.001]]), params)
     found = float(released[0, 0])
     assert 0.5 < found < 0.9, f".999 is released as {found:.3f}, expected .5 to .9"
-
-
-def has_its_deviation(params: GaussianNoiseParams) -> None:
-    """Measure the noise on three equal probabilities, of which normalising takes a third of the variance."""
-    given = torch.full((4000, 3), 1 / 3)
-    with isolated("check"):
-        noise = postprocessors.gaussian_noise(given, params) - given
-    found, exact = float(noise.double().std()), params.scale * (2 / 3) ** 0.5
-    assert abs(found / exact - 1) < 0.05, f"the noise has deviation {found:.5f}, expected {exact:.5f} within 5 %"
-
-
-def releases_probabilities(params: GaussianNoiseParams) -> None:
-    """Add noise that often leaves nothing above 0."""
-    given = _probabilities(500, 2)
-    with isolated("check"):
-        first, second = (postprocessors.gaussian_noise(given, params) for _ in range(2))
-    wrong = int(((first < 0).any(1) | ~torch.isfinite(first).all(1) | ((first.sum(1) - 1).abs() > 1e-5)).sum())
-    assert not wrong, f"{wrong} of {len(given)} rows are no probabilities, expected 0"
-    assert not torch.equal(first, second), "two queries got the same noise, expected other noise at every query"
 
 
 class _Sum(nn.Module):

@@ -11,12 +11,6 @@ class ReverseSigmoidParams(Params):
     gamma: float = Field(0.1, gt=0, lt=1, description="how steeply that grows with the certainty")
 
 
-class GaussianNoiseParams(Params):
-    """The settings of the noise; the toolbox takes .2."""
-
-    scale: float = Field(0.2, gt=0, le=10, description="standard deviation of the noise on each probability")
-
-
 class FeatureSqueezingParams(Params):
     """The settings of feature squeezing; the toolbox takes 8 bits, which undo nothing of pictures of 8 bits."""
 

@@ -8,7 +8,6 @@ from amulet_plugin_art import limits, references
 from amulet_plugin_art.defense_settings import (
     FeatureSqueezingParams,
     GaussianAugmentationParams,
-    GaussianNoiseParams,
     ReverseSigmoidParams,
     SpatialSmoothingParams,
 )
@@ -23,17 +22,6 @@ COMPONENTS: Final[tuple[Defense, ...]] = (
         risk="unauthorized-model-ownership",
         references=(references.DECEPTION, references.ART),
         checks="amulet_plugin_art.checks_of_defenses:reverse_sigmoid_checks",
-    ),
-    Defense(
-        name="gaussian-noise",
-        summary="Release probabilities with normal noise, drawn anew at every query.",
-        target="amulet_plugin_art.postprocessors:gaussian_noise",
-        stages={"inference": "amulet_plugin_art.postprocessors:gaussian_noise"},
-        params=GaussianNoiseParams,
-        risk="unauthorized-model-ownership",
-        randomised=True,
-        references=(references.EXTRACTION, references.ART),
-        checks="amulet_plugin_art.checks_of_defenses:gaussian_noise_checks",
     ),
     Defense(
         name="feature-squeezing",

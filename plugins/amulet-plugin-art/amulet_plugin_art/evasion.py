@@ -41,7 +41,7 @@ def hop_skip_jump(view: EvasionView, params: HopSkipJumpParams) -> EvasionAnswer
     The smallest change is sought once for all budgets, and again only where a larger one lets more features change.
     Chen et al., arXiv:1904.02144, algorithm 2.
     """
-    classes, units = len(view.data_schema.classes), units_of(view.data_schema, view.norm)
+    classes, units = len(view.data_schema.classes), units_of(view.data_schema, view.norm, snap="snapped")
     origins, predicted = units.of(view.x), _labels(view)(view.x)
 
     def ask(x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def simba(view: EvasionView, params: SimbaParams) -> EvasionAnswer:
     model = view.model
     if not isinstance(model, ProbabilityOracle):
         raise TypeError(f"art/simba asks for probabilities, and the view has {type(model).__name__}")
-    units, classes = units_of(view.data_schema, view.norm), len(view.data_schema.classes)
+    units, classes = units_of(view.data_schema, view.norm, snap="snapped"), len(view.data_schema.classes)
     origins, width = units.of(view.x), view.data_schema.width
     share = params.relative_step or {"linf": 1.0, "l2": 0.2}[view.norm]
 
@@ -95,7 +95,7 @@ def _answer(view: EvasionView, units: Units, search: Search, *, correct: Tensor,
             nearest = _searched(nearest, search, rows & ~nearest.reached(epsilon), free, epsilon=epsilon)
             rows, before = np.isfinite(nearest.distance), free
     # Adding the change, not going back from units, leaves what did not change exactly as it was.
-    moved = view.x + units.rows(nearest.units) - units.rows(origins)
+    moved = view.x + (units.rows(nearest.units) - units.rows(origins))
     answers = [project(moved, view.x, view.data_schema, norm=view.norm, epsilon=epsilon) for epsilon in view.epsilons]
     return EvasionAnswer(x=torch.stack(answers))
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from amulet_core.data import bounds
 from amulet_core.feasible import project
 from amulet_core.games.poisoning import PoisoningAnswer, PoisoningView
 from amulet_core.schema import DataSchema
@@ -27,14 +26,14 @@ def clean_label_backdoor(view: PoisoningView, params: CleanLabelParams) -> Poiso
     schema, units = view.data_schema, units_of(view.data_schema, "linf")
     own = (view.y == view.target).nonzero()[:, 0]
     count = min(view.budget, len(own))
-    origins = units.of(view.x[own])
+    origins, tests = units.of(view.x[own]), units.of(view.test_x)
     changed = _poisoned(view, units, params, origins, count=count) if count else origins
     rows = torch.from_numpy(np.flatnonzero((changed != origins).any((1, 2, 3))))
     return PoisoningAnswer(
         rows=own[rows],
-        x=_possible(units.rows(changed[rows]), view.x[own[rows]], schema),
+        x=_moved(view.x[own[rows]], origins[rows], changed[rows], units, schema),
         y=view.y[own[rows]],
-        triggered=_possible(units.rows(_marked(units.of(view.test_x))), view.test_x, schema),
+        triggered=_moved(view.test_x, tests, _marked(tests), units, schema),
     )
 
 
@@ -81,6 +80,6 @@ def _marked(units: Floats) -> Floats:
     return marked
 
 
-def _possible(x: Tensor, origin: Tensor, schema: DataSchema) -> Tensor:
-    low, high = bounds(schema)
-    return project(x.clamp(low, high), origin, schema, norm="linf", epsilon=1.0)
+def _moved(x: Tensor, before: Floats, after: Floats, units: Units, schema: DataSchema) -> Tensor:
+    """Return rows moved as their units were; what did not change stays exactly as it was."""
+    return project(x + (units.rows(after) - units.rows(before)), x, schema, norm="linf", epsilon=1.0)

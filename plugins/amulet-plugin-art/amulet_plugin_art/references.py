@@ -24,4 +24,3 @@ AUGMENTATION: Final = _arxiv("1707.06728", "Efficient Defenses Against Adversari
 DECEPTION: Final = _arxiv(
     "1806.00054", "Defending Against Machine Learning Model Stealing Attacks Using Deceptive Perturbations"
 )
-EXTRACTION: Final = _arxiv("1811.02054", "Exploring Connections Between Active Learning and Model Extraction")
