@@ -40,7 +40,8 @@ class Linear(nn.Module):
     def needed(self, x: Tensor, norm: Norm) -> Tensor:
         """Return the smallest budget that fools each row, ``[n]``: its distance to the plane in units of the ranges."""
         dual = torch.linalg.vector_norm(self.weight * _SPAN, ord=1 if norm == "linf" else 2)
-        return (x @ self.weight).abs() / dual
+        distance: Tensor = (x @ self.weight).abs() / dual
+        return distance
 
 
 class Constant(nn.Module):
