@@ -68,14 +68,23 @@ def _shipped(entry: Entry) -> list[str]:
 
 
 def _all(checks: Iterable[Check]) -> list[str]:
-    return [_one(check) for check in checks]
+    outcomes, because = [], ""
+    for check in checks:
+        try:
+            outcomes.append(_one(check))
+            because = ""
+        except NotCheckedError as error:
+            # Of several in a row that one failure prevents, the first says so.
+            before, because = because, str(error).removeprefix("not checked, ")
+            outcomes.append(_told(check.name, "", "not checked", *([because] if because != before else [])))
+    return outcomes
 
 
 def _one(check: Check) -> str:
     try:
         note = _noted(check)
-    except NotCheckedError as error:
-        return _told(check.name, "", "not checked", str(error).removeprefix("not checked, "))
+    except NotCheckedError:
+        raise
     except ConformanceError as error:
         later = _later(check)
         return _told(

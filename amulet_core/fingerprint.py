@@ -15,7 +15,7 @@ from amulet_core.entries import Entry
 from amulet_core.errors import RequestError
 
 _NUMERIC: Final = ("numpy", "torch", "scipy", "scikit-learn", "pandas", "opacus", "fairlearn")
-_WITHOUT_RESULTS: Final = ("report", "published", "testing")
+_WITHOUT_RESULTS: Final = ("report", "published", "scaffold", "testing")
 """Folders of the core whose code no result of a job depends on: editing a report must not cost a training."""
 _NOTED: Final = "__amulet_code__"
 _AVX512: Final = {"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"}

@@ -201,7 +201,7 @@ def _answers(bouts: Callable[[], list[Bout]]) -> None:
             raise ConformanceError(
                 found=f"on {bout.trial.label} it returned {problem}",
                 expected=f"{bout.arena.answer.__name__} of the view's shape",
-                fix=f"return amulet_core.games' {bout.arena.answer.__name__}, in the order of the view's rows",
+                fix=f"return {bout.arena.game}.{bout.arena.answer.__name__}, in the order of the view's rows",
             )
 
 
@@ -245,8 +245,7 @@ def _has_power(bouts: Callable[[], list[Bout]]) -> str:
             raise ConformanceError(
                 found=f"on {bout.trial.label} its {arena.measured} is {found:.2f}, that of a blind answer {floor:.2f}",
                 expected=f"at least {needed:.2f}, as the victim is wide open",
-                fix="see that it climbs the true label's loss or scores members higher, and that its default "
-                "parameters give it time enough",
+                fix=f"see that {arena.advice}, and that its default parameters give it time enough",
             )
         notes.append(f"{bout.trial.label} {found:.2f}")
     return f"{bouts()[0].arena.measured}: {'; '.join(notes)}"
@@ -268,7 +267,8 @@ def _power(bout: Bout) -> float:
     try:
         return bout.arena.power(_result(bout))
     except ValueError as error:
-        raise NotCheckedError(f'not checked, because "{BUDGETS}" fails: {cause_of(error)}') from error
+        because = f'"{BUDGETS}" fails' if bout.arena.bounded else f"it cannot be scored: {cause_of(error)}"
+        raise NotCheckedError(f"not checked, because {because}") from error
 
 
 def _result(bout: Bout) -> Any:

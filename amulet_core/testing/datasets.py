@@ -8,7 +8,7 @@ from amulet_core.data import Data, checked
 from amulet_core.errors import RequestError, cause_of
 from amulet_core.request import Use
 from amulet_core.schema import DataSchema
-from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
+from amulet_core.testing.findings import TARGETS, ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import RUNS, Trial, manners, trial
 
 VALID = "its rows are valid"
@@ -25,7 +25,7 @@ def dataset_checks(component: str, use: Use) -> tuple[ConformanceCheck, ...]:
         try:
             use.entry.load()
         except RequestError as error:
-            raise NotCheckedError(f"not checked, because its code cannot be loaded: {cause_of(error)}") from error
+            raise NotCheckedError(f'not checked, because "{TARGETS}" fails') from error
         absence = _absence(one)
         if absence:
             raise NotCheckedError(f"not checked, because its rows are not there: {absence}")

@@ -150,7 +150,7 @@ def _trained(fits: Fits, toy: Toy, repetition: int = 1) -> list[Fitted]:
     try:
         return fits(toy, repetition)
     except Exception as error:
-        raise NotCheckedError(f'not checked, because "{PLAIN}" fails: {cause_of(error)}') from error
+        raise NotCheckedError(f'not checked, because "{PLAIN}" fails') from error
 
 
 def _plain(use: Use, toys: Sequence[Toy], fits: Fits) -> None:

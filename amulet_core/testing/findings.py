@@ -3,9 +3,12 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from amulet_core import __version__
 from amulet_core.checks import Check
+
+TARGETS: Final = "its targets can be called as documented"
 
 
 class ConformanceError(AssertionError):

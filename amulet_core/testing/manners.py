@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
+from amulet_core.testing.findings import TARGETS, ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.watching import Watched, contents, differing, watch
 
 Prepare = Callable[[], tuple[Callable[[], Any], Mapping[str, Any]]]
@@ -139,7 +139,7 @@ def _runs(trials: Trials) -> str:
         error = one.first.error
         if error is not None and not one.refused:
             raise ConformanceError(
-                found=f"on {one.label} it raised {cause_of(error).rstrip('.')}",
+                found=f"on {one.label} it raised {_raised(error).rstrip('.')}",
                 expected="a result with the default parameters",
                 fix="mend what is raised, or let applicable() say why it cannot work on such data",
             ) from error
@@ -153,13 +153,23 @@ def _runs(trials: Trials) -> str:
     return f"it refused {'; '.join(refusals)}" if refusals else ""
 
 
+def _raised(error: BaseException) -> str:
+    """Return an exception as one line; of a value that breaks its schema only what is wrong with it."""
+    if not isinstance(error, ValidationError):
+        return cause_of(error)
+    places = [
+        (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
+    ]
+    return f"{error.title}: {'; '.join(': '.join(filter(None, place)) for place in places)}"
+
+
 def _made(trials: Trials) -> Sequence[Trial]:
     try:
         return trials()
     except ConformanceError:
         raise
     except RequestError as error:
-        raise NotCheckedError(f"not checked, because its code cannot be loaded: {cause_of(error)}") from error
+        raise NotCheckedError(f'not checked, because "{TARGETS}" fails') from error
     except Exception as error:
         raise ConformanceError(
             found=f"it could not be tried: {cause_of(error).rstrip('.')}",

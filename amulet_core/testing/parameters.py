@@ -20,7 +20,7 @@ def described_and_limited(entry: Entry) -> None:
     """Check that every parameter is described, and that every number has limits."""
     fields = entry.component.params.model_fields
     bare = [name for name, field in fields.items() if not (field.description or "").strip()]
-    boundless = [name for name, field in fields.items() if _needs_limits(field) and name not in bare]
+    boundless = [name for name, field in fields.items() if _needs_limits(field)]
     if bare or boundless:
         parts = [f"no description of {', '.join(bare)}"] * bool(bare)
         parts += [f"no limits of {', '.join(boundless)}"] * bool(boundless)

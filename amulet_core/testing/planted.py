@@ -39,7 +39,8 @@ class Arena:
     ``game`` is the module that plays it, ``threats(toy)`` gives its threat models by name, and
     ``contest(toy, plant, models)`` a victim with so many shadow models. ``power(result)`` is what an attack achieved,
     ``chance`` what nothing achieves, within ``noise``. ``size_problem(view, answer)`` tells how an answer has the
-    wrong shape (nothing: it has not), ``blind(view)`` answers without knowing anything.
+    wrong shape (nothing: it has not), ``blind(view)`` answers without knowing anything. ``advice`` says what an attack
+    without power may have got wrong; ``bounded`` answers must keep to a budget.
     """
 
     game: str
@@ -52,6 +53,8 @@ class Arena:
     power: Callable[[Any], float]
     size_problem: Callable[[Any, Any], str]
     blind: Callable[[Any], Any]
+    advice: str
+    bounded: bool = False
 
 
 class Brightness(nn.Module):
@@ -217,6 +220,8 @@ ARENAS: Final[Mapping[str, Arena]] = {
         power=_fooled,
         size_problem=_evasion_size,
         blind=_noise,
+        advice="it climbs the loss of the true label and spends the whole budget, for every norm and epsilon",
+        bounded=True,
     ),
     "membership-inference": Arena(
         game=GAMES["membership-inference"].module,
@@ -229,6 +234,7 @@ ARENAS: Final[Mapping[str, Arena]] = {
         power=_area,
         size_problem=_membership_size,
         blind=_guesses,
+        advice="members score higher, not lower, and each score stands at its own candidate's place",
     ),
     "attribute-inference": Arena(
         game=GAMES["attribute-inference"].module,
@@ -241,6 +247,7 @@ ARENAS: Final[Mapping[str, Arena]] = {
         power=attributes.balanced,
         size_problem=attributes.size_problem,
         blind=attributes.blind,
+        advice="likelier values score higher, in the order of view.values, and what the victim says is used",
     ),
     "data-reconstruction": Arena(
         game=GAMES["data-reconstruction"].module,
@@ -253,6 +260,7 @@ ARENAS: Final[Mapping[str, Arena]] = {
         power=planted_reconstruction.power,
         size_problem=planted_reconstruction.size_problem,
         blind=planted_reconstruction.blind,
+        advice="each input answers the row or class at its place, in the units of x",
     ),
 }
 """The games that attacks are checked in, by risk."""

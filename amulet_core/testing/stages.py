@@ -260,7 +260,8 @@ def _fit_composed(training: Training, one: Staged, order: str) -> None:
             found=f"on {one.trial.label}, another defense standing {order}, training raised "
             f"{type(error).__name__}: {error}",
             expected="a trained model",
-            fix="keep to the contract of objectives: call each network once, and search on the frozen one",
+            fix="keep to the contract of objectives (call each network once, search on the frozen one), and extend "
+            "draws and parts instead of replacing them",
         ) from error
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from functools import partial
 from inspect import signature
 from typing import Any, Final
@@ -15,7 +16,7 @@ from amulet_core.games.table import GAMES
 from amulet_core.loading import known_risk
 from amulet_core.planned import Planned
 from amulet_core.plugins import LoadedPlugin
-from amulet_core.testing.findings import ConformanceCheck, ConformanceError, conformance
+from amulet_core.testing.findings import TARGETS, ConformanceCheck, ConformanceError, conformance
 from amulet_core.testing.parameters import DEFAULTS, default_params, described_and_limited, survive_json
 from amulet_core.testing.toys import SETTINGS, TOYS, Toy
 from amulet_core.vocabulary import Stage
@@ -90,7 +91,7 @@ def _checks(component: Component) -> Iterator[tuple[str, str, Callable[[Entry], 
         described_and_limited,
     )
     yield DEFAULTS, "configurations, results and job keys hold them as JSON", survive_json
-    yield "its targets can be called as documented", "a run calls them by position", _targets
+    yield TARGETS, "a run calls them by position", _targets
     yield (
         "what it says of data is light and of the right type",
         "plans ask applicable(), impossible() and needs() before anything is loaded",
@@ -148,15 +149,23 @@ def _targets(entry: Entry) -> None:
             function = entry.load(target)
         except RequestError as error:
             raise ConformanceError(
-                found=str(error).rstrip("."),
+                found=f"{target} cannot be loaded: {cause_of(error.__cause__ or error).rstrip('.')}",
                 expected=expected,
-                fix="see that target names a module and a function in it",
+                fix=f"see that the target names a module, and a function in it{_hint(target)}",
             ) from error
         problem = _call_problem(function, arguments)
         if problem:
             raise ConformanceError(
                 found=f"{target} {problem}", expected=expected, fix="take these arguments, by position and no others"
             )
+
+
+def _hint(target: str) -> str:
+    """Return what of the target's module is called nearly so, in brackets; nothing where nothing is."""
+    module, _, name = target.partition(":")
+    known = vars(sys.modules[module]) if module in sys.modules else {}
+    close = get_close_matches(name, [own for own, value in known.items() if callable(value)], n=1)
+    return f' (perhaps "{close[0]}")' if close else ""
 
 
 def _documented(component: Component) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -55,6 +55,7 @@ def dataset(function, **more):
 
 class Undescribed(Params):
     steps: int = Field(3, ge=1)
+    count: int = Field(3, description="how many")
 
 
 class Limitless(Params):

@@ -41,7 +41,7 @@ TOO_SHORT = """\
   FAILED      it answers what its game asks for
               found:    on the toy table, linf it returned x [1, 40, 25], not [budgets, n, ...] = [2, 40, 25]
               expected: EvasionAnswer of the view's shape
-              fix:      return amulet_core.games' EvasionAnswer, in the order of the view's rows
+              fix:      return amulet_core.games.evasion.EvasionAnswer, in the order of the view's rows
               why:      what is no answer cannot be scored
   not checked it keeps to its budgets
               because "it answers what its game asks for" fails
@@ -104,6 +104,32 @@ def test_a_failed_check_says_what_was_found_and_expected_how_to_mend_it_and_why_
     out = capsys.readouterr().out
     assert TOO_SHORT in out
     assert out.endswith("19 checks: 14 ok, 1 failed, 4 not checked\n")
+
+
+CRASHED = """\
+  FAILED      it runs on the toy tasks
+              found:    on the toy table, linf it raised RuntimeError: no luck
+              expected: a result with the default parameters
+              fix:      mend what is raised, or let applicable() say why it cannot work on such data
+              why:      a component that does not run here will fail all its cells
+  not checked it answers what its game asks for
+              because "it runs on the toy tasks" fails
+  not checked it keeps to its budgets
+  not checked it asks its victim only through its view
+  not checked it beats chance on a planted vulnerable victim
+  not checked it finds nothing on a planted safe victim
+  not checked it leaves its victim alone
+  not checked it leaves what it is given alone
+  not checked it leaves global settings alone
+  not checked it never seeds the global generators
+  not checked the same key gives the same bits
+19 checks: 8 ok, 1 failed, 10 not checked
+"""
+
+
+def test_of_several_checks_that_one_failure_prevents_the_first_says_so(capsys):
+    assert run_checks("crashing", registry(attack("crashing"))) == 1
+    assert capsys.readouterr().out.endswith(CRASHED)
 
 
 def test_the_checks_that_a_component_ships_are_run_too(capsys):
@@ -177,10 +203,11 @@ def test_the_exit_code_tells_what_came_of_it(installed, capsys, name, code):
 
 
 ABSENT = """\
-  not checked its rows are valid
+  not checked it runs on the toy tasks
               because its rows are not there: FileNotFoundError: mnist: the variable AMULET_DATA is not set:
               set it to the folder that holds mnist.npz, or install 'amulet-framework[images]' and set the
               parameter download to true
+  not checked it leaves global settings alone
 """
 
 

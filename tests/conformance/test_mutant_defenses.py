@@ -127,7 +127,8 @@ MUTANTS = {
             "'conformance nudge'"
         ),
         "a trained model",
-        "keep to the contract of objectives: call each network once, and search on the frozen one",
+        "keep to the contract of objectives (call each network once, search on the frozen one), and extend draws and parts "
+        "instead of replacing them",
     ),
     "writes into the evidence": (
         defense("training", "evidence_written_into", produces=("mark",)),

@@ -27,7 +27,7 @@ MUTANTS = {
     "a parameter without description": (
         attack("honest", params=descriptors.Undescribed),
         "every parameter is described, and every number has limits",
-        "no description of steps",
+        "no description of steps and no limits of count",
         "a description of each parameter, and limits of each number",
         (
             'write Field(default, gt=0, le=1, description="..."), or say in the description which default stands '
@@ -61,12 +61,9 @@ MUTANTS = {
     "no such function": (
         attack("absent"),
         "its targets can be called as documented",
-        (
-            "attack made/absent: mutants:absent cannot be loaded: AttributeError: module 'mutants' has no "
-            "attribute 'absent'. Install what it needs, or update or uninstall amulet-plugin-made 1.0"
-        ),
+        ("mutants:absent cannot be loaded: AttributeError: module 'mutants' has no attribute 'absent'"),
         "a function of (view, params)",
-        "see that target names a module and a function in it",
+        "see that the target names a module, and a function in it",
     ),
     "a function of three": (
         attack("takes_three"),
@@ -85,12 +82,9 @@ MUTANTS = {
     "checks that are not there": (
         attack("honest", checks="mutants:no_checks"),
         "its targets can be called as documented",
-        (
-            "attack made/honest: mutants:no_checks cannot be loaded: AttributeError: module 'mutants' has no "
-            "attribute 'no_checks'. Install what it needs, or update or uninstall amulet-plugin-made 1.0"
-        ),
+        ("mutants:no_checks cannot be loaded: AttributeError: module 'mutants' has no attribute 'no_checks'"),
         "a function of ()",
-        "see that target names a module and a function in it",
+        'see that the target names a module, and a function in it (perhaps "own_checks")',
     ),
     "a stage of another signature": (
         defense("training", "smoothed"),

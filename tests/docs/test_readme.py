@@ -44,7 +44,7 @@ def test_a_matrix_shown_has_the_rows_and_the_threat_models_of_its_config(readme,
 
 def test_every_amulet_command_shown_is_one_that_the_parser_takes(readme):
     shown = [shlex.split(line)[1:] for line in readme.commands() if line.startswith("amulet ")]
-    assert {arguments[0] for arguments in shown} == {"quickstart", "run", "cache"}
+    assert {arguments[0] for arguments in shown} == {"quickstart", "run", "cache", "new", "check"}
     (block,) = readme.files("yaml")
     for arguments in shown:
         parsed = _parser().parse_args(arguments)

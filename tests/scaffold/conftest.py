@@ -29,9 +29,14 @@ class Written:
 def write(tmp_path, monkeypatch):
     """Write a plugin and put it on the path, as an editable installation would."""
 
-    def written(kind, name, risk=None):
+    def written(kind, name, risk=None, mistake=None):
         folder = tmp_path / name
         new_plugin(kind, name, risk=risk, folder=str(folder), registry=discover(select=""))
+        if mistake:
+            file, right, wrong = mistake
+            text = (folder / file).read_text()
+            assert right in text
+            (folder / file).write_text(text.replace(right, wrong))
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
         metadata = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
         metadata.mkdir()

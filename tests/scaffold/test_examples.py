@@ -61,11 +61,24 @@ def test_there_is_an_example_of_every_risk_that_is_played():
     assert set(SCENES) == set(GAMES)
 
 
+@pytest.fixture(scope="module")
+def facts():
+    """Give a function from a request to the facts of its data, which are read once."""
+    known = {}
+
+    def of(request):
+        if request.dataset.id not in known:
+            known[request.dataset.id] = facts_of(load_data(request))
+        return known[request.dataset.id]
+
+    return of
+
+
 @pytest.mark.parametrize("draft", [d for d in EVERY if d.kind in ("attack", "metric", "dataset", "model")], ids=called)
-def test_the_matrix_of_every_example_can_be_planned_and_asks_for_it(write, draft):
+def test_the_matrix_of_every_example_can_be_planned_and_asks_for_it(write, facts, draft):
     made = write(draft.kind, draft.name, draft.risk or None)
     request = resolve(read(made.folder / "example.yaml"), made.registry)
-    cells = plan(request, facts_of(load_data(request))).cells
+    cells = plan(request, facts(request)).cells
     assert made.entry.id in (made.folder / "example.yaml").read_text()
     assert any(cell.job for cell in cells)
 
