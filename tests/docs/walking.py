@@ -42,7 +42,9 @@ def walk(document: Document, home: Path, environment: dict[str, str]) -> Walk:
     place.mkdir()
     paths = os.pathsep.join((str(home / "site-packages"), str(ROOT)))
     kept = {name: value for name, value in environment.items() if name not in ("AMULET_DATA", "PYTHONWARNINGS")}
-    walked = Walk(home, place, kept | {"PYTHONPATH": paths, "AMULET_PLUGINS": "", "COLUMNS": "100"})
+    walked = Walk(
+        home, place, kept | {"PYTHONPATH": paths, "AMULET_PLUGINS": "", "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+    )
     for block in document.every_block:
         step = _step(block)
         if step is not None:
