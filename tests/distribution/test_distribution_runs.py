@@ -265,6 +265,17 @@ def test_an_attack_on_weights_is_skipped_where_there_is_no_chain_of_layers(model
     assert {cell.skipped for cell in found.cells if cell.attack == f"builtin/{attack}"} == {reason}
 
 
+def test_an_attack_on_weights_is_skipped_where_a_defense_mixes_models():
+    sex = {"name": "compas", "params": {"sensitive_in_x": True}}
+    raw = config(("pim", "kl-test"), dataset=sex, defenses=["correlation-remover", "exponentiated-gradient"], seeds=1)
+    found, _ = planned(raw)
+    skipped = {(cell.row, cell.attack): cell.skipped for cell in found.cells if cell.skipped}
+    assert skipped == {
+        ("exponentiated-gradient", "builtin/pim"): "builtin/pim needs a model with layer-chain, and those that "
+        "builtin/exponentiated-gradient makes have none"
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
