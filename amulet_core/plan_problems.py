@@ -19,7 +19,7 @@ from amulet_core.layout import Layout
 from amulet_core.ownership_problems import budget_problems, ownership_problems, verification_problems
 from amulet_core.planned import Planned
 from amulet_core.planned_audits import audit_problems, skip_reasons
-from amulet_core.ratios import ratio_problems
+from amulet_core.population_problems import population_problems
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.sizes import SplitSizes, size_problems
@@ -53,7 +53,7 @@ def request_problems(request: Request, facts: DataFacts) -> list[str]:
             problems += run_problems(use, replace(planned, threat=risk.threat), f"{path}.metrics")
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, data=request.data)]
         if isinstance(risk.threat, DistributionThreat):
-            problems += [f"{path}.threat: {text}" for text in ratio_problems(risk.threat, facts, request.data)]
+            problems += [f"{path}.threat: {text}" for text in population_problems(request, facts, planned, risk.threat)]
         if risk.game.play == "audit":
             problems += [f"{path}.threat: {text}" for text in audit_problems(request, planned, risk)]
     return problems

@@ -276,6 +276,21 @@ def test_an_attack_on_weights_is_skipped_where_a_defense_mixes_models():
     }
 
 
+def test_a_defense_that_cannot_be_trained_on_populations_is_an_error_of_the_request():
+    private = {"name": "dp-sgd", "params": {"batch_size": 150}}
+    with pytest.raises(RequestError) as caught:
+        planned(config(defenses=["reweighing", private]))
+    assert caught.value.problems == (
+        f"risks.{RISK}.threat: populations train on 110 rows each: builtin/dp-sgd: batch_size 150 exceeds the 110 training "
+        "rows; lower it",
+    )
+    planned(config(defenses=["reweighing", private | {"params": {"batch_size": 110}}]))
+    with pytest.raises(RequestError) as caught:  # said once, where it holds for every model
+        planned(config(defenses=[private | {"params": {"batch_size": 301}}]))
+    (text,) = caught.value.problems
+    assert text.endswith("batch_size 301 exceeds the 300 training rows; lower it")
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
