@@ -181,8 +181,8 @@ COMPONENTS: tuple[Component, ...] = (
             Measure(name="ssim_non_members", summary="the same on rows that were not trained on", better="lower"),
             Measure(
                 name="nearest_train_over_held_out",
-                summary="answers about training rows, or classes: distance to the nearest training row over that to the "
-                "nearest held-out row (1: no difference)",
+                summary="answers about training rows, or classes: distance to the nearest training row over that to "
+                "the nearest held-out row (1: no difference)",
                 better="higher",
             ),
             Measure(

@@ -47,6 +47,11 @@ def output_decoder() -> tuple[Check, ...]:
             "what is found there is found in the labels, or overfitted",
             lambda: ends_at_the_class_mean(_decoder("network")),
         ),
+        Check(
+            "so do those of its linear learner",
+            "what is found there is found in the labels, or overfitted",
+            lambda: ends_at_the_class_mean(_decoder("ridge")),
+        ),
     )
 
 

@@ -235,7 +235,7 @@ def entry_values(results):
 
 def test_equal_shares_are_at_chance(tmp_path):
     raw = config(
-        ("kl-test", "loss-test", "threshold-test"),
+        ("kl-test", "loss-test", "threshold-test", "pim"),
         threat={"ratios": (0.4, 0.4), "victims": 40, "models": 8},
         seeds=1,
     )
