@@ -193,6 +193,12 @@ class Defense(Component):
     account's clipping of each row's gradient needs."""
     stacks_inputs: bool = False
     """Whether, where each row's gradient is clipped, it puts several inputs of a row on an axis of their own."""
+    wraps_fit: bool = False
+    """Whether its training stage does more around ``fit`` than look: drops or moves rows, trains further models, or
+    changes the architecture or the weights. The gradient of its objective is then not what its recipe releases, and
+    attacks on gradients are skipped."""
+    unmakes: tuple[str, ...] = ()
+    """What the architecture ``produces`` and its models no longer show; attacks that require it are skipped."""
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
     """What ``verify`` may see of a suspect model."""
     beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
@@ -214,7 +220,8 @@ class Defense(Component):
 class Attack(Component):
     """An attack on one risk: ``target(view, params) -> answer``, the shapes of both being the risk's game.
 
-    It is skipped on architectures that do not declare in ``produces`` all that it ``requires``.
+    It is skipped on architectures that do not declare in ``produces`` all that it ``requires``, and on chains with a
+    defense that ``unmakes`` it.
     """
 
     kind: Literal["attack"] = "attack"

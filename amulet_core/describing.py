@@ -36,8 +36,10 @@ OF_KIND: Final[dict[str, tuple[str, ...]]] = {
         "uses_sensitive",
         "randomised",
         "labels_only",
+        "wraps_fit",
+        "unmakes",
     ),
-    "attack": ("access", "control", "threat"),
+    "attack": ("access", "control", "reconstructs", "threat"),
     "metric": ("measures",),
 }
 """What the descriptors of a kind say beside what all say."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from amulet_core.chains import run_problems
+from amulet_core.chains import remaking, run_problems
 from amulet_core.errors import did_you_mean
 from amulet_core.facts import DataFacts
 from amulet_core.games.threats import (
@@ -19,7 +19,7 @@ from amulet_core.layout import Layout
 from amulet_core.ownership_problems import budget_problems, ownership_problems, verification_problems
 from amulet_core.planned import Planned
 from amulet_core.planned_audits import audit_problems, skip_reasons
-from amulet_core.ratios import ratio_problems
+from amulet_core.population_problems import population_problems
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use, attack_of, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.sizes import SplitSizes, size_problems
@@ -53,7 +53,7 @@ def request_problems(request: Request, facts: DataFacts) -> list[str]:
             problems += run_problems(use, replace(planned, threat=risk.threat), f"{path}.metrics")
         problems += [f"{path}.threat: {text}" for text in threat_problems(risk, schema, data=request.data)]
         if isinstance(risk.threat, DistributionThreat):
-            problems += [f"{path}.threat: {text}" for text in ratio_problems(risk.threat, facts, request.data)]
+            problems += [f"{path}.threat: {text}" for text in population_problems(request, facts, planned, risk.threat)]
         if risk.game.play == "audit":
             problems += [f"{path}.threat: {text}" for text in audit_problems(request, planned, risk)]
     return problems
@@ -138,9 +138,9 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
     differentiable = getattr(request.model.entry.component, "differentiable", True)
     if access in ("white-box", "gradients") and not differentiable:
         yield f"{attack.id} needs gradients, and {request.model.id} has none"
-    lacking = [need for need in attack_of(attack).requires if need not in request.model.entry.component.produces]
-    if lacking:
-        yield f"{attack.id} needs an architecture with {', '.join(lacking)}, and {request.model.id} declares none"
+    yield from _lacking(request, row, attack)
+    if access == "gradients":
+        yield from _gradient_problems(request, row, risk, attack)
     told = getattr(risk.threat, "oracle", "probabilities")
     if access == "probabilities" and told != "probabilities":
         yield f"{attack.id} needs all probabilities, and the threat model's oracle tells {told}"
@@ -162,6 +162,37 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
     norm, norms = getattr(risk.threat, "norm", None), attack_of(attack).norms
     if norm is not None and norm not in norms:
         yield f"{attack.id} keeps to budgets in {' or '.join(norms)}, the threat model's norm is {norm}"
+
+
+def _lacking(request: Request, row: RowPlan, attack: Use) -> Iterator[str]:
+    """Yield what the attack reads of a model, and this architecture has not, or a defense leaves none of."""
+    needs = attack_of(attack).requires
+    lacking = [need for need in needs if need not in request.model.entry.component.produces]
+    if lacking:
+        yield f"{attack.id} needs an architecture with {', '.join(lacking)}, and {request.model.id} declares none"
+    for use in row.chain:
+        gone = [need for need in needs if need in defense_of(use).unmakes]
+        if gone:
+            yield f"{attack.id} needs a model with {', '.join(gone)}, and those that {use.id} makes have none"
+
+
+def _gradient_problems(request: Request, row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:
+    """Yield why a gradient of the row's objective would not be what its recipe releases."""
+    if getattr(request.model.entry.component, "trains_itself", False):
+        yield f"{attack.id} needs gradients that training releases, and {request.model.id} trains itself"
+    wrapping = [use.id for use in row.chain if defense_of(use).wraps_fit]
+    if wrapping:
+        yield (
+            f"{attack.id} sees the gradient of an objective, and {' and '.join(wrapping)} does more in training than "
+            "its objective says (drops or moves rows, trains further models, changes the architecture or the weights): "
+            "such a gradient is not what the recipe releases"
+        )
+    remade = [use.id for use in remaking(row.chain)]
+    if remade and getattr(risk.threat, "taken_at", "") == "end":
+        yield (
+            f"{attack.id} takes gradients at the victim's weights (taken_at: end), and {' and '.join(remade)} puts the "
+            "architecture into a module of its own: set taken_at to start"
+        )
 
 
 def _encoding_problems(attack: Use, schema: DataSchema, name: str) -> Iterator[str]:

@@ -107,8 +107,8 @@ def hypotheses(threat: DistributionThreat, facts: DataFacts, data: DataSettings)
     if problems:
         raise ValueError("; ".join(problems))
     column, value = attribute_and_value(threat, facts.data_schema)
-    rows = threat.rows or min(data.train, *(_most(threat, facts, part) for part in (2 * data.train, data.aux)))
-    queries = min(threat.queries, _most(threat, facts, data.test))
+    rows = _most(threat, facts, 2 * data.train, data.aux, limit=threat.rows or data.train)
+    queries = _most(threat, facts, data.test, limit=threat.queries)
     return Hypotheses(column, value, rows, _having(threat, rows), queries, _having(threat, queries))
 
 
@@ -118,17 +118,15 @@ def ratio_problems(threat: DistributionThreat, facts: DataFacts, data: DataSetti
     problems = _name_problems(threat, schema)
     if problems:
         return problems
-    parts = {"pool": 2 * data.train, "aux": data.aux}
-    most = {part: _most(threat, facts, size) for part, size in parts.items()}
-    wanted = {"train": threat.rows or FEWEST, "test": FEWEST}
+    trained = {"pool": 2 * data.train, "aux": data.aux}
     if threat.rows > data.train:
         problems.append(
             f"populations of {threat.rows} rows are more than the {data.train} that a model trains on: lower rows, or "
             "raise data.train"
         )
-    tests = {"test": _most(threat, facts, data.test)}
-    for need, found in ((wanted["train"], most), (wanted["test"], tests)):
-        problems += [_too_few(threat, facts, part, size, need) for part, size in found.items() if size < need]
+    for need, parts in ((threat.rows or FEWEST, trained), (FEWEST, {"test": data.test})):
+        most = {part: _most(threat, facts, size, limit=threat.rows or size) for part, size in parts.items()}
+        problems += [_too_few(threat, facts, part, size, need) for part, size in most.items() if size < need]
     return problems
 
 
@@ -162,19 +160,29 @@ def _having(threat: DistributionThreat, rows: int) -> tuple[int, int]:
     return first, second
 
 
-def _most(threat: DistributionThreat, facts: DataFacts, size: int) -> int:
-    """Return the most rows, at every ratio, that a part of so many rows is sure to hold; 0 if there are none."""
-    cells = _sure(threat, facts, size)
-    classes = _class_sizes(facts)
-    most = size
-    for ratio in threat.ratios:
-        for (having, others), count in zip(cells, classes, strict=True):
-            if not count:  # a class without rows needs none
-                continue
-            share = count / facts.rows
-            # One more row than its share may be needed of each kind, by rounding: the search below starts from there.
-            most = min(most, floor((having + 1) / (share * ratio)), floor((others + 1) / (share * (1 - ratio))))
-    return next((rows for rows in range(most, 0, -1) if _holds(threat, cells, rows, classes)), 0)
+def _most(threat: DistributionThreat, facts: DataFacts, *sizes: int, limit: int) -> int:
+    """Return the most rows up to ``limit``, at every ratio, that parts of such sizes are all sure to hold; 0 if none.
+
+    All are asked about one and the same number: with largest remainders, fewer rows may need one more of some kind, so
+    that what holds for some number need not hold for a smaller one.
+    """
+    parts, classes = [_sure(threat, facts, size) for size in sizes], _class_sizes(facts)
+    start = min(limit, *sizes, *(_at_most(threat, facts, cells) for cells in parts))
+    numbers = range(start, 0, -1)
+    return next((rows for rows in numbers if all(_holds(threat, cells, rows, classes) for cells in parts)), 0)
+
+
+def _at_most(threat: DistributionThreat, facts: DataFacts, cells: Sequence[tuple[int, int]]) -> int:
+    """Return a number of rows that such counts hold no more than, at every ratio."""
+    bounds = [
+        # Rounded thrice (rows with the value, the class, those of both), a need is at most 2.5 below its share.
+        floor((there + 3) / (count / facts.rows * share))
+        for ratio in threat.ratios
+        for kinds, count in zip(cells, _class_sizes(facts), strict=True)
+        for there, share in zip(kinds, (ratio, 1 - ratio), strict=True)
+        if count  # a class without rows needs none
+    ]
+    return min(bounds)
 
 
 def _holds(threat: DistributionThreat, cells: Sequence[tuple[int, int]], rows: int, classes: Sequence[int]) -> bool:

@@ -10,6 +10,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import binom
 
+_MOST: Final = 1_000_000
+"""More rows than this nobody plants."""
+
 _BEYOND: Final = 50.0
 """An epsilon at which all guesses may be right: the success rate rounds to 1, and nothing speaks against it."""
 
@@ -31,10 +34,15 @@ def audit_p_value(*, rows: int, guesses: int, correct: int, epsilon: float, delt
             f"{guesses} guesses about {rows} rows, epsilon {epsilon:g} and delta {delta:g}"
         )
     rate = expit(epsilon)
+    excess = 2 * rows * delta * _gained(guesses, correct, rate)
+    return float(min(1.0, binom.sf(correct - 1, guesses, rate) + excess))
+
+
+def _gained(guesses: int, correct: int, rate: float) -> float:
+    """Return max over i of P[correct > W >= correct - i] / i: how much a failure helps the guesses."""
     below = np.arange(correct - 1, -1, -1)
     gained = np.cumsum(binom.pmf(below, guesses, rate)) / np.arange(1, correct + 1)
-    excess = 2 * rows * delta * gained.max(initial=0.0)
-    return float(min(1.0, binom.sf(correct - 1, guesses, rate) + excess))
+    return float(gained.max(initial=0.0))
 
 
 def audited_epsilon(*, rows: int, guesses: int, correct: int, delta: float, confidence: float) -> float:
@@ -56,3 +64,21 @@ def audited_epsilon(*, rows: int, guesses: int, correct: int, delta: float, conf
     if above(0.0) > 0:
         return 0.0
     return float(brentq(above, 0.0, _BEYOND))
+
+
+def refuting_audit(*, epsilon: float, level: float) -> tuple[int, float] | None:
+    """Return an audit that can refute a claim of ``epsilon`` below ``level``: guesses about as many rows, and a delta.
+
+    All right, so many guesses have a p-value below ``level`` if the claim's delta (one digit, rounded down) is no
+    larger. They are twice as many as a claim without delta needs: with fewer, nothing is left for the delta. None where
+    they are above 1,000,000.
+    """
+    rate = float(expit(epsilon))
+    fewest = np.log(level) / np.log(rate) if rate < 1 else np.inf
+    if 2 * fewest > _MOST:
+        return None
+    guesses = 2 * int(np.ceil(fewest))
+    spare = level - float(binom.sf(guesses - 1, guesses, rate))
+    largest = spare / (2 * guesses * _gained(guesses, guesses, rate))
+    digit = 10.0 ** np.floor(np.log10(largest))
+    return guesses, float(min(1.0, np.floor(0.999 * largest / digit) * digit))

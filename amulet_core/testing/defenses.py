@@ -11,7 +11,7 @@ from amulet_core.errors import cause_of
 from amulet_core.jobs import Recipe
 from amulet_core.recipes import fit_recipe, rebuilt
 from amulet_core.request import Use, defense_of
-from amulet_core.testing import stages, verifying
+from amulet_core.testing import stages, verifying, wrapped_fits
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, working
 from amulet_core.testing.stages import Staged, staged
@@ -41,6 +41,11 @@ _OF_STAGE: dict[Stage, tuple[tuple[str, str, Callable[[Sequence[Staged]], None]]
             "it composes with another training defense",
             "a defense that drops another's part of the training would be measured in its name",
             stages.composes,
+        ),
+        (
+            "it says if it does more than its objective says",
+            "a gradient of the objective alone would be attacked in the recipe's place",
+            wrapped_fits.as_declared,
         ),
     ),
     "model": (("its model stage returns a Fitted", "it is what is attacked", stages.a_fitted),),

@@ -84,7 +84,7 @@ def ids_are_kept(stages: Sequence[Staged]) -> None:
     for one in stages:
         before, after = (
             task_rows(one.toy, rows=ROWS, key=("train",)),
-            _known(one, Data, "its data stage returns valid rows"),
+            of_kind(one, Data, "its data stage returns valid rows"),
         )
         known = dict(zip(before.id.tolist(), before.z.tolist(), strict=True))
         given = dict(zip(after.id.tolist(), after.z.tolist(), strict=True))
@@ -119,7 +119,7 @@ def a_training(stages: Sequence[Staged]) -> None:
 def composes(stages: Sequence[Staged]) -> None:
     """Check that a training stage neither drops another defense's part of the training nor is broken by it."""
     for one in stages:
-        _known(one, Training, "its training stage returns a Training")
+        of_kind(one, Training, "its training stage returns a Training")
         for order in ("after it", "before it"):
             calls: list[None] = []
             training = _composed(one, order, calls)
@@ -162,7 +162,7 @@ def probabilities(stages: Sequence[Staged]) -> None:
 def as_declared(stages: Sequence[Staged]) -> None:
     """Check that an inference stage is random, or releases labels only, just where its descriptor says so."""
     for one in stages:
-        first, other = _known(one, Tensor, PROBABILITIES), one.trial.run("another key", 1).value
+        first, other = of_kind(one, Tensor, PROBABILITIES), one.trial.run("another key", 1).value
         if _no_probabilities(first, released(one.toy)):
             raise NotCheckedError(f'not checked, because "{PROBABILITIES}" fails')
         descriptor = defense_of(one.use)
@@ -190,7 +190,7 @@ def build(toy: Toy) -> nn.Module:
 
 def released(toy: Toy) -> Tensor:
     """Return probabilities ``[rows, classes]`` that a model might release."""
-    return torch.softmax(4 * logits_of(_network(toy), task_rows(toy, rows=ROWS, key=("train",)).x), 1)
+    return torch.softmax(4 * logits_of(network_on(toy), task_rows(toy, rows=ROWS, key=("train",)).x), 1)
 
 
 def _function(use: Use, stage: Stage) -> Callable[..., Any]:
@@ -204,30 +204,38 @@ def _prepared(use: Use, toy: Toy, stage: Stage) -> tuple[Callable[[], Any], Mapp
         case "data":
             return lambda: function(rows, use.params), {"the rows": rows}
         case "training":
-            training, context = _training(toy), _context(use, toy)
+            training, context = training_on(toy), context_on(use, toy)
             return lambda: function(training, use.params, context), {"the training": training}
         case "model":
-            fitted = Fitted(_network(toy))
+            fitted = Fitted(network_on(toy))
             return lambda: function(fitted, rows, use.params), {"the fitted model": fitted, "the rows": rows}
         case _:
             given = released(toy)
             return lambda: function(given, use.params), {"the probabilities": given}
 
 
-def _network(toy: Toy) -> nn.Module:
+def network_on(toy: Toy) -> nn.Module:
+    """Return an untrained toy network, the same at each call."""
     with isolated("conformance", "network"):
         return build(toy).eval().requires_grad_(False)
 
 
-def _training(toy: Toy) -> Training:
+def training_on(toy: Toy) -> Training:
+    """Return the undefended training of the toy network."""
     return plain_training(partial(build, toy), SETTINGS, stackable=True)
 
 
-def _context(use: Use, toy: Toy) -> TrainingContext:
+def context_on(use: Use, toy: Toy) -> TrainingContext:
+    """Return what a training stage is told of a toy."""
     return TrainingContext(rows=ROWS, schema=toy.schema, settings=SETTINGS, chain=(use.id,))
 
 
-def _known(one: Staged, kind: type[V], reported_by: str) -> V:
+def of_kind(one: Staged, kind: type[V], reported_by: str) -> V:
+    """Return what the stage gave back.
+
+    Raises:
+        NotCheckedError: if it is no ``kind``, which the check ``reported_by`` says.
+    """
     value = _given(one, kind)
     if not isinstance(value, kind):
         raise NotCheckedError(f'not checked, because "{reported_by}" fails')
@@ -241,7 +249,7 @@ def _given(one: Staged, kind: type[V]) -> Any:
 
 
 def _composed(one: Staged, order: str, calls: list[None]) -> Training:
-    plain, context = _training(one.toy), _context(one.use, one.toy)
+    plain, context = training_on(one.toy), context_on(one.use, one.toy)
     wrap = partial(nudged, schema=one.toy.schema, seen=lambda: calls.append(None))
     with isolated("conformance", "compose"):
         if order == "after it":

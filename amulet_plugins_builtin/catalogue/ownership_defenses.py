@@ -93,6 +93,7 @@ COMPONENTS: Final = (
         risk=_RISK,
         sok="RD3",
         reads_private_rows=True,
+        wraps_fit=True,
         requires=("features",),
         produces=("radioactive-data",),
         checks=f"{_PACKAGE}.defense_checks:radioactive_data_checks",

@@ -176,10 +176,18 @@ COMPONENTS: tuple[Component, ...] = (
                 better="higher",
             ),
             Measure(name="psnr", summary="peak signal-to-noise ratio on training rows, decibels", better="lower"),
+            Measure(name="psnr_non_members", summary="the same on rows that were not trained on", better="lower"),
             Measure(name="ssim", summary="structural similarity on training rows, images only", better="lower"),
+            Measure(name="ssim_non_members", summary="the same on rows that were not trained on", better="lower"),
             Measure(
                 name="nearest_train_over_held_out",
-                summary="distance to the nearest training row over that to the nearest held-out row (1: no difference)",
+                summary="answers about training rows, or classes: distance to the nearest training row over that to "
+                "the nearest held-out row (1: no difference)",
+                better="higher",
+            ),
+            Measure(
+                name="nearest_train_over_held_out_non_members",
+                summary="the same of answers about rows that were not trained on (above 1: nearer to their own)",
                 better="higher",
             ),
         ),

@@ -140,7 +140,6 @@ COMPONENTS: tuple[Component, ...] = (
         },
         params=SmoothingParams,
         risk="evasion",
-        sok="RD1",
         rebuild="amulet_plugins_builtin.evasion.smoothing:rebuild",
         certify="amulet_plugins_builtin.evasion.smoothing:certify",
         references=(

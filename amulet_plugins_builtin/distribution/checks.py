@@ -81,6 +81,11 @@ def metric() -> tuple[Check, ...]:
             run=_known_answers,
         ),
         Check(
+            name="7 of 10 victims called rightly have the interval, the number of samples and the bound known",
+            why="an interval of another level, or a bound of another formula, is another finding",
+            run=_seven_of_ten,
+        ),
+        Check(
             name="victims that were all called wrongly leak nothing",
             why="an accuracy below 1/2 is worth no sample",
             run=_nothing_leaked,
@@ -166,6 +171,20 @@ def _known_answers() -> None:
         assert abs(accuracy - expected) < 5e-5, f"{samples} samples: found {accuracy:.4f}, expected {expected}"
         back = measuring.n_leaked_exact(accuracy, 0.5, 0.1)
         assert back == samples, f"an accuracy of {accuracy:.4f} leaks {back} samples, expected {samples}"
+
+
+def _seven_of_ten() -> None:
+    """Compare with the quantiles of Beta(7, 4) and Beta(8, 3), one coin's 0.7, and log(0.84) / log(5 / 9)."""
+    second = torch.arange(10) >= 5
+    right = torch.arange(10) % 5 < torch.where(second, 3, 4)
+    score = (second == right).double()
+    result = DistributionResult(score=score, second=second, ratios=(0.5, 0.1), rows=100, threshold=0.5)
+    scores = measuring.measure(result, NoParams())
+    accuracy, exact, bound = (scores[name] for name in ("accuracy", "n_leaked_exact", "n_leaked_bound"))
+    found = (accuracy.estimate, accuracy.low, accuracy.high, exact.estimate, bound.estimate)
+    expected = (0.7, 0.347547, 0.933260, 1, 0.296626)
+    close = torch.allclose(torch.tensor(found).double(), torch.tensor(expected).double(), atol=1e-5)
+    assert close, f"found {found}, expected {expected}"
 
 
 def _nothing_leaked() -> None:

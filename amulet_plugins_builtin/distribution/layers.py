@@ -21,10 +21,13 @@ def layers_of(module: nn.Module) -> list[Layer]:
     """Return the layers of a network in which affine layers and convolutions stand one after the other.
 
     Raises:
-        ValueError: if anything else has parameters, or a layer does not fit the one before.
+        ValueError: if anything else has parameters, members stand in a list, or a layer does not fit the one before.
     """
     found: list[Layer] = []
     for part in module.modules():
+        if isinstance(part, nn.ModuleList | nn.ModuleDict):
+            kind = type(part).__name__
+            raise ValueError(f"pim reads layers one after the other, and members of a {kind} stand in no order")  # noqa: TRY004
         if isinstance(part, nn.Linear | nn.Conv2d):
             found.append(_layer(part, len(found[-1].bias) if found else 1))
         elif next(part.parameters(recurse=False), None) is not None:

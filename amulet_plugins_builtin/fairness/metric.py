@@ -29,7 +29,7 @@ def group_fairness(result: BehaviorResult, params: GroupFairnessParams) -> Score
 
     With two groups, each difference has the interval of Newcombe 1998 (method 10) for the signed difference, folded at
     0. With more, the largest difference is biased upward and gets no interval, but its null distribution: what it would
-    be if predictions had nothing to do with the group. Groups left out of the selection rates are a warning.
+    be if predictions had nothing to do with the group. Groups left out are named in the method, and a warning.
     """
     if result.attribute is None:
         names = ("demographic_parity_difference", "equalized_odds_difference", "equal_opportunity_difference")
@@ -46,10 +46,11 @@ def group_fairness(result: BehaviorResult, params: GroupFairnessParams) -> Score
     pairs["accuracy_gap"] = [(chosen[0], "accuracy")]
     differences = [_difference(name, own, params, generator) for name, own in pairs.items()]
     attribute = result.data_schema.sensitive[result.attribute].name
+    few = (_few(value.name, own, attribute) for value, own in zip(differences, pairs.values(), strict=True))
     return Scores(
         values=(*differences, _p_rule(chosen)),
         details=_details(chosen, attribute),
-        warnings=_small_groups(chosen[0], attribute),
+        warnings=(*_small_groups(chosen[0], attribute), *(text for text in few if text)),
     )
 
 
@@ -67,7 +68,7 @@ def _difference(
         estimate=max(gap(treatment.rates(rate, groups)) for treatment, rate in pairs),
         low=low,
         high=high,
-        method=method,
+        method=f"{method}{_without(pairs)}",
         n=int(np.logical_or.reduce([member & treatment.rows(rate) for treatment, rate in pairs]).sum()),
         null=_null(pairs, member, params, generator),
     )
@@ -86,7 +87,7 @@ def _p_rule(chosen: list[Treatment]) -> Value | Withheld:
     return Value(
         name="p_rule",
         estimate=min(min(rates) / max(rates) for rates in selected),
-        method=f"smallest over largest rate{of_each}: no interval",
+        method=f"smallest over largest rate{of_each}: no interval{_without(pairs)}",
         n=int(np.isin(chosen[0].group, groups).sum()),
     )
 
@@ -98,6 +99,28 @@ def _sizes(pairs: list[Pair]) -> list[int]:
 
 def _large_enough(pairs: list[Pair]) -> list[int]:
     return [group for group, size in enumerate(_sizes(pairs)) if size >= SMALLEST_GROUP]
+
+
+def _left_out(pairs: list[Pair]) -> list[int]:
+    return sorted({*range(len(pairs[0][0].labels))} - {*_large_enough(pairs)})
+
+
+def _without(pairs: list[Pair]) -> str:
+    left_out = ", ".join(pairs[0][0].labels[group] for group in _left_out(pairs))
+    return f"; not compared: {left_out}" if left_out else ""
+
+
+def _few(name: str, pairs: list[Pair], attribute: str) -> str:
+    """Tell which groups of rows enough, of several, a difference leaves out as they have few behind its rates."""
+    labels, sizes, everybody = pairs[0][0].labels, _sizes(pairs), pairs[0][0].counts("selection rate")[1]
+    few = [group for group in _left_out(pairs) if everybody[group] >= SMALLEST_GROUP]
+    if not few or len(_large_enough(pairs)) < 2:  # then the value is withheld, and says why
+        return ""
+    listed = ", ".join(f"{labels[group]} {sizes[group]}" for group in few)
+    return (
+        f"{name} does not compare groups of {attribute} with fewer than {SMALLEST_GROUP} rows behind their "
+        f"{_named(pairs)} (rows: {listed})"
+    )
 
 
 def _named(pairs: list[Pair]) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 from amulet_core.components import NoParams
 from amulet_core.games.audit import AuditResult
 from amulet_core.scores import ALARM, Scores, Value, Withheld
-from amulet_core.statistics.audit import audit_p_value, audited_epsilon
+from amulet_core.statistics.audit import audit_p_value, audited_epsilon, refuting_audit
 
 ALARM_LEVEL: Final = 0.001
 """How unlikely the guesses must be under the claim, after Bonferroni's correction, for an alarm."""
@@ -49,7 +49,7 @@ def measure(result: AuditResult, params: NoParams) -> Scores:  # noqa: ARG001 - 
             "alarm_if_all_were_right": "yes" if _refutes(result, least) else "no",
             "audits_of_the_run": result.audits,
         },
-        warnings=_alarms(result, bound=bound, p=p, said=f"{right} of {guesses}"),
+        warnings=_alarms(result, bound=bound, p=p, said=f"{right} of {guesses}") or _silence(result, guesses, least),
     )
 
 
@@ -61,6 +61,33 @@ def _alarms(result: AuditResult, *, bound: float, p: float, said: str) -> tuple[
         f"{bound:.3g} ({said} guesses right, p = {p * result.audits:.1e} with Bonferroni's factor {result.audits}): "
         "the account, the noise or the clipping is wrong",
     )
+
+
+def _silence(result: AuditResult, guesses: int, least: float) -> tuple[str, ...]:
+    """Warn that whatever is guessed there is no alarm, and say what audit could raise one."""
+    if not result.audits or result.conditional_on or _refutes(result, least):
+        return ()
+    level = ALARM_LEVEL / result.audits
+    largest = audited_epsilon(
+        rows=len(result.guess), guesses=guesses, correct=guesses, delta=result.delta, confidence=1 - level
+    )
+    least_said = f"refute no claim above epsilon {largest:.3g}" if largest else "refute no claim at all"
+    return (
+        f"no alarm is possible at these settings: all {guesses} guesses right would {least_said} at delta "
+        f"{result.delta:g} with Bonferroni's factor {result.audits}, and {result.epsilon:.3g} is claimed. "
+        f"{_what_could(result, level)}",
+    )
+
+
+def _what_could(result: AuditResult, level: float) -> str:
+    found = refuting_audit(epsilon=result.epsilon, level=level)
+    if found is None:
+        return "No feasible number of guesses could refute such a claim: audit a smaller one"
+    guesses, delta = found
+    could = f"{guesses} canaries, all of them guessed, could"
+    if delta < result.delta:
+        return f"{could}, if the claim held at delta {delta:.0e}; so could an audit of a smaller claim"
+    return could
 
 
 def _refutes(result: AuditResult, p: float) -> bool:

@@ -98,7 +98,10 @@ def _apart(found: Tensor, wanted: Tensor, params: GradientInversionParams) -> Te
 
 
 def _descend(distance: Callable[[], Tensor], free: list[Tensor], params: GradientInversionParams) -> None:
-    """Change the free tensors in place so that the distance falls; the first of them, the inputs, stays in 0 .. 1."""
+    """Change the free tensors in place so that the distance falls.
+
+    Adam keeps the first of them, the inputs, in 0 .. 1. L-BFGS knows no bounds: its inputs are put back afterwards.
+    """
     if params.optimizer == "lbfgs":
         optimizer: torch.optim.Optimizer = torch.optim.LBFGS(
             free, lr=params.learning_rate, max_iter=params.steps, line_search_fn="strong_wolfe"

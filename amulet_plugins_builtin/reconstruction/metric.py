@@ -17,6 +17,7 @@ from amulet_plugins_builtin.reconstruction.units import to_units
 FEWEST = 30
 """With fewer rows than this no interval is given: errors of rows are skewed, and both kinds need many of them."""
 _LEVEL = 0.95
+_NO_ROWS = "there are no such rows among those to be reconstructed"
 
 
 def measure(result: ReconstructionResult, params: ReconstructionMetricParams) -> Scores:
@@ -34,9 +35,12 @@ def measure(result: ReconstructionResult, params: ReconstructionMetricParams) ->
             _mean("mse_non_members", error[~inside]),
             _mean("mse_of_class_mean", of_mean[inside]),
             _mean("mse_of_zero", of_zero[inside]),
-            _psnr(error[inside]),
-            _similar(result),
-            _nearest(result),
+            _psnr("psnr", error[inside]),
+            _psnr("psnr_non_members", error[~inside]),
+            _similar("ssim", result, inside),
+            _similar("ssim_non_members", result, ~inside),
+            _nearest(result, members=True),
+            _nearest(result, members=False),
         ),
         details={"reconstructed": f"{len(result.x)} inputs of the kind {result.kind}"},
     )
@@ -79,7 +83,7 @@ def _bootstrapped(error: NDArray[np.float64], of_mean: NDArray[np.float64], resa
 def _mean(name: str, error: Tensor) -> Value | Withheld:
     n = len(error)
     if not n:
-        return Withheld(name=name, reason="there are no such rows among those to be reconstructed")
+        return Withheld(name=name, reason=_NO_ROWS)
     estimate = float(error.mean())
     if n < FEWEST:
         return Value(name=name, estimate=estimate, method=f"mean; no interval from {n} rows (fewer than {FEWEST})", n=n)
@@ -87,34 +91,39 @@ def _mean(name: str, error: Tensor) -> Value | Withheld:
     return Value(name=name, estimate=estimate, low=estimate - reach, high=estimate + reach, method="t", n=n)
 
 
-def _psnr(error: Tensor) -> Value | Withheld:
+def _psnr(name: str, error: Tensor) -> Value | Withheld:
     if not len(error) or not error.sum():
-        reason = "no training row was to be reconstructed" if not len(error) else "infinite: the rows are exact"
-        return Withheld(name="psnr", reason=reason)
+        return Withheld(name=name, reason="infinite: the rows are exact" if len(error) else _NO_ROWS)
     estimate = 10 * math.log10(1 / float(error.mean()))
-    return Value(name="psnr", estimate=estimate, method="of the mean error; no interval", n=len(error))
+    return Value(name=name, estimate=estimate, method="of the mean error; no interval", n=len(error))
 
 
-def _similar(result: ReconstructionResult) -> Value | Withheld:
+def _similar(name: str, result: ReconstructionResult, rows: Tensor) -> Value | Withheld:
     if result.data_schema.modality != "image" or min(result.data_schema.shape[-2:]) < 3:
-        return Withheld(name="ssim", reason="structural similarity is one of images of 3 x 3 pixels or more")
-    if not result.member.any():
-        return Withheld(name="ssim", reason="no training row was to be reconstructed")
-    pairs = (result.x[result.of[result.member]], result.truth[result.member])
+        return Withheld(name=name, reason="structural similarity is one of images of 3 x 3 pixels or more")
+    if not rows.any():
+        return Withheld(name=name, reason=_NO_ROWS)
+    pairs = (result.x[result.of[rows]], result.truth[rows])
     found = ssim(*(to_units(one, result.data_schema) for one in pairs))
-    return _mean("ssim", found)
+    return _mean(name, found)
 
 
-def _nearest(result: ReconstructionResult) -> Value | Withheld:
-    name = "nearest_train_over_held_out"
+def _nearest(result: ReconstructionResult, *, members: bool) -> Value | Withheld:
+    """Compare the answers about members, or about others; one about a class counts once, among the members'."""
+    name = "nearest_train_over_held_out" + ("" if members else "_non_members")
     if not len(result.nearest_held_out):
         return Withheld(name=name, reason="no class has both training and held-out rows")
-    held_out = float(result.nearest_held_out.mean())
+    if result.kind == "class" and not members:
+        return Withheld(name=name, reason="an answer about a class shows training rows and others alike")
+    shown = result.of[result.member == members].unique()
+    if not len(shown):
+        return Withheld(name=name, reason=_NO_ROWS)
+    held_out = float(result.nearest_held_out[shown].mean())
     if not held_out:
         return Withheld(name=name, reason="every reconstruction is equal to a held-out row")
     return Value(
         name=name,
-        estimate=float(result.nearest_train.mean()) / held_out,
+        estimate=float(result.nearest_train[shown].mean()) / held_out,
         method="ratio of mean distances to equally many rows of the same classes; no interval",
-        n=len(result.x),
+        n=len(shown),
     )

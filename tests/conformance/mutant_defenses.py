@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from amulet_core.games.verification import VerificationAnswer
+from amulet_core.training.fit import fit_by_steps
 from amulet_core.training.parts import weighted_cross_entropy
 from amulet_core.training.values import Fitted, Prepared
 
@@ -127,6 +128,33 @@ def fit_crashing(training, params, context):
         return training.fit(own, rows, val, streams)
 
     return replace(training, fit=fit)
+
+
+def fit_twice(training, params, context):
+    def fit(own, rows, val, streams):
+        training.fit(own, rows, val, streams)
+        return training.fit(own, rows, val, streams)
+
+    return replace(training, fit=fit)
+
+
+def fit_replaced(training, params, context):
+    return replace(training, fit=fit_by_steps)
+
+
+def fit_doubled(training, params, context):
+    return replace(training, fit=lambda own, *given: training.fit(weighted(own, params, context), *given))
+
+
+def fit_on_fewer(training, params, context):
+    def fit(own, rows, val, streams):
+        return training.fit(own, [one.take(torch.arange(len(one) - 1)) for one in rows], val, streams)
+
+    return replace(training, fit=fit)
+
+
+def fit_copied(training, params, context):
+    return replace(training, fit=lambda *given: copy.deepcopy(training.fit(*given)))
 
 
 def wrapped_model(training, params, context):

@@ -1,10 +1,12 @@
 """All built-in components conform, and pass the checks that they ship."""
 
+from dataclasses import replace
+
 import pytest
 
 from amulet_core.registry import discover
-from amulet_core.testing import plugin_checks, shipped_checks
-from amulet_core.testing.findings import NotCheckedError
+from amulet_core.testing import component_checks, plugin_checks, shipped_checks
+from amulet_core.testing.findings import ConformanceError, NotCheckedError
 
 SHIPPED = [
     pytest.param(check, id=f"{entry.id}: {check.name}")
@@ -31,6 +33,18 @@ def test_the_builtin_components_conform(check, lacking):
 @pytest.mark.parametrize("check", SHIPPED)
 def test_the_builtin_components_pass_their_own_checks(check):
     check.run()
+
+
+TRAINING = [entry for entry in discover(select="").list("defense") if "training" in entry.component.stages]
+
+
+@pytest.mark.parametrize("entry", [one for one in TRAINING if one.component.wraps_fit], ids=lambda one: one.id)
+def test_a_builtin_defense_that_declares_a_fit_of_its_own_has_one(entry):
+    undeclared = replace(entry, component=entry.component.model_copy(update={"wraps_fit": False}))
+    name = "it says if it does more than its objective says"
+    (check,) = (one for one in component_checks(undeclared) if one.name == name)
+    with pytest.raises(ConformanceError, match=r"its fit (calls the one that it wraps|hands)"):
+        check.run()
 
 
 @pytest.mark.parametrize("kind", ["dataset", "model", "defense", "attack", "metric"])

@@ -27,7 +27,22 @@ STATIC = {check.name for check in static_checks("it", WELL_BEHAVED[0])}
 ANSWER = "a VerificationAnswer with one score for each suspect, and p-values within 0 .. 1 if any"
 ALONE = "draw what is random once, before any suspect is looked at, and compare with no other suspect"
 
+DECLARED = "the fit that it wraps, called once with what it is given, or wraps_fit=True"
+DECLARE = "set wraps_fit=True in the descriptor: attacks on gradients are then skipped with that reason"
+
+
+def undeclared(function, found):
+    """Return the mutant whose fit does more than it declares."""
+    check = "it says if it does more than its objective says"
+    return defense("training", function), check, f"on the toy table, training stage its fit {found}", DECLARED, DECLARE
+
+
 MUTANTS = {
+    "fits twice": undeclared("fit_twice", "calls the one that it wraps 2 times"),
+    "never fits": undeclared("fit_replaced", "calls the one that it wraps 0 times"),
+    "fits with another objective": undeclared("fit_doubled", "hands on another training"),
+    "fits without some rows": undeclared("fit_on_fewer", "hands on other rows"),
+    "hands back copies": undeclared("fit_copied", "hands back other models"),
     "raises": (
         defense("training", "crashing_stage"),
         "it runs on the toy tasks",
@@ -184,7 +199,7 @@ MUTANTS = {
         "work on a copy, and hand back the plain module (or say in rebuild what it is put into)",
     ),
     "wraps the model": (
-        defense("training", "wrapped_model"),
+        defense("training", "wrapped_model", wraps_fit=True),
         "the trained model is finite and plain",
         "on the toy table the model is a Sequential whose state differs in 0.head.bias, 0.head.weight, 0.hidden.bias",
         "the architecture as it was built, in eval mode, without hooks, with finite weights",

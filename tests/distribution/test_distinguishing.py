@@ -9,6 +9,8 @@ import torch
 from amulet_core.components import NoParams
 from amulet_core.games.distribution import DistributionAnswer, DistributionResult, accept
 from amulet_core.scores import Withheld
+from amulet_core.statistics.proportions import clopper_pearson
+from amulet_plugins_builtin.distribution import checks, metric
 from amulet_plugins_builtin.distribution.metric import best_accuracy, measure, n_leaked_bound, n_leaked_exact
 from amulet_plugins_builtin.distribution.planted import planted, telling_outputs
 
@@ -114,3 +116,25 @@ def test_an_answer_has_a_score_for_each_victim():
     view = planted(telling_outputs, 0.0, access="none", victims=2).view
     with pytest.raises(ValueError, match=r"^the answer has 3 scores for 4 victims$"):
         accept(view, DistributionAnswer(score=torch.zeros(3, dtype=torch.float64)))
+
+
+BROKEN = {
+    "the interval has another level": (
+        "clopper_pearson",
+        lambda right, count: clopper_pearson(right, count, level=0.01),
+    ),
+    "the bound is always 0": ("n_leaked_bound", lambda *given: 0.0),
+    "the number is one too large": ("n_leaked_exact", lambda *given: (n_leaked_exact(*given) or 0) + 1),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_metric_that_is_broken_fails_a_check_that_it_ships(name, monkeypatch):
+    monkeypatch.setattr(metric, *BROKEN[name])
+    with pytest.raises(AssertionError, match="expected"):
+        run_all(checks.metric())
+
+
+def run_all(shipped):
+    for check in shipped:
+        check.run()

@@ -16,6 +16,7 @@ from amulet_plugins_builtin.distribution import accuracies, kl_test, pim, random
 from amulet_plugins_builtin.distribution.accuracies import best_threshold
 from amulet_plugins_builtin.distribution.layers import Layer, layers_of, standardised
 from amulet_plugins_builtin.distribution.planted import calls, planted, telling_outputs, telling_weights
+from amulet_plugins_builtin.fairness.mixture import Mixture
 from amulet_plugins_builtin.models import cnn, mlp
 
 ATTACKS = {
@@ -204,6 +205,14 @@ def test_in_the_layer_behind_convolutions_the_places_of_one_channel_stay_togethe
         (
             nn.Sequential(nn.Linear(3, 4), nn.Linear(6, 2)),
             "^pim reads a chain of layers, and one of 6 inputs a neuron does not fit the 4 neurons before it$",
+        ),
+        (
+            Mixture([nn.Linear(4, 2), nn.Linear(4, 2)], classes=2),
+            "^pim reads layers one after the other, and members of a ModuleList stand in no order$",
+        ),
+        (
+            nn.ModuleDict({"one": nn.Linear(4, 4), "other": nn.Linear(4, 2)}),
+            "^pim reads layers one after the other, and members of a ModuleDict stand in no order$",
         ),
     ],
 )

@@ -235,7 +235,7 @@ def entry_values(results):
 
 def test_equal_shares_are_at_chance(tmp_path):
     raw = config(
-        ("kl-test", "loss-test", "threshold-test"),
+        ("kl-test", "loss-test", "threshold-test", "pim"),
         threat={"ratios": (0.4, 0.4), "victims": 40, "models": 8},
         seeds=1,
     )
@@ -263,6 +263,32 @@ def test_equal_shares_are_at_chance(tmp_path):
 def test_an_attack_on_weights_is_skipped_where_there_is_no_chain_of_layers(model, attack, reason):
     found, _ = planned(config((attack,), model=model, seeds=1))
     assert {cell.skipped for cell in found.cells if cell.attack == f"builtin/{attack}"} == {reason}
+
+
+def test_an_attack_on_weights_is_skipped_where_a_defense_mixes_models():
+    sex = {"name": "compas", "params": {"sensitive_in_x": True}}
+    raw = config(("pim", "kl-test"), dataset=sex, defenses=["correlation-remover", "exponentiated-gradient"], seeds=1)
+    found, _ = planned(raw)
+    skipped = {(cell.row, cell.attack): cell.skipped for cell in found.cells if cell.skipped}
+    assert skipped == {
+        ("exponentiated-gradient", "builtin/pim"): "builtin/pim needs a model with layer-chain, and those that "
+        "builtin/exponentiated-gradient makes have none"
+    }
+
+
+def test_a_defense_that_cannot_be_trained_on_populations_is_an_error_of_the_request():
+    private = {"name": "dp-sgd", "params": {"batch_size": 150}}
+    with pytest.raises(RequestError) as caught:
+        planned(config(defenses=["reweighing", private]))
+    assert caught.value.problems == (
+        f"risks.{RISK}.threat: populations train on 110 rows each: builtin/dp-sgd: batch_size 150 exceeds the 110 training "
+        "rows; lower it",
+    )
+    planned(config(defenses=["reweighing", private | {"params": {"batch_size": 110}}]))
+    with pytest.raises(RequestError) as caught:  # said once, where it holds for every model
+        planned(config(defenses=[private | {"params": {"batch_size": 301}}]))
+    (text,) = caught.value.problems
+    assert text.endswith("batch_size 301 exceeds the 300 training rows; lower it")
 
 
 @pytest.mark.parametrize(

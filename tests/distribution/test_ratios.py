@@ -1,12 +1,14 @@
 """Populations: shares and classes exact to a row, nobody's rows another's, and what is impossible said beforehand."""
 
+import random
+
 import pytest
 import torch
 
 from amulet_core.games.threats import DistributionThreat
 from amulet_core.ground import Ground
 from amulet_core.layout import Layout, Place
-from amulet_core.ratios import Population, apportioned, composition, hypotheses, ratio_problems
+from amulet_core.ratios import FEWEST, Population, apportioned, composition, hypotheses, ratio_problems
 from amulet_core.request import DataSettings
 from amulet_core.splits import SplitSizes, blocks
 
@@ -150,6 +152,59 @@ def falls_short(ground, column, having, rows):
     except ValueError:
         return True
     return False
+
+
+def layouts(facts, count):
+    """Yield facts of random data with one attribute of two values, and sizes of parts and shares to go with them."""
+    draw = random.Random(0)
+    for _ in range(count):
+        cells = tuple((draw.randint(30, 200), draw.randint(30, 200)) for _ in range(draw.choice([2, 3, 4])))
+        rows = sum(map(sum, cells))
+        sizes = DataSettings(train=draw.randint(30, rows // 4), val=10, test=rows // 3, aux=draw.randint(60, rows // 2))
+        ratios = tuple(round(draw.uniform(0.1, 0.9), 1) for _ in range(2))
+        asked = threat(attribute="town", value="", ratios=ratios, queries=100)
+        yield facts.model_copy(update={"rows": rows, "cells": (cells,)}), sizes, asked
+
+
+def held(facts, asked, rows, *sizes):
+    """Say whether parts are sure to hold so many rows at both shares, by what they hold of each class and kind."""
+    cells = facts.cells[0]
+    return all(
+        wanted <= size * there // facts.rows - 2
+        for size in sizes
+        for ratio in asked.ratios
+        for kinds, counts in zip(
+            composition(rows, int(ratio * rows + 0.5), [sum(one) for one in cells]), cells, strict=True
+        )
+        for wanted, there in zip(kinds, counts, strict=True)
+    )
+
+
+def test_populations_are_the_largest_that_all_parts_hold_and_others_are_refused_just_where_they_are_not(facts):
+    """What holds for some number of rows need not hold for a smaller one: each number is tried by itself."""
+    gaps = 0
+    for changed, sizes, asked in layouts(facts, 120):
+        parts = 2 * sizes.train, sizes.aux
+        sure = [rows for rows in range(1, sizes.train + 1) if held(changed, asked, rows, *parts)]
+        queries = [rows for rows in range(1, 101) if held(changed, asked, rows, sizes.test)]
+        if max(sure, default=0) < FEWEST or max(queries, default=0) < FEWEST:
+            continue
+        found = hypotheses(asked, changed, sizes)
+        assert (found.rows, found.queries) == (sure[-1], queries[-1])
+        gaps += sure != list(range(1, sure[-1] + 1))
+        for rows in range(max(FEWEST, sure[-1] - 8), sure[-1] + 8):
+            refused = bool(ratio_problems(asked.model_copy(update={"rows": rows}), changed, sizes))
+            assert refused == (rows not in sure), rows
+    assert gaps > 10
+
+
+def test_a_number_between_two_that_hold_is_not_promised(facts):
+    """A part of 135 such rows holds 70 and 73 rows of these shares, but neither 71 nor 72."""
+    changed = facts.model_copy(update={"rows": 289, "cells": (((51, 150), (46, 42)),)})
+    asked = threat(attribute="town", value="", ratios=(0.2, 0.2), queries=71)
+    found = hypotheses(asked, changed, DataSettings(train=71, val=10, test=135, aux=135))
+    assert [rows for rows in range(68, 75) if held(changed, asked, rows, 135)] == [68, 69, 70, 73]
+    assert (found.rows, found.queries) == (70, 70)
 
 
 def test_rows_that_are_asked_for_are_those_that_are_drawn(facts):

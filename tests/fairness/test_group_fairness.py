@@ -297,6 +297,28 @@ def test_small_groups_are_a_warning():
     assert group_fairness(result(*drawn()), QUICK).warnings == ()
 
 
+def test_a_group_with_few_rows_behind_a_rate_alone_is_named_where_it_is_left_out():
+    z = np.repeat([0, 1, 2, 3], [300, 300, 100, 29])
+    y = np.concatenate([np.arange(300) < 100, np.arange(300) < 100, np.arange(100) < 29, np.zeros(29)])
+    predictions = np.where(z == 2, 0, y)
+    scores = group_fairness(result(predictions, y, z, groups=4), QUICK)
+    text = "{} does not compare groups of group with fewer than 30 rows behind their {} (rows: g2 29)"
+    assert scores.warnings == (
+        "groups of group with fewer than 30 test rows are not compared (rows: g3 29)",
+        text.format("equalized_odds_difference", "true positive rate and false positive rate"),
+        text.format("equal_opportunity_difference", "true positive rate"),
+    )
+    assert scores["equal_opportunity_difference"].estimate == 0
+    methods = {name: scores[name].method.partition("; not compared: ")[2] for name in NAMES}
+    assert methods == {
+        "demographic_parity_difference": "g3",
+        "equalized_odds_difference": "g2, g3",
+        "equal_opportunity_difference": "g2, g3",
+        "accuracy_gap": "g3",
+        "p_rule": "g3",
+    }
+
+
 def test_the_details_hold_every_groups_rates():
     predictions, y, z = drawn(groups=3, n=600)
     details = group_fairness(result(predictions, y, z, groups=3), QUICK).details

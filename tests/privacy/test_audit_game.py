@@ -14,8 +14,10 @@ from amulet_core.games.audit_threat import AuditThreat
 from amulet_core.ground import Ground
 from amulet_core.layout import Place
 from amulet_core.schema import DataSchema, Feasible
-from amulet_core.scores import Withheld
+from amulet_core.scores import ALARM, Withheld
 from amulet_core.splits import Block
+from amulet_core.statistics.audit import audit_p_value, audited_epsilon
+from amulet_plugins_builtin.privacy import audit
 from amulet_plugins_builtin.privacy.audit import measure
 from amulet_plugins_builtin.privacy.audit_checks import metric, planted
 
@@ -138,13 +140,81 @@ def test_the_alarm_is_corrected_for_all_audits_of_the_run(audits, alarms):
     result = planted(42, 50, epsilon=0.1).model_copy(update={"audits": audits})
     found = measure(result, NoParams())
     assert 1e-6 < found["p_of_claim"].estimate < 1e-4
-    assert len(found.warnings) == alarms
+    assert len([text for text in found.warnings if text.startswith(ALARM)]) == alarms
 
 
 @pytest.mark.parametrize(("epsilon", "delta", "said"), [(0.1, 1e-5, "yes"), (8.0, 1e-5, "no"), (0.1, 1e-3, "no")])
 def test_an_audit_says_whether_it_could_have_raised_an_alarm(epsilon, delta, said):
     found = measure(planted(25, 50, epsilon=epsilon, delta=delta), NoParams())
     assert found.details["alarm_if_all_were_right"] == said
+
+
+ALL_OF_50 = "no alarm is possible at these settings: all 50 guesses right would refute no claim "
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "delta", "change", "text"),
+    [
+        (
+            8.0,
+            1e-5,
+            {},
+            f"{ALL_OF_50}above epsilon 1.46 at delta 1e-05 with Bonferroni's factor 10, and 8 is claimed. 54922 canaries, "
+            "all of them guessed, could, if the claim held at delta 2e-08; so could an audit of a smaller claim",
+        ),
+        (
+            8.0,
+            0.0,
+            {},
+            f"{ALL_OF_50}above epsilon 1.6 at delta 0 with Bonferroni's factor 10, and 8 is claimed. 54922 canaries, all "
+            "of them guessed, could",
+        ),
+        (
+            12.0,
+            1e-5,
+            {"audits": 1},
+            f"{ALL_OF_50}above epsilon 1.89 at delta 1e-05 with Bonferroni's factor 1, and 12 is claimed. No feasible number "
+            "of guesses could refute such a claim: audit a smaller one",
+        ),
+        (
+            0.1,
+            1e-3,
+            {},
+            f"{ALL_OF_50}at all at delta 0.001 with Bonferroni's factor 10, and 0.1 is claimed. 30 canaries, all of them "
+            "guessed, could, if the claim held at delta 3e-05; so could an audit of a smaller claim",
+        ),
+        (1.0, 1e-5, {}, None),
+        (8.0, 1e-5, {"audits": 0}, None),
+        (8.0, 1e-5, {"conditional_on": ("early-stopping",)}, None),
+    ],
+)
+def test_an_audit_that_cannot_alarm_warns_and_says_what_could(epsilon, delta, change, text):
+    result = planted(25, 50, epsilon=epsilon, delta=delta).model_copy(update=change)
+    assert measure(result, NoParams()).warnings == ((text,) if text else ())
+
+
+BROKEN = {
+    "the p-value knows no delta": ("audit_p_value", lambda *, delta, **more: audit_p_value(delta=0.0, **more)),
+    "the bound knows no delta": ("audited_epsilon", lambda *, delta, **more: audited_epsilon(delta=0.0, **more)),
+    "rows without a guess do not count": (
+        "audited_epsilon",
+        lambda *, rows, guesses, **more: audited_epsilon(rows=guesses, guesses=guesses, **more),
+    ),
+    "nothing is corrected": ("_refutes", lambda result, p: not result.conditional_on and p < 0.001),
+    "conditions are ignored": ("_refutes", lambda result, p: p * result.audits < 0.001),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_audit_that_is_broken_fails_a_check_that_it_ships(name, monkeypatch):
+    monkeypatch.setattr(audit, *BROKEN[name])
+    failed = []
+    for check in metric():
+        try:
+            check.run()
+        except AssertionError:
+            failed.append(check.name)
+    assert len(failed) == 1
 
 
 def test_a_claim_on_condition_of_another_stage_is_not_contradicted():

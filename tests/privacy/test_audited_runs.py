@@ -1,5 +1,7 @@
 """Runs that audit privacy accounts: a planted lie is found, DP-SGD stands; what is planned, skipped and refused."""
 
+from dataclasses import replace
+
 import importlib_metadata
 import pytest
 
@@ -16,6 +18,7 @@ from amulet_core.report.terminal import text_matrix
 from amulet_core.results import values_of
 from amulet_core.scores import ALARM
 from amulet_core.store import Store
+from amulet_plugins_builtin.privacy import dp_sgd
 
 RISK, METRIC = "privacy-audit", "builtin/privacy-audit"
 TOY = """
@@ -74,7 +77,7 @@ def registry(packages):
 
 PRIVATE = {
     "name": "dp-sgd",
-    "params": {"noise_multiplier": 2.0, "accountant": "rdp", "learning_rate": 0.01, "batch_size": 40},
+    "params": {"epsilon": 1.0, "accountant": "rdp", "learning_rate": 0.01, "batch_size": 40},
 }
 
 
@@ -113,6 +116,7 @@ def test_a_defense_that_lies_raises_an_alarm_on_every_seed_and_dp_sgd_raises_non
         bound, claim = (next(values_of(cell, METRIC, name)).estimate for name in ("audited_epsilon", "claimed_epsilon"))
         assert bound <= claim
         assert cell.warnings == ()
+        assert cell.measured[0].scores.details["alarm_if_all_were_right"] == "yes"
     assert private.warnings == ()
     for cell in (*cells(results, "liar", "random-score"), *cells(results, "dp-sgd", "random-score")):
         assert cell.control
@@ -137,6 +141,24 @@ def _is_reported(results, alarm):
     assert said in " ".join(text.split())
     margins = next(line for line in page.splitlines() if "<strong>Margins.</strong>" in line)
     assert margins.endswith("do not matter: accuracy 0.03.</li>")
+
+
+def test_dp_sgd_that_forgets_its_noise_raises_an_alarm(registry, monkeypatch):
+    start = dp_sgd.ClippedNoisyGradient.start
+    monkeypatch.setattr(
+        dp_sgd.ClippedNoisyGradient, "start", lambda rule, problem: start(replace(rule, noise_multiplier=0.0), problem)
+    )
+    raw = config(
+        threat={"canaries": 150, "guessed_in": 50, "guessed_out": 50},
+        training={"epochs": 80},
+        data={"train": 150, "val": 20, "test": 100, "aux": 50},
+        defenses=[{"name": "dp-sgd", "params": PRIVATE["params"] | {"epsilon": 0.5, "learning_rate": 0.02}}],
+        seeds=1,
+    )
+    (cell,) = cells(run(raw, registry=registry), "dp-sgd")
+    assert next(values_of(cell, METRIC, "claimed_epsilon")).estimate <= 0.5
+    (alarm,) = cell.warnings
+    assert alarm.startswith(f"{ALARM}epsilon ")
 
 
 def test_an_audit_trains_one_model_a_seed_for_all_its_attacks(planned):

@@ -5,11 +5,15 @@ import math
 import pytest
 import torch
 
+from amulet_core.games import reconstruction as game
+from amulet_core.games.reconstruction import ReconstructionAnswer
+from amulet_core.games.threats import ReconstructionThreat
 from amulet_core.scores import Value
 from amulet_plugins_builtin.catalogue.reconstruction import ReconstructionMetricParams
 from amulet_plugins_builtin.reconstruction import checks, metric, planted
 from amulet_plugins_builtin.reconstruction.similarity import ssim
 
+START, END = (torch.tensor(bound) for bound in (planted.TABLE.feasible.low, planted.TABLE.feasible.high))
 PARAMS = ReconstructionMetricParams(resamples=2000)
 
 
@@ -105,7 +109,13 @@ NOBODY = {"member": torch.zeros(3, dtype=torch.bool)}
         ),
         (NOBODY, "relative_error", "no training row was to be reconstructed"),
         (NOBODY, "mse", "there are no such rows among those to be reconstructed"),
-        (NOBODY, "psnr", "no training row was to be reconstructed"),
+        (NOBODY, "psnr", "there are no such rows among those to be reconstructed"),
+        (NOBODY, "nearest_train_over_held_out", "there are no such rows among those to be reconstructed"),
+        (
+            {"kind": "class"},
+            "nearest_train_over_held_out_non_members",
+            "an answer about a class shows training rows and others alike",
+        ),
         (
             {"class_mean": checks.result().truth},
             "relative_error",
@@ -130,13 +140,61 @@ def test_what_cannot_be_measured_is_withheld_with_the_reason(change, name, reaso
     assert scores[name].reason == reason
 
 
+def test_a_leak_of_everybody_and_one_of_members_alone_are_told_from_none():
+    """On all rows together, those who are known exactly would cancel: members lie on training rows, others on theirs."""
+    contest, threat = planted.uniform(planted.Telling(), planted.TABLE, kind="row"), ReconstructionThreat(rows=400)
+    truth = game.judge(contest, ReconstructionAnswer(x=torch.zeros(400, 3) + START), threat).truth
+    member = game.judge(contest, ReconstructionAnswer(x=truth), threat).member
+    spread = torch.rand(400, 3) * (END - START) + START
+
+    def found(x):
+        scores = metric.measure(game.judge(contest, ReconstructionAnswer(x=x), threat), PARAMS)
+        return [scores[f"nearest_train_over_held_out{end}"].estimate for end in ("", "_non_members")]
+
+    everybody, members, nobody = found(truth), found(torch.where(member[:, None], truth, spread)), found(spread)
+    assert everybody[0] < 0.2
+    assert everybody[1] > 5
+    assert members[0] < 0.2
+    assert members[1] == pytest.approx(1, abs=0.15)
+    assert nobody == pytest.approx([1, 1], abs=0.15)
+
+
+def all_are(result, members):
+    return result.model_copy(update={"member": torch.full_like(result.member, members)})
+
+
+BROKEN = {
+    "structural similarity is always 0": ("ssim", lambda a, b: torch.zeros(len(a)).double()),
+    "structural similarity is of the means alone": ("ssim", lambda a, b: 1 - (a - b).double().flatten(1).mean(1) ** 2),
+    "the bootstrap gives no interval": ("_bootstrapped", lambda *given: (0.0, 0.0)),
+    "intervals are at another level": ("_LEVEL", 0.5),
+    "nearest rows are those of all answers": (
+        "_nearest",
+        lambda result, *, members: NEAREST(all_are(result, members), members=members),
+    ),
+}
+NEAREST = metric._nearest
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_metric_that_is_broken_fails_a_check_that_it_ships(name, monkeypatch):
+    monkeypatch.setattr(metric, *BROKEN[name])
+    failed = 0
+    for check in checks.metric_checks():
+        try:
+            check.run()
+        except AssertionError:
+            failed += 1
+    assert failed == 1
+
+
 def test_images_without_training_rows_have_no_similarity():
     rows = planted.prototypes()
     contest = planted.clustered(planted.Silent(), rows, planted.IMAGES, kind="class")
     played = checks.played(contest, checks._mi_face, "white-box")
     assert isinstance(metric.measure(played, PARAMS)["ssim"], Value)
     outside = played.model_copy(update={"member": torch.zeros_like(played.member)})
-    assert metric.measure(outside, PARAMS)["ssim"].reason == "no training row was to be reconstructed"
+    assert metric.measure(outside, PARAMS)["ssim"].reason == "there are no such rows among those to be reconstructed"
 
 
 def test_errors_of_a_class_are_over_all_its_rows():

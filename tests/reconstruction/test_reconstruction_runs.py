@@ -82,7 +82,66 @@ def test_attacks_that_need_gradients_are_skipped_on_models_without_them():
     skipped = {cell.attack: cell.skipped for cell in cells if cell.row == "none" and cell.skipped}
     assert skipped == {
         "builtin/mi-face": "builtin/mi-face needs gradients, and builtin/sklearn has none",
-        "builtin/gradient-inversion": "builtin/gradient-inversion needs gradients, and builtin/sklearn has none",
+        "builtin/gradient-inversion": "builtin/gradient-inversion needs gradients, and builtin/sklearn has none; "
+        "builtin/gradient-inversion needs gradients that training releases, and builtin/sklearn trains itself",
+    }
+
+
+WRAPPING = (
+    "correlation-remover",
+    "exponentiated-gradient",
+    "threshold-optimizer",
+    "outlier-removal",
+    "activation-clustering",
+    "spectral-signatures",
+    "fine-pruning",
+    "radioactive-data",
+)
+HONEST = (
+    "reweighing",
+    "watermark",
+    "adversarial-debiasing",
+    "adversarial-training",
+    "trades",
+    "label-smoothing",
+    "dp-sgd",
+    "output-rounding",
+)
+NOT_RELEASED = (
+    "builtin/gradient-inversion sees the gradient of an objective, and builtin/{} does more in training than its "
+    "objective says (drops or moves rows, trains further models, changes the architecture or the weights): such a "
+    "gradient is not what the recipe releases"
+)
+AT_THE_END = (
+    "builtin/gradient-inversion takes gradients at the victim's weights (taken_at: end), and builtin/{} puts the "
+    "architecture into a module of its own: set taken_at to start"
+)
+
+
+def skipped_rows(taken_at, *defenses):
+    """Return why gradient inversion is skipped, by row ("" where it is not), on Adult."""
+    raw = config({"name": "adult", "params": {"sensitive_in_x": True}}, "mlp", defenses=list(defenses))
+    raw["risks"] = {"data-reconstruction": {"attacks": QUICK, "threat": {"verdict": "batch", "taken_at": taken_at}}}
+    cells = planned(raw).cells
+    assert not [cell.row for cell in cells if cell.attack in ("builtin/class-mean", "builtin/mi-face") and cell.skipped]
+    return {cell.row: cell.skipped for cell in cells if cell.attack == "builtin/gradient-inversion"}
+
+
+def test_gradient_inversion_is_skipped_where_a_recipe_releases_more_than_its_objective_says():
+    nothing = dict.fromkeys(("none", "placebo", "randomized-smoothing", *HONEST), "")
+    wrapping = {name: NOT_RELEASED.format(name) for name in WRAPPING}
+    assert skipped_rows("start", *HONEST, "randomized-smoothing", *WRAPPING) == nothing | wrapping
+
+
+def test_a_gradient_at_weights_of_another_module_is_skipped():
+    found = skipped_rows("end", "randomized-smoothing", "correlation-remover", "outlier-removal", "dp-sgd")
+    assert found == {
+        "none": "",
+        "placebo": "",
+        "dp-sgd": "",
+        "randomized-smoothing": AT_THE_END.format("randomized-smoothing"),
+        "outlier-removal": NOT_RELEASED.format("outlier-removal"),
+        "correlation-remover": f"{NOT_RELEASED.format('correlation-remover')}; {AT_THE_END.format('correlation-remover')}",
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from amulet_core.statistics.audit import audit_p_value, audited_epsilon
+from amulet_core.statistics.audit import audit_p_value, audited_epsilon, refuting_audit
 
 
 @pytest.mark.parametrize(("rows", "correct", "epsilon"), [(100, 100, 3.4930), (100, 80, 0.9584), (1000, 600, 0.2975)])
@@ -69,6 +69,23 @@ def test_a_larger_delta_and_more_rows_without_a_guess_weaken_the_bound():
     assert found == sorted(found, reverse=True)
     assert len(set(found)) == 5
     assert found[-1] == 0.0
+
+
+@pytest.mark.parametrize("level", [1e-3, 1e-6])
+@pytest.mark.parametrize("epsilon", [0.0, 0.1, 1.0, 2.0, 8.0])
+def test_an_audit_said_to_refute_a_claim_does_and_with_twice_the_delta_or_half_the_guesses_does_not(epsilon, level):
+    guesses, delta = refuting_audit(epsilon=epsilon, level=level)
+
+    def p(some, delta):
+        return audit_p_value(rows=some, guesses=some, correct=some, epsilon=epsilon, delta=delta)
+
+    assert p(guesses, delta) < level < p(guesses, 2.1 * delta)
+    assert p(guesses // 2 - 1, 0.0) > level
+
+
+@pytest.mark.parametrize("epsilon", [12.0, 100.0])
+def test_no_audit_of_a_million_rows_or_fewer_refutes_a_large_claim(epsilon):
+    assert refuting_audit(epsilon=epsilon, level=1e-3) is None
 
 
 @pytest.mark.parametrize(
