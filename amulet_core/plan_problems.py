@@ -141,6 +141,18 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
     yield from _lacking(request, row, attack)
     if access == "gradients":
         yield from _gradient_problems(request, row, risk, attack)
+    yield from _told_problems(row, risk, attack)
+    if attack_of(attack).sensitive_in_x:
+        yield from _encoding_problems(attack, facts.data_schema, getattr(risk.threat, "attribute", ""))
+        yield from _asking_problems(risk, attack)
+    norm, norms = getattr(risk.threat, "norm", None), attack_of(attack).norms
+    if norm is not None and norm not in norms:
+        yield f"{attack.id} keeps to budgets in {' or '.join(norms)}, the threat model's norm is {norm}"
+
+
+def _told_problems(row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:
+    """Yield what the attack reads of answers, and the threat model or the row's defenses do not release."""
+    access = attack_of(attack).access
     told = getattr(risk.threat, "oracle", "probabilities")
     if access == "probabilities" and told != "probabilities":
         yield f"{attack.id} needs all probabilities, and the threat model's oracle tells {told}"
@@ -149,19 +161,6 @@ def attack_problems(request: Request, facts: DataFacts, row: RowPlan, risk: Risk
         yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
     if attack_of(attack).reads_explanations and not any(defense_of(use).explain for use in row.chain):
         yield f'{attack.id} reads explanations, and no defense of the row "{row.label}" releases any'
-    if attack_of(attack).sensitive_in_x:
-        yield from _encoding_problems(attack, facts.data_schema, getattr(risk.threat, "attribute", ""))
-        withheld = getattr(risk.threat, "without", ())
-        if getattr(risk.threat, "knows", "row") == "class":
-            withheld = ("the row",)
-        if withheld:
-            yield (
-                f"{attack.id} asks the victim about rows with each value put in, and this adversary could not: the "
-                f"threat model withholds {', '.join(withheld)}"
-            )
-    norm, norms = getattr(risk.threat, "norm", None), attack_of(attack).norms
-    if norm is not None and norm not in norms:
-        yield f"{attack.id} keeps to budgets in {' or '.join(norms)}, the threat model's norm is {norm}"
 
 
 def _lacking(request: Request, row: RowPlan, attack: Use) -> Iterator[str]:
@@ -192,6 +191,16 @@ def _gradient_problems(request: Request, row: RowPlan, risk: RiskPlan, attack: U
         yield (
             f"{attack.id} takes gradients at the victim's weights (taken_at: end), and {' and '.join(remade)} puts the "
             "architecture into a module of its own: set taken_at to start"
+        )
+
+
+def _asking_problems(risk: RiskPlan, attack: Use) -> Iterator[str]:
+    """Yield what an adversary that puts values into whole rows does not know of them."""
+    withheld = ("the row",) if getattr(risk.threat, "knows", "row") == "class" else getattr(risk.threat, "without", ())
+    if withheld:
+        yield (
+            f"{attack.id} asks the victim about rows with each value put in, and this adversary could not: the "
+            f"threat model withholds {', '.join(withheld)}"
         )
 
 
