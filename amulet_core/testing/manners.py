@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from amulet_core.errors import RequestError, cause_of
 from amulet_core.testing.findings import TARGETS, ConformanceCheck, ConformanceError, NotCheckedError, conformance
+from amulet_core.testing.mending import mending
 from amulet_core.testing.watching import Watched, contents, differing, watch
 
 Prepare = Callable[[], tuple[Callable[[], Any], Mapping[str, Any]]]
@@ -141,7 +142,7 @@ def _runs(trials: Trials) -> str:
             raise ConformanceError(
                 found=f"on {one.label} it raised {_raised(error).rstrip('.')}",
                 expected="a result with the default parameters",
-                fix="mend what is raised, or let applicable() say why it cannot work on such data",
+                fix=mending(error),
             ) from error
     refusals = [f"{one.label} ({cause_of(one.first.error)})" for one in made if one.first.error is not None]
     if len(refusals) == len(made):

@@ -170,7 +170,7 @@ MISTAKES = {
               found:    on the toy table it raised MembershipAnswer: score is torch.float32 [600], expected
                         torch.float64 [n]
               expected: a result with the default parameters
-              fix:      mend what is raised, or let applicable() say why it cannot work on such data
+              fix:      convert: score.double()
               why:      a component that does not run here will fail all its cells
   not checked it answers what its game asks for
               because "it runs on the toy tasks" fails
