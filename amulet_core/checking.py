@@ -6,11 +6,12 @@ from textwrap import fill
 
 from amulet_core.checks import Check
 from amulet_core.entries import Entry
-from amulet_core.errors import RequestError, cause_of, did_you_mean
+from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.plugins import LoadedPlugin, trouble
 from amulet_core.registry import Registry
 from amulet_core.testing import component_checks, own_checks
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError
+from amulet_core.testing.mending import raised
 from amulet_core.testing.static import light_import
 from amulet_core.vocabulary import KINDS
 
@@ -91,7 +92,7 @@ def _one(check: Check) -> str:
     except AssertionError as error:
         return _told(check.name, check.why, "failed", f"found:    {error}")
     except Exception as error:  # noqa: BLE001 - a check may run into whatever its component raises
-        return _told(check.name, check.why, "failed", f"found:    {cause_of(error)}")
+        return _told(check.name, check.why, "failed", f"found:    {raised(error)}")
     return _told(check.name, "", "ok", *([note] if note else []))
 
 

@@ -1,10 +1,11 @@
-"""How to mend what a component raised on a toy task."""
+"""What a component raised, as one line, and how to mend it."""
 
 import re
 from typing import Final
 
 from pydantic import ValidationError
 
+from amulet_core.errors import cause_of
 from amulet_core.victims import NotOfferedError, WhiteBox, offered
 
 _TYPED: Final = re.compile(r"(\w+) is torch\.(\w+) \[.*?\], expected torch\.(\w+) \[")
@@ -20,6 +21,16 @@ def mending(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         return _valued(str(error))
     return "mend what is raised, or let applicable() say why it cannot work on such data"
+
+
+def raised(error: BaseException) -> str:
+    """Return an exception as one line; of a value that breaks its schema only what is wrong with it."""
+    if not isinstance(error, ValidationError):
+        return cause_of(error)
+    places = [
+        (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
+    ]
+    return f"{error.title}: {'; '.join(': '.join(filter(None, place)) for place in places)}"
 
 
 def _valued(text: str) -> str:
