@@ -4,9 +4,11 @@ import copy
 import pickle
 
 import pytest
+import torch
 from torch import nn
 
 from amulet_core.oracles import BudgetOracle
+from amulet_core.recipes import Deployed
 from amulet_core.testing import component_checks
 from amulet_core.testing.findings import ConformanceError
 from amulet_core.victims import ORACLES, NotOfferedError, with_access
@@ -102,3 +104,9 @@ def test_what_is_raised_is_told_with_what_mends_it(write, changes, found, fix):
         check.run()
     assert error.value.found.startswith(f"on the toy table it raised {found}")
     assert error.value.fix == fix
+
+
+def test_a_probability_of_zero_is_told_as_the_smallest_normal_number():
+    deployed = Deployed(nn.Linear(2, 2), [lambda probabilities: probabilities.round()])
+    told = with_access(deployed, "probabilities").log_probabilities(torch.ones(1, 2)).sort().values
+    assert told[0].tolist() == pytest.approx([-87.3365, 0], abs=1e-4)
