@@ -53,7 +53,11 @@ def _mismatches(name: str, value: Tensor, expected: Shaped, sizes: dict[str, int
         shown = ", ".join("..." if size is ... else str(size) for size in known)
         return [f"{name} is {value.dtype} {list(shape)}, expected {expected.dtype} [{shown}]"]
     if value.is_floating_point() and not torch.isfinite(value).all():
-        return [f"{name} holds {int((~torch.isfinite(value)).sum())} values that are not finite"]
+        bad = (~torch.isfinite(value)).nonzero()
+        place = bad[0].tolist()
+        return [
+            f"{name} holds {len(bad)} values that are not finite (the first: {float(value[tuple(place)])} at {place})"
+        ]
     return []
 
 

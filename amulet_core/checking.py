@@ -6,11 +6,12 @@ from textwrap import fill
 
 from amulet_core.checks import Check
 from amulet_core.entries import Entry
-from amulet_core.errors import RequestError, cause_of, did_you_mean
+from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.plugins import LoadedPlugin, trouble
 from amulet_core.registry import Registry
-from amulet_core.testing import component_checks, shipped_checks
+from amulet_core.testing import component_checks, own_checks
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError
+from amulet_core.testing.mending import raised
 from amulet_core.testing.static import light_import
 from amulet_core.vocabulary import KINDS
 
@@ -38,7 +39,7 @@ def run_checks(name: str, registry: Registry) -> int:
         outcomes += _all([light_import(plugin)])
     for entry in entries:
         _say(f"{entry.component.kind} {entry.id} ({entry.distribution} {entry.version})")
-        outcomes += [*_all(component_checks(entry)), *_shipped(entry)]
+        outcomes += [*_all(component_checks(entry)), *_all(own_checks(entry))]
     return _summed_up(outcomes)
 
 
@@ -57,14 +58,6 @@ def _meant(name: str, registry: Registry) -> list[Entry]:
         raise RequestError(
             *error.problems, *([f'There is no plugin "{name}" either{hint}'] if "/" not in name else [])
         ) from error
-
-
-def _shipped(entry: Entry) -> list[str]:
-    try:
-        checks = shipped_checks(entry)
-    except Exception as error:  # noqa: BLE001 - whatever making the checks raises is a finding
-        return [_told("the checks that it ships can be made", "", "failed", f"found:    {cause_of(error)}")]
-    return _all(checks)
 
 
 def _all(checks: Iterable[Check]) -> list[str]:
@@ -99,7 +92,7 @@ def _one(check: Check) -> str:
     except AssertionError as error:
         return _told(check.name, check.why, "failed", f"found:    {error}")
     except Exception as error:  # noqa: BLE001 - a check may run into whatever its component raises
-        return _told(check.name, check.why, "failed", f"found:    {cause_of(error)}")
+        return _told(check.name, check.why, "failed", f"found:    {raised(error)}")
     return _told(check.name, "", "ok", *([note] if note else []))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from amulet_core.cache_arguments import add_cache
 from amulet_core.errors import RequestError, UnwrittenError
+from amulet_core.plugins import BrokenPlugin, DisabledPlugin, trouble
 from amulet_core.registry import Registry, discover
 from amulet_core.vocabulary import KINDS, RISKS
 
@@ -45,7 +46,8 @@ def _command(arguments: argparse.Namespace) -> int:
         from amulet_core.caching import run_cache
 
         return run_cache(arguments)
-    registry = _registry(strict=arguments.strict)
+    # Of a broken plugin that is to be checked, the error tells: not twice.
+    registry = _registry(strict=arguments.strict, about=arguments.name if arguments.command == "check" else "")
     if arguments.command in ("list", "show", "plugins", "schema", "conjecture"):
         return _answer(arguments, registry)
     if arguments.command == "new":
@@ -56,11 +58,16 @@ def _command(arguments: argparse.Namespace) -> int:
     return _work(arguments, registry)
 
 
-def _registry(*, strict: bool) -> Registry:
-    """Discover the plugins; whatever they print while they are imported must not spoil our output."""
+def _registry(*, strict: bool, about: str) -> Registry:
+    """Discover the plugins, and warn of those in trouble, but not of the one that the command is ``about``.
+
+    Whatever they print while they are imported must not spoil our output.
+    """
     with contextlib.redirect_stdout(sys.stderr):
         registry = discover(strict=strict)
-    for warning in registry.warnings:
+    meant = (one for one in registry.plugins if one.found.name == about)
+    told = {trouble(one) for one in meant if isinstance(one, BrokenPlugin | DisabledPlugin)}
+    for warning in (one for one in registry.warnings if one not in told):
         print(f"warning: {warning}", file=sys.stderr)
     return registry
 

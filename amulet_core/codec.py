@@ -191,9 +191,16 @@ def _anatomy(model: nn.Module) -> list[tuple[str, type, dict[str, Any]]]:
     A few rows cannot tell a model from its twin where it differs on odd inputs, or in its gradients, alone.
     """
     return [
-        (name, type(part), {key: value for key, value in vars(part).items() if _tells(key, value)})
+        (name, type(part), {key: _functions(key, value) for key, value in vars(part).items() if _tells(key, value)})
         for name, part in model.named_modules()
     ]
+
+
+def _functions(key: str, value: Any) -> Any:
+    """Return the functions of hooks: torch gives each a number and a wrapper, which no two modules share."""
+    if key.endswith("_hooks") and isinstance(value, Mapping):
+        return [getattr(hook, "hook", hook) for hook in value.values()]
+    return value
 
 
 def _tells(key: str, value: Any) -> bool:

@@ -45,8 +45,13 @@ def writable(text: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """End a sentence about an unknown name: ``; did you mean "a" or "b"?`` for what is close to it, or a full stop."""
+    """End a sentence about an unknown name: ``; did you mean "a" or "b"?``, or a full stop.
+
+    Meant may be what is spelt nearly so, or else what has the name among its words.
+    """
     import difflib  # only a wrong request needs it
 
-    close = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.7)
+    there_are = sorted(set(known))
+    whole_words = [one for one in there_are if name and f"-{name}-" in f"-{one}-"]
+    close = difflib.get_close_matches(name, there_are, n=3, cutoff=0.7) or whole_words[:3]
     return "; did you mean " + " or ".join(f'"{match}"' for match in close) + "?" if close else "."

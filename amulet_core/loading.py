@@ -115,7 +115,7 @@ def _checked(index: int, item: object) -> Component:
     if risk is not None and not known_risk(risk):
         raise PluginError(
             f'item {index} of amulet_components, the {item.kind} {item.name}, has the unknown risk "{risk}"'
-            f"{did_you_mean(risk, COLUMNS)} A risk of your own is called plugin/name"
+            f"{did_you_mean(risk, COLUMNS)} There are: {', '.join(COLUMNS)}. A risk of your own is called plugin/name"
         )
     return item
 

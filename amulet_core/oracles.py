@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from amulet_core.victims import logits_of
+from amulet_core.victims import Offering, logits_of
 
 Oracle = Literal["probabilities", "top-k", "labels"]
 """What the interface tells: all probabilities, the largest few, or the class alone."""
@@ -17,7 +17,7 @@ class BudgetSpentError(ValueError):
     """More was asked than the budget allows."""
 
 
-class BudgetOracle:
+class BudgetOracle(Offering):
     """A model that answers at most ``budget`` queries; each input asked about is one, asked before or not."""
 
     def __init__(self, model: nn.Module, *, tells: Oracle, top_k: int, budget: int) -> None:

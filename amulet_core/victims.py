@@ -1,7 +1,8 @@
 """A victim's model as an attack may see it: each access level offers what it names and no more, and counts queries."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,42 @@ Explain = Callable[[Tensor], Tensor]
 """What a model releases of inputs beside its predictions."""
 
 _BATCH = 4096
+
+
+class NotOfferedError(AttributeError):
+    """An attack asked a model in its view for what its access does not offer."""
+
+
+class Offering:
+    """What offers its public names and no more: asked for another, it says which there are, and who offers that one."""
+
+    if not TYPE_CHECKING:  # or a type checker would take every name for offered
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Refuse a name that is not there.
+
+            Raises:
+                NotOfferedError: with what is offered (an AttributeError, so that ``hasattr`` works).
+            """
+            if name.startswith("_"):  # copying and the like look for these
+                raise AttributeError(name)
+            raise NotOfferedError(
+                f'the model in the view has no "{name}". With this access it offers {", ".join(offered(type(self)))}'
+                + _elsewhere(type(self), name)
+            )
+
+
+def offered(kind: type) -> list[str]:
+    """Return the public names of a kind of model in a view, in order."""
+    return sorted(name for name in dir(kind) if not name.startswith("_"))
+
+
+def _elsewhere(kind: type, name: str) -> str:
+    """Return which access offers a name; of a thief's oracle, which answers by budget, no access offers more."""
+    if kind not in ORACLES.values():
+        return ""
+    fit = [access for access, kind in ORACLES.items() if name in offered(kind)]
+    return f'; "{name}" needs access={" or ".join(fit)}' if fit else ""
 
 
 class ModelOutputError(ValueError):
@@ -41,7 +78,7 @@ def logits_of(model: nn.Module, x: Tensor) -> Tensor:
     return logits
 
 
-class LabelOracle:
+class LabelOracle(Offering):
     """A model that tells only the class of an input."""
 
     def __init__(self, model: nn.Module, explain: Explain | None = None) -> None:
@@ -111,8 +148,15 @@ class WhiteBox(ProbabilityOracle):
         return logits
 
 
+ORACLES: Final[Mapping[str, type[LabelOracle]]] = {
+    "labels": LabelOracle,
+    "probabilities": ProbabilityOracle,
+    "white-box": WhiteBox,
+}
+"""What a view's model is, by the access that an attack's descriptor names; with any other it is None."""
+
+
 def with_access(model: nn.Module, access: Access, explain: Explain | None = None) -> LabelOracle | None:
     """Return ``model`` as an attack with ``access`` may see it (None where it sees no model)."""
-    kinds = {"white-box": WhiteBox, "probabilities": ProbabilityOracle, "labels": LabelOracle}
-    kind = kinds.get(access)
+    kind = ORACLES.get(access)
     return kind(model, explain) if kind else None

@@ -110,7 +110,7 @@ class Workbench:
     def _kept(self, key: str, packed: Packed) -> str:
         """Put an output into the store; return why it could not be."""
         if packed.unkept:
-            return f"{packed.blame}: {packed.unkept}"
+            return f"{packed.blame}: {packed.unkept}. Results are the same; a run that needs it again makes it again"
         try:
             self._store.put(key, packed.entry)
         except OSError as error:

@@ -28,7 +28,10 @@ class Lab(Artifact):
 
 
 class MembershipView(Artifact):
-    """What the adversary gets; ``observed`` and ``observed_population`` are the victim's log-probabilities."""
+    """What the adversary gets; ``observed`` and ``observed_population`` are the victim's log-probabilities, all finite.
+
+    For a probability of 0 that a defense releases stands the logarithm of the smallest normal float32, -87.34.
+    """
 
     model: WhiteBox | ProbabilityOracle | LabelOracle | None
     x: Annotated[Tensor, shaped(torch.float32, "n", ...)]
@@ -44,7 +47,8 @@ class MembershipView(Artifact):
 class MembershipAnswer(Artifact):
     """What it hands back: one score a candidate, higher for likelier members.
 
-    An attack may add a threshold that it fixed beforehand (from shadow models): balanced accuracy is measured there.
+    An attack may add a threshold that it fixed beforehand (from shadow models): balanced accuracy is measured there, a
+    score at or above it calling the candidate a member.
     """
 
     score: Annotated[Tensor, shaped(torch.float64, "n")]

@@ -67,7 +67,7 @@ def judged(column: Column, results: Results) -> str:
     match column.risk, column.threat:
         case "evasion", {"epsilon": float() | int() as epsilon, "norm": str(norm)}:
             return f"{label} at ε {epsilon:g}, {norm}"
-        case "membership-inference", {"shadow": str(shadow)}:
+        case "membership-inference", {"shadow": str(shadow)} if _has_shadow_models(results):
             return f"{label}, {shadow} shadow models"
         case "attribute-inference", threat:
             attribute = threat.get("attribute") or _first_attribute(results)
@@ -78,6 +78,12 @@ def judged(column: Column, results: Results) -> str:
         case "discriminatory-behavior", threat if attribute := threat.get("attribute") or _first_attribute(results):
             return f"{label} by {attribute}"
     return label
+
+
+def _has_shadow_models(results: Results) -> bool:
+    """Say whether an attack on membership asked for shadow models: only then its adversary is told by them."""
+    told = {cell.adversary for cell in results.cells if cell.risk == "membership-inference"}
+    return any(adversary == "adaptive" or "shadow models" in adversary for adversary in told)
 
 
 def _first_attribute(results: Results) -> str:

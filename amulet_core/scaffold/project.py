@@ -49,7 +49,6 @@ def project_files(draft: Draft) -> dict[str, str]:
     }
     if has_template(f"{example}.checks.tmpl"):
         files[f"{draft.module}/checks.py"] = filled(f"{example}.checks")
-        files["tests/test_known_answers.py"] = filled("known-answers")
     return dict(sorted(files.items()))
 
 

@@ -1,4 +1,4 @@
-"""The conformance kit: a plugin's whole conformance test is five lines.
+"""The conformance kit: a plugin's whole test is five lines, the checks that its components ship included.
 
 >>> import pytest
 >>> from amulet_core.testing import plugin_checks
@@ -10,22 +10,22 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from amulet_core.checks import Check
 from amulet_core.entries import Entry
 from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.plugins import LoadedPlugin, trouble
 from amulet_core.registry import Registry, discover
 from amulet_core.testing.behaviour import behaviour_checks
 from amulet_core.testing.findings import ConformanceCheck, expected_to_fail
+from amulet_core.testing.shipped import own_checks, shipped_checks
 from amulet_core.testing.static import light_import, static_checks
 
-__all__ = ["component_checks", "plugin_checks", "shipped_checks"]
+__all__ = ["component_checks", "own_checks", "plugin_checks", "shipped_checks"]
 
 
 def plugin_checks(
     name: str, *, expected_failures: Mapping[str, str] = MappingProxyType({}), registry: Registry | None = None
 ) -> tuple[ConformanceCheck, ...]:
-    """Return the conformance checks of an installed plugin and of all its components.
+    """Return the conformance checks of an installed plugin and of all its components, and the checks that these ship.
 
     Each is a ``Check`` whose ``str()`` is ``component: check name``. ``expected_failures`` maps such strings to
     the reason why the check fails; once it passes, that is a failure. ``registry`` replaces the installed plugins.
@@ -36,8 +36,10 @@ def plugin_checks(
     found = registry if registry is not None else discover(select=name)
     plugin = _loaded(name, found)
     entries = [entry for entry in found.entries if entry.plugin == name]
-    own = [check for entry in entries for check in component_checks(entry, _label(entry, entries))]
-    checks = (light_import(plugin), *own)
+    checks = [light_import(plugin)]
+    for entry in entries:
+        label = _label(entry, entries)
+        checks += [*component_checks(entry, label), *own_checks(entry, label)]
     names = [str(check) for check in checks]
     strange = [
         f'expected_failures: there is no check "{one}"{did_you_mean(one, names)}'
@@ -56,18 +58,6 @@ def component_checks(entry: Entry, label: str = "") -> tuple[ConformanceCheck, .
     """Return the conformance checks of one component, which messages call ``label`` (its name)."""
     component = label or entry.component.name
     return (*static_checks(component, entry), *behaviour_checks(component, entry))
-
-
-def shipped_checks(entry: Entry) -> tuple[Check, ...]:
-    """Return the known-answer and power checks that a component ships.
-
-    Raises:
-        RequestError: if they cannot be loaded.
-    """
-    if entry.component.checks is None:
-        return ()
-    checks: tuple[Check, ...] = entry.load(entry.component.checks)()
-    return checks
 
 
 def _loaded(name: str, registry: Registry) -> LoadedPlugin:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from amulet_core.errors import RequestError, cause_of
 from amulet_core.testing.findings import TARGETS, ConformanceCheck, ConformanceError, NotCheckedError, conformance
+from amulet_core.testing.mending import mending, raised
 from amulet_core.testing.watching import Watched, contents, differing, watch
 
 Prepare = Callable[[], tuple[Callable[[], Any], Mapping[str, Any]]]
@@ -139,9 +140,9 @@ def _runs(trials: Trials) -> str:
         error = one.first.error
         if error is not None and not one.refused:
             raise ConformanceError(
-                found=f"on {one.label} it raised {_raised(error).rstrip('.')}",
+                found=f"on {one.label} it raised {raised(error).rstrip('.')}",
                 expected="a result with the default parameters",
-                fix="mend what is raised, or let applicable() say why it cannot work on such data",
+                fix=mending(error),
             ) from error
     refusals = [f"{one.label} ({cause_of(one.first.error)})" for one in made if one.first.error is not None]
     if len(refusals) == len(made):
@@ -151,16 +152,6 @@ def _runs(trials: Trials) -> str:
             fix="refuse with a ValueError only what the algorithm cannot do",
         )
     return f"it refused {'; '.join(refusals)}" if refusals else ""
-
-
-def _raised(error: BaseException) -> str:
-    """Return an exception as one line; of a value that breaks its schema only what is wrong with it."""
-    if not isinstance(error, ValidationError):
-        return cause_of(error)
-    places = [
-        (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
-    ]
-    return f"{error.title}: {'; '.join(': '.join(filter(None, place)) for place in places)}"
 
 
 def _made(trials: Trials) -> Sequence[Trial]:

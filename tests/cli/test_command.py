@@ -112,6 +112,19 @@ def test_what_plugins_print_and_what_is_wrong_with_them_goes_to_the_error_stream
     assert capsys.readouterr().out == ""
 
 
+def test_what_is_wrong_with_the_plugin_to_be_checked_is_said_once(monkeypatch, capsys, packages):
+    packages.add("cracked", "raise OSError('disk on fire')")
+    packages.add("torn", "raise OSError('disk on fire')")
+    monkeypatch.setattr(cli, "discover", packages.discover)
+    assert cli.main(["check", "torn"]) == 2
+    assert capsys.readouterr().err == (
+        "warning: plugin cracked (amulet-plugin-cracked 1.0) is broken: OSError: disk on fire. "
+        "Update, repair or uninstall amulet-plugin-cracked.\n"
+        "error: plugin torn (amulet-plugin-torn 1.0) is broken: OSError: disk on fire. "
+        "Update, repair or uninstall amulet-plugin-torn.\n"
+    )
+
+
 def test_no_command_is_a_wrong_request(capsys):
     assert cli.main([]) == 2
     assert capsys.readouterr().err == "error: no command given; see: amulet --help\n"

@@ -219,6 +219,22 @@ def own_checks():
     )
 
 
+DRAWN = []
+
+
+def drawing_checks():
+    import random
+
+    import numpy as np
+    import torch
+
+    def draw():
+        DRAWN.append((made, float(torch.rand(1)), np.random.rand(), random.random()))  # noqa: NPY002 - the seeded one
+
+    made = float(torch.rand(1))
+    return tuple(Check(f"check {number} draws", "a draw decides what it finds", draw) for number in (1, 2))
+
+
 def checks_to_come():
     from amulet_core.testing.findings import ConformanceError, conformance  # imports more than these attacks do
 
@@ -226,6 +242,10 @@ def checks_to_come():
         raise ConformanceError(found="three legs", expected="four legs", fix="add one")
 
     return (conformance("stool", name="it stands", why="it would fall", examine=examine, fails_from="99.10"),)
+
+
+def no_checks():
+    return ("one is one",)
 
 
 def broken_own_checks():

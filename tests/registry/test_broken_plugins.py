@@ -17,6 +17,10 @@ RISKS = (
     "distribution-inference, data-reconstruction, discriminatory-behavior, ownership-verification, privacy-audit, utility"
 )
 
+RISKS_THERE_ARE = (
+    "There are: evasion, poisoning, unauthorized-model-ownership, membership-inference, attribute-inference, "
+    "distribution-inference, data-reconstruction, discriminatory-behavior, ownership-verification, privacy-audit, utility."
+)
 BROKEN = {
     "import error": (
         "import a_library_that_nobody_has",
@@ -78,7 +82,12 @@ BROKEN = {
     "unknown risk": (
         "@hookimpl\ndef amulet_components(): return [attack('a', risk='evasoin')]",
         'item 0 of amulet_components, the attack a, has the unknown risk "evasoin"; did you mean "evasion"? '
-        "A risk of your own is called plugin/name",
+        f"{RISKS_THERE_ARE} A risk of your own is called plugin/name",
+    ),
+    "a risk by one of its words": (
+        "@hookimpl\ndef amulet_components(): return [attack('a', risk='membership')]",
+        'item 0 of amulet_components, the attack a, has the unknown risk "membership"; did you mean '
+        f'"membership-inference"? {RISKS_THERE_ARE} A risk of your own is called plugin/name',
     ),
     "duplicate component": (
         "@hookimpl\ndef amulet_components(): return [attack('a'), attack('b'), attack('a')]",

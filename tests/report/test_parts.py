@@ -72,6 +72,25 @@ def test_columns_that_the_adversary_does_not_know_are_named(examples, threat, te
     assert judged(column.model_copy(update={"threat": threat}), results.model_copy(update={"data": data})) == text
 
 
+@pytest.mark.parametrize(
+    ("adversary", "text"),
+    [
+        ("adaptive", "AUC, adaptive shadow models"),
+        ("not adaptive: undefended shadow models", "AUC, adaptive shadow models"),
+        ("sees the defended model's outputs", "AUC"),
+        ("adaptive: attacks the defended model itself", "AUC"),
+        ("none", "AUC"),
+    ],
+)
+def test_shadow_models_are_named_only_where_an_attack_had_some(results, adversary, text):
+    cells = tuple(
+        cell.model_copy(update={"adversary": adversary}) if cell.risk == "membership-inference" else cell
+        for cell in results.cells
+    )
+    (column,) = [each for each in results.columns if each.risk == "membership-inference"]
+    assert judged(column, results.model_copy(update={"cells": cells})) == text
+
+
 def test_where_no_attribute_is_known_none_is_named(results):
     (column,) = [each for each in results.columns if each.risk == "discriminatory-behavior"]
     assert judged(column.model_copy(update={"threat": {"attribute": ""}}), results) == "parity gap"

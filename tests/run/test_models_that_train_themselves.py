@@ -37,5 +37,14 @@ def test_a_data_defense_composes_and_attacks_that_need_gradients_are_skipped_wit
     assert cells["reweighing", "builtin/pgd"] == ("skipped", reason)
     assert cells["reweighing", "builtin/loss-threshold"] == cells["none", "builtin/loss-threshold"] == ("ok", "")
     assert set(results.frame["row"]) == {"none", "placebo", "reweighing"}
+    assert results.provenance.warnings == ()
     again = amulet.run(config(estimator, "reweighing"))
     assert again.frame.equals(results.frame)
+
+
+def test_a_fitted_classifier_is_kept_for_later_runs_behind_a_wrapper_too() -> None:
+    given = config("random-forest", "output-rounding")
+    amulet.run(given)
+    more = amulet.run(given | {"risks": {"membership-inference": {"attacks": ["gap"]}}})
+    assert more.provenance.warnings == ()
+    assert [label for label in more.provenance.timings if label.startswith("train")] == []

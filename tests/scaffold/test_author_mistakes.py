@@ -170,7 +170,7 @@ MISTAKES = {
               found:    on the toy table it raised MembershipAnswer: score is torch.float32 [600], expected
                         torch.float64 [n]
               expected: a result with the default parameters
-              fix:      mend what is raised, or let applicable() say why it cannot work on such data
+              fix:      convert: score.double()
               why:      a component that does not run here will fail all its cells
   not checked it answers what its game asks for
               because "it runs on the toy tasks" fails
@@ -182,8 +182,17 @@ MISTAKES = {
   not checked it leaves global settings alone
   not checked it never seeds the global generators
   not checked the same key gives the same bits
+  FAILED      a score is the victim's log-probability less what models that never saw the row give it
+              found:    MembershipAnswer: score is torch.float32 [1], expected torch.float64 [n]
+              why:      anything else is another attack
+  FAILED      it tells the members of a victim that remembers them
+              found:    MembershipAnswer: score is torch.float32 [400], expected torch.float64 [n]
+              why:      an attack that fails where everything is told says nothing where it fails elsewhere
+  FAILED      it is at chance on a victim that remembers nothing
+              found:    MembershipAnswer: score is torch.float32 [400], expected torch.float64 [n]
+              why:      what is found where there is nothing to find is the attack's own leak
 """,
-        "19 checks: 9 ok, 1 failed, 9 not checked",
+        "22 checks: 9 ok, 4 failed, 9 not checked",
     ),
     "a crash in training": (
         "defense",
@@ -212,7 +221,7 @@ MISTAKES = {
               because "the trained model is finite and plain" fails
   not checked the same seed trains the same bits
 """,
-        "20 checks: 16 ok, 2 failed, 2 not checked",
+        "21 checks: 17 ok, 2 failed, 2 not checked",
     ),
 }
 

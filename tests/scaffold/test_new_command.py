@@ -53,6 +53,7 @@ def test_it_says_which_files_it_wrote_and_what_comes_next(new, tmp_path):
         (("dataset", "s"), "a dataset", "checks"),
         (("model", "n"), "a model", "checks"),
         (("attack", "a", "--risk", "distribution-inference"), "an attack on distribution-inference", "checks"),
+        (("attack", "b", "--risk", "membership-inference"), "an attack on membership-inference", "checks"),
     ],
 )
 def test_kinds_whose_behaviour_the_kit_cannot_know_come_with_known_answers(new, tmp_path, arguments, title, more):
@@ -63,7 +64,7 @@ def test_kinds_whose_behaviour_the_kit_cannot_know_come_with_known_answers(new, 
     assert f'  pip install -e "{folder}[test]"\n' in out
     assert f"  amulet run '{folder}/example.yaml'\n" in out
     assert (folder / f"amulet_plugin_{arguments[1]}" / f"{more}.py").is_file()
-    assert (folder / "tests" / "test_known_answers.py").is_file()
+    assert [path.name for path in (folder / "tests").iterdir()] == ["test_conformance.py"]  # it asks for them, too
 
 
 def test_an_empty_folder_is_taken(new, tmp_path):
@@ -108,6 +109,10 @@ WRONG = {
         ("metric", "tilt", "--risk", "evasoin"),
         '--risk: unknown risk "evasoin"; did you mean "evasion"? There are: '
         f"{PLAYED[:-1]}, ownership-verification, privacy-audit, utility.",
+    ),
+    "one word of a risk": (
+        ("attack", "tilt", "--risk", "membership"),
+        f'--risk: unknown risk "membership"; did you mean "membership-inference"? There are: {ATTACKED}',
     ),
     "attack on nothing": (
         ("attack", "tilt", "--risk", "discriminatory-behavior"),

@@ -1,20 +1,6 @@
-from importlib import import_module
-
 import pytest
 
 from amulet_plugin_torchattacks import checks, linf_settings, other_settings
-from amulet_plugin_torchattacks.catalogue import COMPONENTS
-
-
-def shipped_checks():
-    for component in COMPONENTS:
-        module, function = component.checks.split(":")
-        yield from getattr(import_module(module), function)()
-
-
-@pytest.mark.parametrize("check", list(shipped_checks()), ids=lambda check: check.name)
-def test_every_shipped_check_holds(check):
-    check.run()
 
 
 def test_a_search_that_stops_short_of_the_worst_margin_is_told_from_one_that_does_not():
