@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,16 @@ from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox
 from pydantic import ValidationError
 from torch import nn
 
-from amulet_plugin_art import augmentation, checks_of_training, evasion, membership, planted, poisoning, theft
+from amulet_plugin_art import (
+    augmentation,
+    checks_of_defenses,
+    checks_of_training,
+    evasion,
+    membership,
+    planted,
+    poisoning,
+    theft,
+)
 from amulet_plugin_art.asked import Asked, SpentError, units_of
 from amulet_plugin_art.defense_settings import GaussianAugmentationParams
 from amulet_plugin_art.settings import (
@@ -224,3 +235,19 @@ def test_copies_of_mixed_rows_are_possible_rows_with_ids_of_their_own():
     assert ((copies[:, 5:8] == 1).sum(1) == 1).all()
     assert ((copies[:, 5:8] == 0).sum(1) == 2).all()
     assert set(copies[:, 4].tolist()) <= set(data.x[:, 4].tolist())
+
+
+@pytest.mark.parametrize(
+    ("what", "put"), [("y", lambda rows: 1 - rows), ("z", torch.zeros_like), ("w", torch.ones_like)]
+)
+def test_a_check_tells_copies_that_have_not_what_their_row_has(monkeypatch, what, put):
+    augment = augmentation.augment
+
+    def spoilt(data, params):
+        more = augment(data, params)
+        held = getattr(more, what)
+        return replace(more, **{what: torch.cat([held[: len(data)], put(held[len(data) :])])})
+
+    monkeypatch.setattr(augmentation, "augment", spoilt)
+    with pytest.raises(AssertionError, match=rf"^\d+ copies have another {what} than their row, expected 0$"):
+        checks_of_defenses.copies_with_noise(GaussianAugmentationParams(scale=0.02, ratio=0.5))
