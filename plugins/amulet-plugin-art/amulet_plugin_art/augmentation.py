@@ -15,8 +15,8 @@ from amulet_plugin_art.defense_settings import GaussianAugmentationParams
 def augment(data: Data, params: GaussianAugmentationParams) -> Data:
     """Return the rows and, after them, noisy copies of some, drawn with replacement; copies keep label, group, weight.
 
-    The noise is a fraction of each feature's range. Copies are possible inputs: whole numbers stay whole, one category of
-    a group is chosen (maybe another than the row's), and what is immutable stays as it is (Zantedeschi et al.,
+    The noise is a fraction of each feature's range. Copies are possible inputs: whole numbers stay whole, one category
+    of a group is chosen (maybe another than the row's), and what is immutable stays as it is (Zantedeschi et al.,
     arXiv:1707.06728, section 4.2).
     """
     units = units_of(data.schema, "linf")
