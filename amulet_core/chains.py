@@ -55,16 +55,20 @@ def chain_problems(chain: Sequence[Use], training: TrainingSettings, model: Use)
 
 def _needs_problems(chain: Sequence[Use], model: Use) -> list[str]:
     problems = []
-    made = set(model.entry.component.produces)
+    made, unmade = set(model.entry.component.produces), dict[str, str]()
     for use in chain:
-        component = use.entry.component
-        lacking = [need for need in component.requires if need not in made]
-        if lacking:
+        defense = defense_of(use)
+        lacking = [need for need in defense.requires if need not in made]
+        gone = [need for need in lacking if need in unmade]
+        never = [need for need in lacking if need not in unmade]
+        problems += [f"{use.id} needs {need}, and the models that {unmade[need]} makes have none" for need in gone]
+        if never:
             problems.append(
-                f"{use.id} needs {', '.join(lacking)}, which neither {model.id} nor a defense before it in the chain "
+                f"{use.id} needs {', '.join(never)}, which neither {model.id} nor a defense before it in the chain "
                 f"makes (made so far: {', '.join(sorted(made)) or 'nothing'})"
             )
-        made |= set(component.produces)
+        unmade |= dict.fromkeys(made & set(defense.unmakes), use.id)
+        made = made - set(defense.unmakes) | set(defense.produces)
     return problems
 
 

@@ -198,7 +198,8 @@ class Defense(Component):
     changes the architecture or the weights. The gradient of its objective is then not what its recipe releases, and
     attacks on gradients are skipped."""
     unmakes: tuple[str, ...] = ()
-    """What the architecture ``produces`` and its models no longer show; attacks that require it are skipped."""
+    """What the architecture ``produces`` and its models no longer show; attacks that require it are skipped, and
+    defenses that require it cannot stand after this one."""
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
     """What ``verify`` may see of a suspect model."""
     beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any

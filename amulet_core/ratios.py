@@ -118,29 +118,48 @@ def ratio_problems(threat: DistributionThreat, facts: DataFacts, data: DataSetti
     problems = _name_problems(threat, schema)
     if problems:
         return problems
-    trained = {"pool": 2 * data.train, "aux": data.aux}
+    if 0 < threat.rows < FEWEST:
+        return [
+            f"populations of {threat.rows} rows are too few: rows must be {FEWEST} or more (0: as many as possible)"
+        ]
     if threat.rows > data.train:
         problems.append(
             f"populations of {threat.rows} rows are more than the {data.train} that a model trains on: lower rows, or "
             "raise data.train"
         )
-    for need, parts in ((threat.rows or FEWEST, trained), (FEWEST, {"test": data.test})):
-        most = {part: _most(threat, facts, size, limit=threat.rows or size) for part, size in parts.items()}
-        problems += [_too_few(threat, facts, part, size, need) for part, size in most.items() if size < need]
-    return problems
+    need, trained = threat.rows or FEWEST, {"pool": 2 * data.train, "aux": data.aux}
+    most = {part: _most(threat, facts, size, limit=threat.rows or size) for part, size in trained.items()}
+    lacking = [_too_few(threat, facts, part, size, need) for part, size in most.items() if size < need]
+    problems += lacking or _joint_problems(threat, facts, data)
+    asked = _most(threat, facts, data.test, limit=threat.queries)
+    return problems + ([_too_few(threat, facts, "test", asked, FEWEST)] if asked < FEWEST else [])
+
+
+def _joint_problems(threat: DistributionThreat, facts: DataFacts, data: DataSettings) -> list[str]:
+    """Say why two parts that hold enough rows each hold no such number in common, as a model may train on."""
+    most = _most(threat, facts, 2 * data.train, data.aux, limit=threat.rows or data.train)
+    if threat.rows or most >= FEWEST:
+        return []
+    return [
+        f"{_impossible(threat, facts)}: of {data.train} rows or fewer, as a model trains on, pool and aux are both "
+        f"sure to hold {most}, and {FEWEST} are needed: choose other ratios, or raise data.train or data.aux"
+    ]
 
 
 def _too_few(threat: DistributionThreat, facts: DataFacts, part: str, most: int, need: int) -> str:
-    column, value = attribute_and_value(threat, facts.data_schema)
-    attribute = facts.data_schema.sensitive[column]
     setting = "train" if part == "pool" else part
-    ratios = " and ".join(f"{ratio:g}" for ratio in threat.ratios)
     lower = "lower rows, " if need > FEWEST else ""
     return (
-        f'shares of {ratios} of {attribute.name} "{attribute.categories[value]}" are impossible for the data: {part} '
-        f"has enough rows of every class and kind for {most} rows, and {need} are needed: {lower}choose other ratios, "
-        f"or raise data.{setting}"
+        f"{_impossible(threat, facts)}: {part} has enough rows of every class and kind for {most} rows, and {need} are "
+        f"needed: {lower}choose other ratios, or raise data.{setting}"
     )
+
+
+def _impossible(threat: DistributionThreat, facts: DataFacts) -> str:
+    column, value = attribute_and_value(threat, facts.data_schema)
+    attribute = facts.data_schema.sensitive[column]
+    ratios = " and ".join(f"{ratio:g}" for ratio in threat.ratios)
+    return f'shares of {ratios} of {attribute.name} "{attribute.categories[value]}" are impossible for the data'
 
 
 def _name_problems(threat: DistributionThreat, schema: DataSchema) -> list[str]:

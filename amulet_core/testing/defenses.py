@@ -11,7 +11,7 @@ from amulet_core.errors import cause_of
 from amulet_core.jobs import Recipe
 from amulet_core.recipes import fit_recipe, rebuilt
 from amulet_core.request import Use, defense_of
-from amulet_core.testing import stages, verifying, wrapped_fits
+from amulet_core.testing import explained, stages, verifying, wrapped_fits
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, working
 from amulet_core.testing.stages import Staged, staged
@@ -78,6 +78,8 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
     def tried() -> list[Staged]:
         return [staged(use, toy, stage) for toy in toys() for stage in defense_of(use).stages]
 
+    explanations = cache(lambda: explained.explanations(use, toys()))
+
     @cache
     def verified() -> list[Verified]:
         owned = defense_of(use).verify is not None
@@ -85,9 +87,9 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
 
     def trials() -> list[Trial]:
         try:
-            return [*(one.trial for one in tried()), *(one.trial for one in verified())]
+            return [*(one.trial for one in tried()), *explanations(), *(one.trial for one in verified())]
         except NotCheckedError:  # "the trained model is finite and plain" says why
-            return [one.trial for one in tried()]
+            return [*(one.trial for one in tried()), *explanations()]
 
     def of_verification(examine: Callable[[Sequence[Verified]], None]) -> None:
         working(trials)
@@ -112,6 +114,7 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
         for stage in defense_of(use).stages
         for name, why, examine in _OF_STAGE[stage]
     ]
+    beside = explained.checks(component, use, toys=toys, trials=trials, own=explanations)
     whole = [
         conformance(component, name=name, why=why, examine=partial(of_whole, examine))
         for name, why, examine in _of_whole(use)
@@ -120,7 +123,7 @@ def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) 
         conformance(component, name=name, why=why, examine=partial(of_verification, examine))
         for name, why, examine in (_OF_VERIFICATION if defense_of(use).verify else ())
     ]
-    return (*manners(component, trials), *own, *whole, *verification)
+    return (*manners(component, trials), *own, *beside, *whole, *verification)
 
 
 def _of_whole(use: Use) -> tuple[tuple[str, str, Callable[[Sequence[Toy], Fits], None]], ...]:

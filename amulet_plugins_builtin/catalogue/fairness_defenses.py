@@ -132,10 +132,14 @@ def _beside_remover(_params: CorrelationRemoverParams, chain: tuple[Defense, ...
     names = [defense.name for defense in chain]
     wrapping = {"exponentiated-gradient", "threshold-optimizer"} & set(names[: names.index("correlation-remover")])
     bounding = [defense.name for defense in chain if "interval-bounds" in defense.requires]
+    looking = [defense.name for defense in chain if "features" in defense.requires]
     return [
         f"it changes the architecture that {name} puts inside another: let it stand before {name}"
         for name in sorted(wrapping)
-    ] + [f"{name} needs interval bounds, which do not go through its layer: leave one out" for name in bounding]
+    ] + [
+        *(f"{name} needs interval bounds, which do not go through its layer: leave one out" for name in bounding),
+        *(f"{name} needs hidden features, which are out of reach behind its layer: leave one out" for name in looking),
+    ]
 
 
 _PACKAGE: Final = "amulet_plugins_builtin.fairness"
@@ -154,7 +158,7 @@ DEFENSES: Final[tuple[Defense, ...]] = (
         wraps_fit=True,
         uses_sensitive=True,
         produces=("exponentiated-gradient",),
-        unmakes=("layer-chain",),
+        unmakes=("affine-logits", "features", "layer-chain"),
         applicable=_gradient_problems,
         impossible=_hurried,
         beside=_beside_gradient,
@@ -177,6 +181,7 @@ DEFENSES: Final[tuple[Defense, ...]] = (
         wraps_fit=True,
         uses_sensitive=True,
         produces=("threshold-optimizer",),
+        unmakes=("affine-logits", "features"),
         applicable=_threshold_problems,
         checks=f"{_PACKAGE}.checks_of_wrappers:threshold_optimizer",
         references=(

@@ -141,6 +141,7 @@ COMPONENTS: tuple[Component, ...] = (
         params=SmoothingParams,
         risk="evasion",
         rebuild="amulet_plugins_builtin.evasion.smoothing:rebuild",
+        unmakes=("affine-logits",),
         certify="amulet_plugins_builtin.evasion.smoothing:certify",
         references=(
             Reference(title="Certified Adversarial Robustness via Randomized Smoothing", where="arXiv:1902.02918"),

@@ -25,7 +25,7 @@ def smoothed(objective: Objective, *, smoothing: float) -> Objective:
     where there are several.
 
     Raises:
-        ValueError: while training, if the objective never calls the model.
+        ValueError: while training, if the objective never calls the model, or with an axis before the rows.
     """
 
     def objective_of_smoothed(call: Call, frozen: Call, batch: Batch) -> Tensor:
@@ -48,11 +48,16 @@ def smoothed(objective: Objective, *, smoothing: float) -> Objective:
 def _excess(logits: Tensor, y: Tensor) -> Tensor:
     """Return the true logit minus the mean logit, ``[n]``: the mean over a row's inputs where there are k of each.
 
-    These follow each other, ``[k * n, classes]``, or have an axis of their own, ``[n, k, classes]`` or before the rows.
+    These follow each other, ``[k * n, classes]``, or have an axis of their own behind the rows, ``[n, k, classes]``.
     """
-    if len(logits) == len(y):
-        by_row = logits if logits.ndim > 2 else logits[:, None]
-    else:
+    if logits.ndim == 2:
         by_row = logits.reshape(-1, len(y), logits.shape[-1]).transpose(0, 1)
+    elif len(logits) == len(y):
+        by_row = logits
+    else:
+        raise ValueError(
+            f"label-smoothing: the objective that it wraps asked the model for {list(logits.shape[:-1])} outputs, and "
+            f"there are {len(y)} rows: several inputs of a row follow each other, or stand on an axis behind the rows"
+        )
     own = by_row.gather(-1, y[:, None, None].expand(*by_row.shape[:-1], 1)).squeeze(-1)
     return (own - by_row.mean(-1)).mean(1)

@@ -40,6 +40,10 @@ def defense(stage, function, **more):
     return entry(Defense(**common(function, {"risk": "evasion", "stages": stages} | more, "mutant_defenses")))
 
 
+def explainer(function):
+    return defense("inference", "released", name=function.replace("_", "-"), explain=f"mutant_defenses:{function}")
+
+
 def verifier(function, **more):
     fields = {"risk": "evasion", "verify": f"mutant_defenses:{function}", "verify_access": "labels"} | more
     return entry(Defense(**common(function, fields, "mutant_defenses")))

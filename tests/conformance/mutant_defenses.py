@@ -23,6 +23,50 @@ def data_kept(data, params):
     return data.take(torch.arange(len(data)) % 2 == 0)
 
 
+def released(probabilities, params):
+    return probabilities
+
+
+def gradients(question, params):
+    noisy = (question.x + 0.1 * torch.rand(question.x.shape)).requires_grad_()
+    logits = question.model(noisy).gather(1, question.classes[:, None]).sum()
+    return torch.autograd.grad(logits, noisy)[0]
+
+
+def explaining_fails(question, params):
+    raise RuntimeError("no luck")
+
+
+def explained_by_row(question, params):
+    return gradients(question, params).flatten(1).sum(1)
+
+
+def explained_by_tuple(question, params):
+    return (gradients(question, params),)
+
+
+def explained_by_nan(question, params):
+    found = gradients(question, params)
+    found[:3] = float("nan")
+    return found
+
+
+def explaining_doubles_weights(question, params):
+    found = gradients(question, params)
+    question.model.head.weight.mul_(2)
+    return found
+
+
+def explaining_moves_rows(question, params):
+    found = gradients(question, params)
+    question.x.mul_(0.5)
+    return found
+
+
+def explained_by_luck(question, params):
+    return gradients(question, params) + chance()
+
+
 def rows_as_tuple(data, params):
     return data.x, data.y
 

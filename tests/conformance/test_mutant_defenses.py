@@ -1,7 +1,7 @@
 """Defenses that misbehave: each fails exactly one check of the conformance kit, which says what and how to mend it."""
 
 import pytest
-from descriptors import defense, verifier
+from descriptors import defense, explainer, verifier
 
 from amulet_core.testing import component_checks
 from amulet_core.testing.static import static_checks
@@ -14,6 +14,7 @@ WELL_BEHAVED = (
     defense("inference", "noisy", randomised=True),
     defense("inference", "labels", labels_only=True),
     defense("data", "data_marked", produces=("mark",)),
+    explainer("gradients"),
     verifier("recognised"),
     verifier(
         "recognised",
@@ -27,6 +28,11 @@ STATIC = {check.name for check in static_checks("it", WELL_BEHAVED[0])}
 ANSWER = "a VerificationAnswer with one score for each suspect, and p-values within 0 .. 1 if any"
 ALONE = "draw what is random once, before any suspect is looked at, and compare with no other suspect"
 
+EXPLANATIONS = "its explanations say something finite of every feature"
+EXPLAINED = (
+    "for every input one finite number for each of its features",
+    "return a tensor shaped like question.x, and mend what is not finite",
+)
 DECLARED = "the fit that it wraps, called once with what it is given, or wraps_fit=True"
 DECLARE = "set wraps_fit=True in the descriptor: attacks on gradients are then skipped with that reason"
 
@@ -49,6 +55,52 @@ MUTANTS = {
         "on the toy table, training stage it raised RuntimeError: no luck",
         "a result with the default parameters",
         "mend what is raised, or let applicable() say why it cannot work on such data",
+    ),
+    "raises when it explains": (
+        explainer("explaining_fails"),
+        "it runs on the toy tasks",
+        "on the toy table, explanations it raised RuntimeError: no luck",
+        "a result with the default parameters",
+        "mend what is raised, or let applicable() say why it cannot work on such data",
+    ),
+    "explains rows by one number": (
+        explainer("explained_by_row"),
+        EXPLANATIONS,
+        "on the toy table, explanations it returned a tensor [40] for inputs [40, 25]",
+        *EXPLAINED,
+    ),
+    "explains by a tuple": (
+        explainer("explained_by_tuple"),
+        EXPLANATIONS,
+        "on the toy table, explanations it returned tuple",
+        *EXPLAINED,
+    ),
+    "explains by what is not finite": (
+        explainer("explained_by_nan"),
+        EXPLANATIONS,
+        "on the toy table, explanations it returned what is not finite for 3 of 40 inputs",
+        *EXPLAINED,
+    ),
+    "doubles the weights that it explains": (
+        explainer("explaining_doubles_weights"),
+        "it leaves what it is given alone",
+        "on the toy table, explanations it changed parameter head.weight of model of the question",
+        "no change",
+        "work on a copy (clone, dataclasses.replace) of what is given",
+    ),
+    "moves the rows that it explains": (
+        explainer("explaining_moves_rows"),
+        "it leaves what it is given alone",
+        "on the toy table, explanations it changed x of the question",
+        "no change",
+        "work on a copy (clone, dataclasses.replace) of what is given",
+    ),
+    "explains otherwise each time": (
+        explainer("explained_by_luck"),
+        "the same key gives the same bits",
+        "on the toy table, explanations two runs under one key differ in the result",
+        "equal bits",
+        "draw from the global generators of torch, numpy and random only, and keep nothing between calls",
     ),
     "returns a tuple for rows": (
         defense("data", "rows_as_tuple"),

@@ -232,6 +232,10 @@ def of_kind(ground):
         ({"attribute": "age"}, ['the data set has no sensitive attribute "age"; it has town, sex']),
         ({"value": "z"}, ['sex has no value "z"; it has f, m, n']),
         (
+            {"rows": 19},
+            ["populations of 19 rows are too few: rows must be 20 or more (0: as many as possible)"],
+        ),
+        (
             {"rows": 900},
             [
                 "populations of 900 rows are more than the 800 that a model trains on: lower rows, or raise data.train",
@@ -248,6 +252,18 @@ def test_what_is_impossible_is_said_before_anything_is_trained(facts, changes, e
     with pytest.raises(ValueError, match=r".") as caught:
         hypotheses(threat(**changes), facts, SIZES)
     assert str(caught.value) == "; ".join(expected)
+
+
+def test_parts_that_hold_enough_rows_each_but_no_such_number_in_common_are_refused(facts):
+    """A part holds some numbers and not all smaller ones: what each holds need not be what a model can be trained on."""
+    changed = facts.model_copy(update={"rows": 400, "cells": (((124, 164), (46, 66)),)})
+    asked = threat(attribute="town", value="", ratios=(0.41, 0.25))
+    text = (
+        f'shares of 0.41 and 0.25 of town "{facts.data_schema.sensitive[0].categories[0]}" are impossible for the data: of '
+        "20 rows or fewer, as a model trains on, pool and aux are both sure to hold 19, and 20 are needed: choose other "
+        "ratios, or raise data.train or data.aux"
+    )
+    assert ratio_problems(asked, changed, DataSettings(train=20, val=10, test=400, aux=153)) == [text]
 
 
 def test_parts_too_small_for_the_shares_are_named(facts):

@@ -71,6 +71,32 @@ NEVER = {
 }
 
 
+@pytest.mark.parametrize(
+    ("chain", "problem"),
+    [
+        (
+            [wrapper, "fine-pruning"],
+            f"builtin/fine-pruning needs features, and the models that builtin/{wrapper} makes have none",
+        )
+        for wrapper in ("exponentiated-gradient", "threshold-optimizer")
+    ]
+    + [
+        (
+            chain,
+            "builtin/correlation-remover: spectral-signatures needs hidden features, which are out of reach behind its "
+            "layer: leave one out",
+        )
+        for chain in (["correlation-remover", "spectral-signatures"], ["spectral-signatures", "correlation-remover"])
+    ],
+)
+def test_what_reads_hidden_features_is_refused_where_a_wrapper_hides_them(chain, problem):
+    assert problems(chain, model="mlp") == (f"defenses.0 ({' + '.join(chain)}): {problem}",)
+
+
+def test_what_reads_hidden_features_may_stand_inside_a_wrapper():
+    resolve(config(["fine-pruning", "exponentiated-gradient"], model="mlp"), amulet.discover())
+
+
 @pytest.mark.parametrize("case", NEVER)
 def test_chains_that_make_no_sense_are_refused_before_anything_runs(case):
     chain, reason = NEVER[case]

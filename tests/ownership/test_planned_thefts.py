@@ -9,9 +9,10 @@ from amulet_core.plan_problems import attack_problems
 from amulet_plugins_builtin.ownership.planted_theft import SCHEMA
 
 
-def reasons(attack, *, model="logistic", **threat):
+def reasons(attack, *, model="logistic", dataset="digits", defenses=(), **threat):
     config = {
-        "dataset": "digits",
+        "defenses": list(defenses),
+        "dataset": dataset,
         "model": model,
         "risks": {"unauthorized-model-ownership": {"attacks": [attack], "threat": threat}},
     }
@@ -19,7 +20,7 @@ def reasons(attack, *, model="logistic", **threat):
     (risk,) = [one for one in request.risks if one.game.risk == "unauthorized-model-ownership"]
     (use,) = [one for one in risk.attacks if one.entry.component.name == attack]
     facts = DataFacts(data_schema=SCHEMA, rows=3000, content="", class_rows=(1000,) * len(SCHEMA.classes))
-    return list(attack_problems(request, facts, request.rows[0], risk, use))
+    return list(attack_problems(request, facts, request.rows[-1], risk, use))
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
@@ -27,6 +28,18 @@ def test_equation_solving_is_skipped_on_architectures_that_are_not_affine(model)
     assert reasons("equation-solving", model=model) == [
         f"builtin/equation-solving needs an architecture with affine-logits, and builtin/{model} declares none"
     ]
+
+
+@pytest.mark.parametrize("defense", ["randomized-smoothing", "exponentiated-gradient", "threshold-optimizer"])
+def test_equation_solving_is_skipped_where_a_defense_leaves_no_affine_logits(defense):
+    assert reasons("equation-solving", defenses=[defense], dataset="compas") == [
+        f"builtin/equation-solving needs a model with affine-logits, and those that builtin/{defense} makes have none"
+    ]
+
+
+@pytest.mark.parametrize("defense", ["correlation-remover", "output-rounding"])
+def test_equation_solving_is_played_behind_affine_layers_and_on_rounded_answers(defense):
+    assert reasons("equation-solving", defenses=[defense], dataset="compas") == []
 
 
 @pytest.mark.parametrize("oracle", ["labels", "top-k"])

@@ -15,8 +15,9 @@ from amulet_plugin_art.defense_settings import GaussianAugmentationParams
 def augment(data: Data, params: GaussianAugmentationParams) -> Data:
     """Return the rows and, after them, noisy copies of some, drawn with replacement; copies keep label, group, weight.
 
-    The noise is a fraction of each feature's range; copies are possible inputs: categories and whole numbers stay what
-    they are, as does what is immutable (Zantedeschi et al., arXiv:1707.06728, section 4.2).
+    The noise is a fraction of each feature's range. Copies are possible inputs: whole numbers stay whole, one category
+    of a group is chosen (maybe another than the row's), and what is immutable stays as it is (Zantedeschi et al.,
+    arXiv:1707.06728, section 4.2).
     """
     units = units_of(data.schema, "linf")
     defense = GaussianAugmentation(sigma=params.scale, ratio=params.ratio, clip_values=(0.0, 1.0))

@@ -1,11 +1,13 @@
 """Known-answer and power checks of the defenses."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import torch
 from amulet_core.checks import Check
-from amulet_core.data import make_data
+from amulet_core.data import Data, make_data
+from amulet_core.schema import Sensitive
 from amulet_core.streams import isolated
 from amulet_core.training.values import Fitted
 from torch import Tensor, nn
@@ -69,7 +71,7 @@ def gaussian_augmentation_checks() -> tuple[Check, ...]:
     """Return the checks of ``gaussian-augmentation``."""
     return (
         Check(
-            "copies have noise of the deviation that was asked for, and the label and weight of their row",
+            "copies have noise of the deviation that was asked for, and the label, group and weight of their row",
             "a copy with another label is poison, and noise in other units another defense",
             partial(copies_with_noise, GaussianAugmentationParams(scale=0.02, ratio=0.5)),
         ),
@@ -182,20 +184,29 @@ def removes_single_pixels(params: SpatialSmoothingParams) -> None:
 
 def copies_with_noise(params: GaussianAugmentationParams) -> None:
     """Compare each copy with the row that it is a copy of."""
-    # Rows so far apart that the nearest to a copy is its own.
-    x = (torch.arange(300) % 3 - 1)[:, None] * 0.5 * torch.tensor(planted.TABLE.feasible.high)
-    data = make_data(x.float(), torch.arange(300) % 3 % 2, planted.TABLE)
+    data, high = _spaced(300), torch.tensor(planted.TABLE.feasible.high)
     with isolated("check"):
         more = augmentation.augment(data, params)
     copies = more.take(torch.arange(300, len(more)))
     assert len(copies) == 150, f"there are {len(copies)} copies of 300 rows, expected 150"
-    of = torch.cdist(copies.x, data.x).argmin(1)
-    wrong = int((copies.y != data.y[of]).sum())
-    assert not wrong, f"{wrong} copies have another label than their row, expected 0"
-    found = float(((copies.x - data.x[of]) / (2 * torch.tensor(planted.TABLE.feasible.high))).std())
+    of = torch.cdist(copies.x / high, data.x / high).argmin(1)
+    for what in ("y", "z", "w"):
+        kept, own = getattr(copies, what), getattr(data, what)[of]
+        wrong = int((kept != own).reshape(len(of), -1).any(1).sum())
+        assert not wrong, f"{wrong} copies have another {what} than their row, expected 0"
+    found = float(((copies.x - data.x[of]) / (2 * high)).std())
     assert abs(found / params.scale - 1) < 0.1, (
         f"the noise has deviation {found:.4f}, expected {params.scale:g} within 10 %"
     )
+
+
+def _spaced(n: int) -> Data:
+    """Return rows on a grid, each at a place of its own: the nearest to a copy is its row; all else is random."""
+    schema = planted.TABLE.model_copy(update={"sensitive": (Sensitive(name="group", categories=tuple("abcde")),)})
+    with isolated("check", "rows"):
+        places, y, z, w = torch.randperm(3**8)[:n], torch.randint(2, (n,)), torch.randint(5, (n, 1)), torch.rand(n)
+    steps = places[:, None] // 3 ** torch.arange(8) % 3 - 1
+    return replace(make_data(0.5 * steps * torch.tensor(schema.feasible.high), y, schema, z=z), w=w)
 
 
 def shrinks_as_ridge_does(params: GaussianAugmentationParams) -> None:

@@ -1,9 +1,9 @@
 """The settings of the attacks. Light."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from amulet_core.components import Params
-from pydantic import Field
+from pydantic import Field, model_validator
 
 Starts = Annotated[
     int, Field(ge=1, le=10_000, description="random inputs among which a search looks for its start, for each row")
@@ -19,7 +19,26 @@ Evaluations = Annotated[
 Queries = Annotated[int, Field(ge=10, le=10_000_000, description="queries on behalf of a row and a budget, at most")]
 
 
-class HopSkipJumpParams(Params):
+class _WalkParams(Params):
+    """Settings of which the fewest queries that a walk along the boundary takes are known."""
+
+    evaluations: Evaluations
+    starts: Starts
+    queries: Queries
+
+    @model_validator(mode="after")
+    def _enough_for_a_step(self) -> Self:
+        fewest = 2 * self.starts + self.evaluations
+        if self.queries < fewest:
+            raise ValueError(
+                f"{self.queries} queries do not suffice for {self.starts} random starts, as many rows of other classes "
+                f"and {self.evaluations} evaluations: a row that is not fooled for want of queries would look robust. "
+                f"Raise queries to {fewest} or more, or lower starts or evaluations"
+            )
+        return self
+
+
+class HopSkipJumpParams(_WalkParams):
     """The settings of HopSkipJump; the toolbox takes 50 steps that begin with 100 evaluations."""
 
     steps: int = Field(5, ge=1, le=1000, description="steps along the boundary")
@@ -79,7 +98,7 @@ class ShadowClassifierParams(Params):
     )
 
 
-class BoundaryDistanceParams(Params):
+class BoundaryDistanceParams(_WalkParams):
     """The settings of the label-only attack; HopSkipJump finds the distances, in L2."""
 
     steps: int = Field(2, ge=1, le=1000, description="steps along the boundary (more rank candidates better)")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,19 @@ from amulet_core.games.evasion import EvasionView
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.streams import isolated
 from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox
+from pydantic import ValidationError
 from torch import nn
 
-from amulet_plugin_art import augmentation, checks_of_training, evasion, membership, planted, poisoning, theft
+from amulet_plugin_art import (
+    augmentation,
+    checks_of_defenses,
+    checks_of_training,
+    evasion,
+    membership,
+    planted,
+    poisoning,
+    theft,
+)
 from amulet_plugin_art.asked import Asked, SpentError, units_of
 from amulet_plugin_art.defense_settings import GaussianAugmentationParams
 from amulet_plugin_art.settings import (
@@ -86,9 +98,31 @@ def test_rows_that_are_misclassified_as_they_stand_stay_and_cost_no_further_quer
 def test_a_row_costs_no_more_queries_than_allowed(attack, params, kind):
     x = planted.rows(4)
     view = planted.evasion_view(planted.Linear(), x, norm="linf", epsilons=(0.001, 0.3), kind=kind)
-    attack(view, params.model_copy(update={"queries": 30, "steps": 100}))
+    attack(view, params.model_copy(update={"queries": 130, "steps": 100}))
     # Besides the rows themselves; simba searches for each budget anew.
-    assert view.model.queries <= 4 + 4 * 30 * (2 if attack is evasion.simba else 1)
+    assert view.model.queries <= 4 + 4 * 130 * (2 if attack is evasion.simba else 1)
+
+
+@pytest.mark.parametrize("kind", [HopSkipJumpParams, BoundaryDistanceParams])
+def test_fewer_queries_than_a_first_step_takes_are_refused(kind):
+    with pytest.raises(ValidationError) as refused:
+        kind(starts=20, evaluations=10, queries=49)
+    (fault,) = refused.value.errors()
+    assert fault["msg"] == (
+        "Value error, 49 queries do not suffice for 20 random starts, as many rows of other classes and 10 "
+        "evaluations: a row that is not fooled for want of queries would look robust. Raise queries to 50 or more, or "
+        "lower starts or evaluations"
+    )
+
+
+def test_the_fewest_queries_that_are_not_refused_fool_every_row_and_rank_candidates():
+    model, x = planted.Linear(), planted.rows(20)
+    view = planted.evasion_view(model, x, norm="linf", epsilons=(4.0,), kind=LabelOracle)
+    answer = evasion.hop_skip_jump(view, HopSkipJumpParams(starts=20, evaluations=10, queries=50))
+    assert (model(answer.x[0]).argmax(1) != view.y).all()
+    candidates = planted.membership_view(model, x, model(x).argmax(1))
+    few = BoundaryDistanceParams(starts=20, evaluations=10, queries=50)
+    assert len(membership.boundary_distance(candidates, few).score.unique()) > 10
 
 
 def test_the_nearest_that_fooled_is_remembered_with_fixed_features_put_back():
@@ -201,3 +235,19 @@ def test_copies_of_mixed_rows_are_possible_rows_with_ids_of_their_own():
     assert ((copies[:, 5:8] == 1).sum(1) == 1).all()
     assert ((copies[:, 5:8] == 0).sum(1) == 2).all()
     assert set(copies[:, 4].tolist()) <= set(data.x[:, 4].tolist())
+
+
+@pytest.mark.parametrize(
+    ("what", "put"), [("y", lambda rows: 1 - rows), ("z", torch.zeros_like), ("w", torch.ones_like)]
+)
+def test_a_check_tells_copies_that_have_not_what_their_row_has(monkeypatch, what, put):
+    augment = augmentation.augment
+
+    def spoilt(data, params):
+        more = augment(data, params)
+        held = getattr(more, what)
+        return replace(more, **{what: torch.cat([held[: len(data)], put(held[len(data) :])])})
+
+    monkeypatch.setattr(augmentation, "augment", spoilt)
+    with pytest.raises(AssertionError, match=rf"^\d+ copies have another {what} than their row, expected 0$"):
+        checks_of_defenses.copies_with_noise(GaussianAugmentationParams(scale=0.02, ratio=0.5))

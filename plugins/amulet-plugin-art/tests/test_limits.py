@@ -1,4 +1,8 @@
 import pytest
+from amulet_core.config import resolve
+from amulet_core.facts import DataFacts
+from amulet_core.plan_problems import attack_problems
+from amulet_core.registry import discover
 from amulet_core.schema import DataSchema, Feasible
 
 from amulet_plugin_art import attacks, defenses
@@ -67,3 +71,20 @@ def test_data_that_a_component_cannot_work_on_is_refused_with_the_reason(name, s
 def test_data_that_a_component_can_work_on_is_not_refused(name, schema):
     component = BY_NAME[name]
     assert component.applicable(component.params(), schema) == []
+
+
+@pytest.mark.parametrize("name", ["feature-squeezing", "spatial-smoothing"])
+def test_what_changes_inputs_leaves_no_affine_logits(name):
+    raw = {
+        "dataset": "digits",
+        "model": "logistic",
+        "defenses": [f"art/{name}"],
+        "risks": {"unauthorized-model-ownership": {"attacks": ["equation-solving"]}},
+    }
+    request = resolve(raw, discover())
+    (risk,) = [one for one in request.risks if one.game.risk == "unauthorized-model-ownership"]
+    (use,) = [one for one in risk.attacks if one.entry.component.name == "equation-solving"]
+    facts = DataFacts(data_schema=images(1, 8, 8), rows=2000, content="", class_rows=(1000, 1000))
+    assert list(attack_problems(request, facts, request.rows[-1], risk, use)) == [
+        f"builtin/equation-solving needs a model with affine-logits, and those that art/{name} makes have none"
+    ]

@@ -1,6 +1,7 @@
 """What the plugin offers: explaining defenses and their settings, and attacks on what they release. Light."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from amulet_core.components import Attack, Component, Defense, NoParams, Params, Reference
 from pydantic import Field
@@ -29,8 +30,23 @@ _SOK: Final = Reference(
 _OWN: Final = "models of its own trained under either hypothesis on other rows, and rows of both kinds"
 
 
+def _beside_deep_lift(_params: NoParams, chain: tuple[Defense, ...]) -> list[str]:
+    """Name what is put around a chain of layers and is not affine; what leaves no chain is refused as such."""
+    return [
+        f"it has no rule for what {defense.name} puts around the layers of a model: leave one of them out"
+        for defense in chain
+        if "affine-logits" in defense.unmakes and "layer-chain" not in defense.unmakes
+    ]
+
+
 def _explains(
-    name: str, summary: str, paper: Reference, *, params: type[Params] = NoParams, requires: tuple[str, ...] = ()
+    name: str,
+    summary: str,
+    paper: Reference,
+    *,
+    params: type[Params] = NoParams,
+    requires: tuple[str, ...] = (),
+    beside: Callable[[Any, tuple[Defense, ...]], list[str]] = lambda _params, _chain: [],
 ) -> Defense:
     function = name.replace("-", "_")
     return Defense(
@@ -43,6 +59,7 @@ def _explains(
         risk="discriminatory-behavior",
         sok="FD2",
         requires=requires,
+        beside=beside,
         references=(paper, _CAPTUM),
         checks=f"{_PACKAGE}.checks_of_explanations:{function}",
     )
@@ -77,6 +94,7 @@ COMPONENTS: Final[tuple[Component, ...]] = (
             title="Learning Important Features Through Propagating Activation Differences", where="arXiv:1704.02685"
         ),
         requires=("layer-chain",),
+        beside=_beside_deep_lift,
     ),
     _explains(
         "smooth-grad",

@@ -6,7 +6,7 @@ import torch
 from amulet_core.components import NoParams, Params
 from amulet_core.data import bounds
 from amulet_core.explanations import Question
-from captum.attr import DeepLift, IntegratedGradients, NoiseTunnel, Saliency
+from captum.attr import DeepLift, IntegratedGradients, Saliency
 from torch import Tensor, nn
 
 from amulet_plugin_explanations.catalogue import IntegratedGradientsParams, SmoothGradParams
@@ -64,19 +64,18 @@ def smooth_grad(question: Question, params: SmoothGradParams) -> Tensor:
     """Return the mean gradient at ``samples`` noisy copies of x, in logits a range of the feature, shaped like x.
 
     The noise is Gaussian, and its deviation a share of each feature's range. Source: arXiv:1706.03825, section 3.
+    All rows get the same noise: who asks about a row many times in one call could average other noise away.
     """
     low, high = bounds(question.data_schema)
     scaled = _Scaled(question.model, low, high - low)
-    found: Tensor = NoiseTunnel(Saliency(scaled)).attribute(
-        scaled.units(question.x),
-        nt_type="smoothgrad",
-        nt_samples=params.samples,
-        nt_samples_batch_size=max(1, _ROWS // len(question.x)),
-        stdevs=params.noise,
-        target=question.classes,
-        abs=False,
-    )
-    return found
+    units, method = scaled.units(question.x), Saliency(scaled)
+    found = torch.zeros_like(units)
+    noise = params.noise * torch.randn(params.samples, 1, *units.shape[1:])
+    for some in noise.split(max(1, _ROWS // len(units))):
+        copies = (units + some).flatten(0, 1).requires_grad_()
+        gradients: Tensor = method.attribute(copies, target=question.classes.repeat(len(some)), abs=False)
+        found += gradients.reshape(-1, *units.shape).sum(0)
+    return found / params.samples
 
 
 def baseline(question: Question) -> Tensor:

@@ -74,3 +74,40 @@ def test_deep_lift_is_refused_where_it_has_no_rule_for_the_layers():
         "defenses.0 (deep-lift): explanations/deep-lift needs layer-chain, which neither builtin/vgg nor a defense "
         "before it in the chain makes (made so far: features)",
     )
+
+
+@pytest.mark.parametrize(
+    ("defense", "problem"),
+    [
+        (
+            "exponentiated-gradient",
+            "explanations/deep-lift needs layer-chain, and the models that builtin/exponentiated-gradient makes have "
+            "none",
+        ),
+        *(
+            (
+                defense,
+                f"explanations/deep-lift: it has no rule for what {defense} puts around the layers of a model: leave "
+                "one of them out",
+            )
+            for defense in ("threshold-optimizer", "randomized-smoothing")
+        ),
+    ],
+)
+def test_deep_lift_is_refused_beside_what_its_contributions_would_not_add_up_for(defense, problem):
+    with pytest.raises(RequestError) as error:
+        resolve(beside_deep_lift(defense), discover())
+    assert error.value.problems == (f"defenses.0 ({defense} + deep-lift): {problem}",)
+
+
+def test_deep_lift_may_stand_behind_an_affine_layer():
+    resolve(beside_deep_lift("correlation-remover"), discover())
+
+
+def beside_deep_lift(defense):
+    return {
+        "dataset": "compas",
+        "model": "logistic",
+        "defenses": [[defense, "explanations/deep-lift"]],
+        "risks": ["utility"],
+    }

@@ -3,6 +3,7 @@ import torch
 from amulet_core.components import NoParams
 from amulet_core.explanations import Question
 from amulet_core.schema import DataSchema, Feasible
+from amulet_core.streams import isolated
 from torch import nn
 
 from amulet_plugin_explanations import checks, explain, nearest_mean
@@ -47,11 +48,25 @@ def test_images_are_explained_pixel_by_pixel_and_wanting_no_gradient(method, par
     assert torch.isfinite(found).all()
 
 
-@pytest.mark.parametrize(("method", "params"), METHODS[:2], ids=["integrated gradients", "DeepLift"])
-def test_a_row_is_explained_as_it_is_among_many(method, params):
+def drawn(method, question, params):
+    with isolated("explanations"):
+        return method(question, params)
+
+
+@pytest.mark.parametrize(("method", "params"), METHODS, ids=["integrated gradients", "DeepLift", "SmoothGrad"])
+@pytest.mark.parametrize("row", [0, 4])
+def test_a_row_is_explained_as_it_is_among_many(method, params, row):
     question = asked(convolutional())
-    one = Question(question.model, question.x[:1], question.classes[:1], IMAGES)
-    assert torch.allclose(method(one, params), method(question, params)[:1], atol=1e-6)
+    one = Question(question.model, question.x[[row]], question.classes[[row]], IMAGES)
+    among = drawn(method, question, params)[[row]]
+    assert torch.allclose(drawn(method, one, params), among, atol=1e-6)
+
+
+def test_more_copies_than_are_asked_about_at_once_are_explained_as_fewer(monkeypatch):
+    question, params = asked(convolutional()), SmoothGradParams(samples=7)
+    at_once = drawn(explain.smooth_grad, question, params)
+    monkeypatch.setattr(explain, "_ROWS", 20)
+    assert torch.allclose(drawn(explain.smooth_grad, question, params), at_once, atol=1e-6)
 
 
 def test_deep_lift_refuses_activations_that_it_cannot_reach():
