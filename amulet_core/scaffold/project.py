@@ -88,11 +88,16 @@ def _matrix(draft: Draft) -> dict[str, str]:
 
 def _column(draft: Draft, own: str) -> str:
     scene = SCENES[draft.risk or "evasion"]
-    attacks = f"[{own}]" if draft.kind == "attack" else scene.attacks
+    attacks = f"[{', '.join([own, *_controls(draft)])}]" if draft.kind == "attack" else scene.attacks
     lines = [f"threat: {scene.threat}"]
     lines += [f"attacks: {attacks}"] if attacks else []
     lines += [f"metrics: [{own}]"] if draft.kind == "metric" else []
     return indent("\n".join(lines) + "\n", "    ")
+
+
+def _controls(draft: Draft) -> list[str]:
+    """Return the controls that come with the example: where results stand beside a control's, one that learns alike."""
+    return [f"{draft.name}/{draft.name}-control"] if draft.risk == "attribute-inference" else []
 
 
 def _metric(risk: str) -> dict[str, str]:

@@ -7,17 +7,21 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from amulet_core.config import read, resolve
 from amulet_core.facts import facts_of
+from amulet_core.games import attribute
 from amulet_core.games.table import GAMES
+from amulet_core.games.threats import AttributeThreat
 from amulet_core.ground import load_data
 from amulet_core.plan import plan
 from amulet_core.registry import Registry
 from amulet_core.scaffold.command import LONGEST, new_plugin
 from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of
 from amulet_core.scaffold.project import Draft, project_files
-from amulet_core.testing import plugin_checks, shipped_checks
+from amulet_core.testing import planted_attributes, plugin_checks, shipped_checks
+from amulet_core.testing.toys import TOYS
 from amulet_core.vocabulary import COLUMNS, RISKS
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +85,25 @@ def test_the_matrix_of_every_example_can_be_planned_and_asks_for_it(write, facts
     cells = plan(request, facts(request)).cells
     assert made.entry.id in (made.folder / "example.yaml").read_text()
     assert any(cell.job for cell in cells)
+
+
+def test_the_advantage_of_the_attribute_example_is_over_a_control_that_learns_as_it_does(write, facts):
+    made = write("attack", "mine", "attribute-inference")
+    attack, control = (made.registry.find("attack", f"mine/{name}") for name in ("mine", "mine-control"))
+    assert attack.component.params is control.component.params
+    params = attack.component.params()
+    seen = attribute.view(planted_attributes.contest(TOYS[0], "vulnerable", 0), AttributeThreat(), "probabilities")
+    silent = seen.model_copy(
+        update={name: torch.zeros_like(getattr(seen, name)) for name in ("observed", "observed_aux")}
+    )
+    told = attack.load()(seen, params).score
+    without = control.load()(seen, params).score
+    torch.testing.assert_close(attack.load()(silent, params).score, without)
+    assert (told - without).abs().max() > 0.1
+    request = resolve(read(made.folder / "example.yaml"), made.registry)
+    planned = plan(request, facts(request))
+    jobs = {(cell.row, cell.seed, cell.attack): cell.job for cell in planned.cells}
+    assert jobs["none", 0, "mine/mine-control"] in planned.jobs[jobs["none", 0, "mine/mine"]].needs
 
 
 @pytest.mark.parametrize("name", ["a", "a" * LONGEST])
