@@ -1,8 +1,9 @@
 """The files of a new plugin, as texts: templates filled in, and nothing written."""
 
+import re
 from string import Template
 from textwrap import indent
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from amulet_core.scaffold.examples import (
     SCENES,
@@ -13,6 +14,13 @@ from amulet_core.scaffold.examples import (
     readme_texts,
     template_text,
 )
+
+_REQUIREMENTS: Final = {
+    "numpy": "numpy>=1.26",
+    "pydantic": "pydantic>=2.7",
+    "sklearn": "scikit-learn>=1.7",
+    "torch": "torch>=2.6",
+}
 
 
 class Draft(NamedTuple):
@@ -56,7 +64,9 @@ def project_files(draft: Draft) -> dict[str, str]:
 def _fields(draft: Draft) -> dict[str, str]:
     example, texts = example_of(draft.kind, draft.risk), readme_texts()
     row = f"| `{draft.module}/checks.py` | known answers, which `amulet check` and the tests ask for |\n"
+    sources = "".join(_source(example, part) for part in ("descriptor", "code", "checks"))
     fields = {
+        "dependencies": "".join(f'    "{one}",\n' for one in _dependencies(sources)),
         "name": draft.name,
         "module": draft.module,
         "kind": draft.kind,
@@ -67,6 +77,16 @@ def _fields(draft: Draft) -> dict[str, str]:
         "checks_row": row if has_template(f"{example}.checks.tmpl") else "",
     }
     return fields | _matrix(draft) | (_metric(draft.risk) if draft.kind == "metric" else {})
+
+
+def _source(example: str, part: str) -> str:
+    return template_text(f"{example}.{part}.tmpl") if has_template(f"{example}.{part}.tmpl") else ""
+
+
+def _dependencies(sources: str) -> list[str]:
+    """Return the requirements of what the sources import, by name: the core's own are not promised to plugins."""
+    imported = set(re.findall(r"^(?:import|from) (\w+)", sources, re.MULTILINE))
+    return [requirement for module, requirement in _REQUIREMENTS.items() if module in imported]
 
 
 def _matrix(draft: Draft) -> dict[str, str]:

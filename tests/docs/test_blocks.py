@@ -71,9 +71,18 @@ def test_a_config_shown_resolves(document, block):
 def test_a_command_shown_is_one_that_there_is(document, block):
     for line in commands_of(block):
         words = shlex.split(line)
-        assert words[0] in PROGRAMS, f"{document.name}: {line}"
-        if words[0] == "amulet":
+        program = re.sub(r"^\w+/bin/", "", words[0])
+        assert program in PROGRAMS, f"{document.name}: {line}"
+        if program == "amulet":
             _parser().parse_args(words[1:])
+
+
+@pytest.mark.parametrize(("document", "block"), [one for one in BLOCKS if "-m venv" in one.values[1].text])
+def test_what_is_to_run_in_a_fresh_environment_is_run_in_it(document, block):
+    made, *after = commands_of(block)
+    name = made.removeprefix("python -m venv ")
+    assert after, document.name
+    assert [line for line in after if not line.startswith(f"{name}/bin/")] == []
 
 
 @pytest.mark.parametrize("document", WALKED, ids=lambda document: document.name)

@@ -4,11 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
 
+from amulet_core import __version__
 from amulet_core.config import read, resolve
 from amulet_core.facts import facts_of
 from amulet_core.games import attribute
@@ -137,6 +139,23 @@ def sources(draft):
 def imported(text):
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
     return [node.module for node in nodes if node.module.split(".")[0] == "amulet_core"]
+
+
+DISTRIBUTIONS = {"amulet_core": "amulet-framework", "sklearn": "scikit-learn"}
+
+
+@pytest.mark.parametrize("draft", DIFFERENT, ids=called)
+def test_what_is_written_declares_what_it_imports_with_lower_bounds(draft):
+    files = project_files(draft)
+    texts = [text for name, text in files.items() if name.startswith(draft.module) and name.endswith(".py")]
+    nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    foreign = {name.split(".")[0] for name in names} - {draft.module, *sys.stdlib_module_names}
+    declared = tomllib.loads(files["pyproject.toml"])["project"]["dependencies"]
+    assert {one.partition(">=")[0] for one in declared} == {DISTRIBUTIONS.get(name, name) for name in foreign}
+    assert [one for one in declared if not re.fullmatch(r"[a-z-]+>=[\d.]+", one)] == []
+    assert declared[0] == f"amulet-framework>={__version__.removesuffix(".0")}"
 
 
 def test_the_licence_is_the_one_of_this_project():
