@@ -155,7 +155,7 @@ def test_what_is_written_declares_what_it_imports_with_lower_bounds(draft):
     declared = tomllib.loads(files["pyproject.toml"])["project"]["dependencies"]
     assert {one.partition(">=")[0] for one in declared} == {DISTRIBUTIONS.get(name, name) for name in foreign}
     assert [one for one in declared if not re.fullmatch(r"[a-z-]+>=[\d.]+", one)] == []
-    assert declared[0] == f"amulet-framework>={__version__.removesuffix(".0")}"
+    assert declared[0] == "amulet-framework>=" + __version__.removesuffix(".0")
 
 
 def test_the_licence_is_the_one_of_this_project():
