@@ -3,8 +3,10 @@
 import inspect
 import os
 import random
+from unittest import SkipTest
 
 import numpy as np
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -216,6 +218,23 @@ def own_checks():
         Check("two and two are four", "sums would be wrong", fail),
         Check("one is one", "nothing would be itself", lambda: None),
         Check("the disk works", "nothing could be read", crash),
+    )
+
+
+def checks_left_out():
+    def skipped():
+        pytest.skip("the disk is elsewhere")
+
+    def left_out():
+        raise SkipTest("no disk here")
+
+    def ended():
+        raise SystemExit(3)
+
+    return (
+        Check("a disk turns", "nothing could be read", skipped),
+        Check("a disk stops", "nothing could be written", left_out),
+        Check("it stays", "the checks after it would be lost", ended),
     )
 
 
