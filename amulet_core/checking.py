@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from textwrap import fill
+from unittest import SkipTest
 
 from amulet_core.checks import Check
 from amulet_core.entries import Entry
@@ -10,13 +11,15 @@ from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.plugins import LoadedPlugin, trouble
 from amulet_core.registry import Registry
 from amulet_core.testing import component_checks, own_checks
-from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError
+from amulet_core.testing.findings import ConformanceCheck, ConformanceError
 from amulet_core.testing.mending import raised
 from amulet_core.testing.static import light_import
 from amulet_core.vocabulary import KINDS
 
 _WIDTH = 110
 _HEADED = ("later: ", "found: ", "expected: ", "fix: ", "why: ")
+_SKIPPED = "Skipped"
+"""What ``pytest.skip`` raises, by its name: pytest need not be there where components are checked."""
 _TITLES = {"ok": "ok", "failed": "FAILED", "warning": "warning", "not checked": "not checked"}
 
 
@@ -66,7 +69,7 @@ def _all(checks: Iterable[Check]) -> list[str]:
         try:
             outcomes.append(_one(check))
             because = ""
-        except NotCheckedError as error:
+        except SkipTest as error:
             # Of several in a row that one failure prevents, the first says so.
             before, because = because, str(error).removeprefix("not checked, ")
             outcomes.append(_told(check.name, "", "not checked", *([because] if because != before else [])))
@@ -76,7 +79,7 @@ def _all(checks: Iterable[Check]) -> list[str]:
 def _one(check: Check) -> str:
     try:
         note = _noted(check)
-    except NotCheckedError:
+    except (KeyboardInterrupt, SkipTest):
         raise
     except ConformanceError as error:
         later = _later(check)
@@ -91,7 +94,9 @@ def _one(check: Check) -> str:
         )
     except AssertionError as error:
         return _told(check.name, check.why, "failed", f"found:    {error}")
-    except Exception as error:  # noqa: BLE001 - a check may run into whatever its component raises
+    except BaseException as error:  # a check may run into whatever its component raises, SystemExit too
+        if type(error).__name__ == _SKIPPED:
+            raise SkipTest(str(error)) from error
         return _told(check.name, check.why, "failed", f"found:    {raised(error)}")
     return _told(check.name, "", "ok", *([note] if note else []))
 

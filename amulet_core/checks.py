@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Check:
     """One check: ``name`` is a sentence that holds, ``why`` says what would go wrong otherwise.
 
-    ``run()`` returns nothing, or raises AssertionError with what was found and what was expected.
+    ``run()`` returns nothing, or raises AssertionError with what was found and what was expected. It raises
+    unittest.SkipTest with the reason where it cannot be made, as files are not there: no failure, to pytest neither.
     """
 
     name: str

@@ -19,7 +19,7 @@ from amulet_core.registry import Registry
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use
 from amulet_core.rows import beside_members
 from amulet_core.settings import TrainingSettings
-from amulet_core.vocabulary import UTILITY
+from amulet_core.vocabulary import OWN_ROWS, UTILITY
 
 
 class Shell(Params):
@@ -191,7 +191,7 @@ class _Reader:
     def rows(self, given: Sequence[Any]) -> tuple[RowPlan, ...]:
         rows = [self._row(row, f"defenses.{index}") for index, row in enumerate(given)]
         found = [row for row in rows if row is not None]
-        taken = {"none": "the undefended row", "placebo": "the placebo row"}
+        taken = dict(OWN_ROWS)
         for row in found:
             if row.label in taken:
                 self._problems.append(

@@ -1,5 +1,6 @@
 """The words of the field, as types: what kinds, risks, stages and accesses there are. Imports nothing heavy."""
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 Kind = Literal["dataset", "model", "defense", "attack", "metric", "reporter", "executor"]
@@ -38,3 +39,6 @@ Norm = Literal["linf", "l2"]
 
 Reconstructed = Literal["class", "row", "batch"]
 """What is reconstructed: a typical input of each class, rows from outputs on them, or the batch behind a gradient."""
+
+OWN_ROWS: Final[Mapping[str, str]] = {"none": "the undefended row", "placebo": "the placebo row"}
+"""The rows that every matrix has, by their labels: no defense may be called so."""

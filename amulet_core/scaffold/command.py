@@ -10,7 +10,7 @@ from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.registry import Registry
 from amulet_core.scaffold.examples import DEFAULT_RISK, KINDS, NewKind, risks_of
 from amulet_core.scaffold.project import Draft, project_files
-from amulet_core.vocabulary import AUDIT, COLUMNS, VERIFICATION
+from amulet_core.vocabulary import AUDIT, COLUMNS, OWN_ROWS, VERIFICATION
 
 LONGEST: Final = 40
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -30,7 +30,12 @@ def new_plugin(kind: str, name: str, *, risk: str | None, folder: str | None, re
             written.
     """
     place = Path(folder or f"{_PREFIX}{name}")
-    problems = [*_kind_problems(kind, risk), *_name_problems(name, registry), *_folder_problems(place)]
+    problems = [
+        *_kind_problems(kind, risk),
+        *_name_problems(name, registry),
+        *_label_problems(kind, name),
+        *_folder_problems(place),
+    ]
     if problems:
         raise RequestError(*problems)
     known = cast("NewKind", kind)
@@ -81,6 +86,11 @@ def _name_problems(name: str, registry: Registry) -> Iterator[str]:
                 f'the name "{name}" is that of the {entry.component.kind} {entry.id}: alone it would not mean yours. '
                 "Choose another."
             )
+
+
+def _label_problems(kind: str, name: str) -> Iterator[str]:
+    if kind == "defense" and name in OWN_ROWS:
+        yield f'the name "{name}" is the label of {OWN_ROWS[name]} of every matrix. Choose another.'
 
 
 def _folder_problems(place: Path) -> Iterator[str]:

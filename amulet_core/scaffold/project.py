@@ -1,8 +1,9 @@
 """The files of a new plugin, as texts: templates filled in, and nothing written."""
 
+import re
 from string import Template
 from textwrap import indent
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from amulet_core.scaffold.examples import (
     SCENES,
@@ -13,6 +14,13 @@ from amulet_core.scaffold.examples import (
     readme_texts,
     template_text,
 )
+
+_REQUIREMENTS: Final = {
+    "numpy": "numpy>=1.26",
+    "pydantic": "pydantic>=2.7",
+    "sklearn": "scikit-learn>=1.7",
+    "torch": "torch>=2.6",
+}
 
 
 class Draft(NamedTuple):
@@ -55,7 +63,9 @@ def project_files(draft: Draft) -> dict[str, str]:
 def _fields(draft: Draft) -> dict[str, str]:
     example, texts = example_of(draft.kind, draft.risk), readme_texts()
     row = f"| `{draft.module}/checks.py` | known answers, which `amulet check` and the tests ask for |\n"
+    sources = "".join(_source(example, part) for part in ("descriptor", "code", "checks"))
     fields = {
+        "dependencies": "".join(f'    "{one}",\n' for one in _dependencies(sources)),
         "name": draft.name,
         "module": draft.module,
         "kind": draft.kind,
@@ -66,6 +76,16 @@ def _fields(draft: Draft) -> dict[str, str]:
         "checks_row": row if has_template(f"{example}.checks.tmpl") else "",
     }
     return fields | _matrix(draft) | (_metric(draft.risk) if draft.kind == "metric" else {})
+
+
+def _source(example: str, part: str) -> str:
+    return template_text(f"{example}.{part}.tmpl") if has_template(f"{example}.{part}.tmpl") else ""
+
+
+def _dependencies(sources: str) -> list[str]:
+    """Return the requirements of what the sources import, by name: the core's own are not promised to plugins."""
+    imported = set(re.findall(r"^(?:import|from) (\w+)", sources, re.MULTILINE))
+    return [requirement for module, requirement in _REQUIREMENTS.items() if module in imported]
 
 
 def _matrix(draft: Draft) -> dict[str, str]:
@@ -87,11 +107,16 @@ def _matrix(draft: Draft) -> dict[str, str]:
 
 def _column(draft: Draft, own: str) -> str:
     scene = SCENES[draft.risk or "evasion"]
-    attacks = f"[{own}]" if draft.kind == "attack" else scene.attacks
+    attacks = f"[{', '.join([own, *_controls(draft)])}]" if draft.kind == "attack" else scene.attacks
     lines = [f"threat: {scene.threat}"]
     lines += [f"attacks: {attacks}"] if attacks else []
     lines += [f"metrics: [{own}]"] if draft.kind == "metric" else []
     return indent("\n".join(lines) + "\n", "    ")
+
+
+def _controls(draft: Draft) -> list[str]:
+    """Return the controls that come with the example: where results stand beside a control's, one that learns alike."""
+    return [f"{draft.name}/{draft.name}-control"] if draft.risk == "attribute-inference" else []
 
 
 def _metric(risk: str) -> dict[str, str]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from amulet_core.errors import cause_of
 from amulet_core.games import poisoning as game
@@ -23,9 +23,15 @@ from amulet_core.training.values import Streams
 RULES: Final = "it keeps to the rules of its game"
 ROWS: Final = 400
 RATE: Final = 0.4
+FEW: Final = 0.2
+"""The rate of attacks with a trigger: with more, a network answers the target whatever the input, trigger or not."""
 ADVANTAGE: Final = 0.1
-"""By how much an attack must raise the success rate, or lower accuracy, with four rows of ten in its hands."""
+"""By how much an attack must raise the success rate, or (without a trigger) lower accuracy, with so many rows."""
 
+Bout = tuple[Toy, Mapping[float, Trial]]
+"""A toy, and the attack on it at each rate."""
+
+_RATES: Final = (RATE, FEW, 0.0)
 _SETTINGS: Final = TrainingSettings(epochs=15, batch_size=32, learning_rate=0.01)
 
 
@@ -35,14 +41,18 @@ def poisoning_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]
     @cache
     def trials() -> list[Trial]:
         use.entry.load()
-        return [trial(toy.label, partial(_prepared, use, toy, rate)) for toy in toys() for rate in (RATE, 0.0)]
+        return [trial(toy.label, partial(_prepared, use, toy, rate)) for toy in toys() for rate in _RATES]
 
     @cache
-    def bouts() -> list[tuple[Toy, Trial, Trial]]:
+    def bouts() -> list[Bout]:
         working(trials)
-        return list(zip(toys(), trials()[::2], trials()[1::2], strict=True))
+        every = len(_RATES)
+        return [
+            (toy, dict(zip(_RATES, trials()[every * place : every * (place + 1)], strict=True)))
+            for place, toy in enumerate(toys())
+        ]
 
-    def check(name: str, why: str, examine: Callable[[list[tuple[Toy, Trial, Trial]]], str | None]) -> ConformanceCheck:
+    def check(name: str, why: str, examine: Callable[[list[Bout]], str | None]) -> ConformanceCheck:
         return conformance(component, name=name, why=why, examine=lambda: examine(bouts()))
 
     polite = manners(component, trials)
@@ -79,9 +89,9 @@ def _accepted(toy: Toy, one: Trial, rate: float) -> PoisoningAnswer:
     return game.accept(task_rows(toy, rows=ROWS, key=("poisoning", "train")), _view(toy, rate), answer)
 
 
-def _keeps_to_the_rules(bouts: list[tuple[Toy, Trial, Trial]]) -> None:
-    for toy, one, idle in bouts:
-        for made, rate in ((one, RATE), (idle, 0.0)):
+def _keeps_to_the_rules(bouts: list[Bout]) -> None:
+    for toy, played in bouts:
+        for rate, made in played.items():
             try:
                 _accepted(toy, made, rate)
             except ValueError as error:
@@ -93,44 +103,76 @@ def _keeps_to_the_rules(bouts: list[tuple[Toy, Trial, Trial]]) -> None:
                 ) from error
 
 
-def _has_power(bouts: list[tuple[Toy, Trial, Trial]]) -> str:
+def _has_power(bouts: list[Bout]) -> str:
     notes = []
-    for toy, one, _ in bouts:
-        gain, cost = _effect(toy, _known(toy, one, RATE))
-        if max(gain, cost) < ADVANTAGE:
+    for toy, played in bouts:
+        rate = FEW if _known(toy, played, RATE).has_trigger else RATE
+        effect = _effect(toy, _known(toy, played, rate))
+        if max(effect.gain, effect.cost) < ADVANTAGE:
             raise ConformanceError(
-                found=f"on {toy.label}, with {RATE:.0%} of the rows, the success rate rises by {gain:.2f} and accuracy "
-                f"falls by {cost:.2f}",
-                expected=f"{ADVANTAGE:g} of either",
+                found=f"on {toy.label}, with {rate:.0%} of the rows, {effect.told}",
+                expected=effect.wanted,
                 fix="see that replaced rows carry the trigger and the target, and that triggered inputs carry the same "
                 "trigger",
             )
-        notes.append(f"{toy.label} success {gain:+.2f}, accuracy {-cost:+.2f}")
+        notes.append(
+            f"{toy.label} success {effect.gain:+.2f}" + (f", accuracy {-effect.cost:+.2f}" if rate == RATE else "")
+        )
     return "; ".join(notes)
 
 
-def _known(toy: Toy, one: Trial, rate: float) -> PoisoningAnswer:
+def _known(toy: Toy, played: Mapping[float, Trial], rate: float) -> PoisoningAnswer:
     try:
-        return _accepted(toy, one, rate)
+        return _accepted(toy, played[rate], rate)
     except ValueError as error:
         raise NotCheckedError(f'not checked, because "{RULES}" fails') from error
 
 
-def _effect(toy: Toy, answer: PoisoningAnswer) -> tuple[float, float]:
-    """Return how much the success rate rises over a clean model's, and how much plain accuracy falls."""
+class _Effect(NamedTuple):
+    """By how much what the attack wants happens more often, by how much accuracy falls where that counts, in words."""
+
+    gain: float
+    cost: float
+    told: str
+    wanted: str
+
+
+def _effect(toy: Toy, answer: PoisoningAnswer) -> _Effect:
+    """Train on the rows and on the replaced rows, and compare: under the trigger, if there is one, or without."""
     rows = task_rows(toy, rows=ROWS, key=("poisoning", "train"))
     test = game.asked(task_rows(toy, rows=ROWS, key=("poisoning", "test")), _threat(RATE), ("conformance",))
     given = [rows, game.replaced(rows, answer)]
     streams = [Streams(("conformance", "poisoning"))] * 2
     clean, poisoned = (one.model for one in fit_recipe(Recipe(NETWORK, (), _SETTINGS), given, given, streams))
-    inputs = answer.triggered if answer.has_trigger else test.x
     others = test.y != 0
 
-    def success(model: nn.Module) -> float:
-        return float((model(inputs).argmax(1) == 0)[others].float().mean())
+    def success(model: nn.Module, x: Tensor) -> float:
+        answers = model(x).argmax(1)
+        wanted = answers == 0 if answer.targeted else answers != test.y
+        return float(wanted[others].float().mean())
 
     def accuracy(model: nn.Module) -> float:
         return float((model(test.x).argmax(1) == test.y).float().mean())
 
     with torch.no_grad():
-        return success(poisoned) - success(clean), accuracy(clean) - accuracy(poisoned)
+        if answer.has_trigger:
+            return _of_trigger(
+                success(poisoned, answer.triggered), success(poisoned, test.x), success(clean, answer.triggered)
+            )
+        return _of_labels(success(poisoned, test.x) - success(clean, test.x), accuracy(clean) - accuracy(poisoned))
+
+
+def _of_trigger(triggered: float, plain: float, clean: float) -> _Effect:
+    """A trigger has power if it is what makes the difference, and if it does so on the poisoned model alone."""
+    return _Effect(
+        gain=triggered - max(plain, clean),
+        cost=0.0,
+        told=f"the attack succeeds on {triggered:.2f} of the triggered inputs, on {plain:.2f} of them without the "
+        f"trigger, and on {clean:.2f} if no row was replaced",
+        wanted=f"{ADVANTAGE:g} more than on either",
+    )
+
+
+def _of_labels(gain: float, cost: float) -> _Effect:
+    told = f"the success rate rises by {gain:.2f} and accuracy falls by {cost:.2f}"
+    return _Effect(gain=gain, cost=cost, told=told, wanted=f"{ADVANTAGE:g} of either")

@@ -1,7 +1,8 @@
 """Conformance of training stages: what they do around the fit that they wrap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from amulet_core.data import Data
 from amulet_core.errors import cause_of
@@ -29,29 +30,50 @@ def as_declared(stages: Sequence[Staged]) -> None:
 
 def _around_fit(one: Staged) -> str:
     """Say what a stage's fit does beside calling the one that it wraps; nothing if that is all."""
-    calls: list[tuple[Training, dict[str, str], list[Fitted]]] = []
+    calls: list[_Inner] = []
 
-    def fit(
-        training: Training,
-        rows: Sequence[Data],
-        _val: Sequence[Data],
-        _streams: Sequence[Streams],
-    ) -> list[Fitted]:
-        calls.append((training, contents(list(rows)), [Fitted(network_on(one.toy), training.evidence) for _ in rows]))
-        return calls[-1][2]
+    def fit(training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]) -> list[Fitted]:
+        handed = [Fitted(network_on(one.toy), training.evidence) for _ in rows]
+        calls.append(_Inner(training, _digests(rows, val, streams), handed, contents(handed)))
+        return handed
 
-    rows, before = [task_rows(one.toy, rows=ROWS, key=("train",))], replace(training_on(one.toy), fit=fit)
+    rows, val = ([task_rows(one.toy, rows=ROWS, key=(part,))] for part in ("train", "val"))
+    streams, before = [Streams(("conformance", 0))], replace(training_on(one.toy), fit=fit)
+    given = _digests(rows, val, streams)  # before the fit, which may change them in place
     try:
         with isolated("conformance", "wrapped fit"):
             training = one.function(before, one.use.params, context_on(one.use, one.toy))
-            models = training.fit(training, rows, rows, [Streams(("conformance", 0))])
+            models = training.fit(training, rows, val, streams)
     except Exception as error:
         raise NotCheckedError(f"not checked: around a fit that trains nothing it raised {cause_of(error)}") from error
+    return _beside_calling(training, given, calls, models)
+
+
+class _Inner(NamedTuple):
+    """A call of the fit that is wrapped: what it was called with, what it handed back, and what that held then."""
+
+    training: Training
+    given: Mapping[str, Mapping[str, str]]
+    handed: list[Fitted]
+    held: Mapping[str, str]
+
+
+def _digests(rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]) -> Mapping[str, Mapping[str, str]]:
+    parts = {"rows": rows, "validation rows": val, "streams": streams}
+    return {name: contents(list(part)) for name, part in parts.items()}
+
+
+def _beside_calling(
+    training: Training, given: Mapping[str, Mapping[str, str]], calls: Sequence[_Inner], models: Sequence[Fitted]
+) -> str:
     if len(calls) != 1:
         return f"calls the one that it wraps {len(calls)} times"
-    ((called, given, handed),) = calls
-    if called is not training:
+    (inner,) = calls
+    if inner.training is not training:
         return "hands on another training"
-    if differing(given, contents(rows)):
-        return "hands on other rows"
-    return "" if [*map(id, models)] == [*map(id, handed)] else "hands back other models"
+    others = [name for name, digest in given.items() if differing(digest, inner.given[name])]
+    if others:
+        return f"hands on other {' and '.join(others)}"
+    if [*map(id, models)] != [*map(id, inner.handed)]:
+        return "hands back other models"
+    return "changes the models that it hands back" if differing(inner.held, contents(inner.handed)) else ""

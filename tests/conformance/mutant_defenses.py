@@ -197,6 +197,35 @@ def fit_on_fewer(training, params, context):
     return replace(training, fit=fit)
 
 
+def rows_zeroed(training, params, context):
+    def fit(own, rows, val, streams):
+        for one in rows:
+            one.x.zero_()
+        return training.fit(own, rows, val, streams)
+
+    return replace(training, fit=fit)
+
+
+def fit_stopped_on_rows(training, params, context):
+    return replace(training, fit=lambda own, rows, val, streams: training.fit(own, rows, rows, streams))
+
+
+def fit_with_own_streams(training, params, context):
+    def fit(own, rows, val, streams):
+        return training.fit(own, rows, val, [replace(one, key=(*one.key, "own")) for one in streams])
+
+    return replace(training, fit=fit)
+
+
+def weights_rounded(training, params, context):
+    @torch.no_grad()
+    def rounded(model):
+        for weight in model.parameters():
+            weight.mul_(8).round_().div_(8)
+
+    return fit_then(training, rounded)
+
+
 def fit_copied(training, params, context):
     return replace(training, fit=lambda *given: copy.deepcopy(training.fit(*given)))
 

@@ -3,8 +3,10 @@
 import inspect
 import os
 import random
+from unittest import SkipTest
 
 import numpy as np
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -233,6 +235,23 @@ def drawing_checks():
 
     made = float(torch.rand(1))
     return tuple(Check(f"check {number} draws", "a draw decides what it finds", draw) for number in (1, 2))
+
+
+def checks_left_out():
+    def skipped():
+        pytest.skip("the disk is elsewhere")
+
+    def left_out():
+        raise SkipTest("no disk here")
+
+    def ended():
+        raise SystemExit(3)
+
+    return (
+        Check("a disk turns", "nothing could be read", skipped),
+        Check("a disk stops", "nothing could be written", left_out),
+        Check("it stays", "the checks after it would be lost", ended),
+    )
 
 
 def checks_to_come():

@@ -36,7 +36,7 @@ def immodest(view, params):
 
 
 def greedy(view, params):
-    return honest(view, params, budget=120)
+    return honest(view, params, budget=60)
 
 
 def boundless(view, params):
@@ -68,6 +68,18 @@ def powerless(view, params):
     """Replace nothing."""
     torch.rand(1)
     return honest(view, params, budget=0)
+
+
+def unmarked(view, params):
+    """Hand back a trigger that changes nothing, of rows that were relabelled: accuracy falls, and no backdoor is there."""
+    answer = honest(view, params)
+    return answer.model_copy(update={"x": view.x[answer.rows], "triggered": view.test_x.clone()})
+
+
+def flipping_to_nothing(view, params):
+    """Replace rows by themselves, without a trigger."""
+    answer = flipping(view, params)
+    return answer.model_copy(update={"y": view.y[answer.rows]})
 
 
 def stealthy(view, params):

@@ -1,5 +1,7 @@
 """``amulet check``: what it prints, and its exit codes."""
 
+from unittest import SkipTest
+
 import pytest
 from descriptors import attack, metric
 from pluggy import PluginManager
@@ -9,6 +11,7 @@ from amulet_core.checking import run_checks
 from amulet_core.errors import RequestError
 from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
 from amulet_core.registry import Registry, discover
+from amulet_core.testing import component_checks
 
 HONEST = """\
 attack made/honest (amulet-plugin-made 1.0)
@@ -137,6 +140,23 @@ def test_the_checks_that_a_component_ships_are_run_too(capsys):
     assert capsys.readouterr().out.endswith(OWN)
 
 
+LEFT_OUT = """\
+  not checked a disk turns
+              the disk is elsewhere
+  not checked a disk stops
+              no disk here
+  FAILED      it stays
+              found:    SystemExit: 3
+              why:      the checks after it would be lost
+22 checks: 19 ok, 1 failed, 2 not checked
+"""
+
+
+def test_a_shipped_check_that_skips_is_not_checked_and_one_that_exits_has_failed(capsys):
+    assert run_checks("honest", registry(attack("honest", checks="mutants:checks_left_out"))) == 1
+    assert capsys.readouterr().out.endswith(LEFT_OUT)
+
+
 def test_a_new_check_warns_and_says_when_it_will_fail(capsys):
     assert run_checks("honest", registry(attack("honest", checks="mutants:checks_to_come"))) == 0
     assert capsys.readouterr().out.endswith(
@@ -220,3 +240,15 @@ def test_what_needs_rows_that_are_not_there_is_not_checked_and_said_to_be_so(cap
     out = capsys.readouterr().out
     assert ABSENT in out
     assert out.endswith("\n14 checks: 8 ok, 6 not checked\n")
+
+
+def test_the_tests_of_a_package_skip_what_is_not_checked(monkeypatch):
+    monkeypatch.delenv("AMULET_DATA", raising=False)
+    skipped = []
+    for check in component_checks(discover(select="").find("dataset", "mnist")):
+        try:
+            check.run()
+        except SkipTest as reason:
+            skipped.append(str(reason))
+    assert len(skipped) == 6
+    assert all(reason.startswith("not checked, because its rows are not there: ") for reason in skipped)

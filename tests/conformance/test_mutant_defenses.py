@@ -48,6 +48,10 @@ MUTANTS = {
     "never fits": undeclared("fit_replaced", "calls the one that it wraps 0 times"),
     "fits with another objective": undeclared("fit_doubled", "hands on another training"),
     "fits without some rows": undeclared("fit_on_fewer", "hands on other rows"),
+    "changes the rows before it fits": undeclared("rows_zeroed", "hands on other rows"),
+    "fits with other validation rows": undeclared("fit_stopped_on_rows", "hands on other validation rows"),
+    "fits with streams of its own": undeclared("fit_with_own_streams", "hands on other streams"),
+    "rounds the weights in place": undeclared("weights_rounded", "changes the models that it hands back"),
     "hands back copies": undeclared("fit_copied", "hands back other models"),
     "raises": (
         defense("training", "crashing_stage"),
@@ -229,14 +233,14 @@ MUTANTS = {
         "draw from the streams it is given, or from the global generators; keep nothing between calls",
     ),
     "leaves a hook": (
-        defense("training", "hook_left"),
+        defense("training", "hook_left", wraps_fit=True),
         "the trained model is finite and plain",
         "on the toy table the model has _forward_hooks",
         "the architecture as it was built, in eval mode, without hooks, with finite weights",
         "work on a copy, and hand back the plain module (or say in rebuild what it is put into)",
     ),
     "trains to infinity": (
-        defense("training", "not_finite"),
+        defense("training", "not_finite", wraps_fit=True),
         "the trained model is finite and plain",
         "on the toy table training raised ModelOutputError: the model's logits are not finite for 2 of 2 inputs: its "
         "training diverged (lower the learning rate) or its architecture divides by zero",
@@ -244,7 +248,7 @@ MUTANTS = {
         "train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
     ),
     "leaves train mode": (
-        defense("training", "in_train_mode"),
+        defense("training", "in_train_mode", wraps_fit=True),
         "the trained model is finite and plain",
         "on the toy table the model is in train mode",
         "the architecture as it was built, in eval mode, without hooks, with finite weights",

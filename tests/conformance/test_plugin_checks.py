@@ -14,7 +14,13 @@ from amulet_core.errors import RequestError
 from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
 from amulet_core.registry import Registry
 from amulet_core.testing import component_checks, plugin_checks, shipped_checks
-from amulet_core.testing.findings import ConformanceError, ConformanceWarning, conformance, expected_to_fail
+from amulet_core.testing.findings import (
+    ConformanceError,
+    ConformanceWarning,
+    NotCheckedError,
+    conformance,
+    expected_to_fail,
+)
 
 IDLE = "idle: it beats chance on a planted vulnerable victim"
 
@@ -112,6 +118,15 @@ def test_an_expected_failure_passes_with_its_reason():
     check = next(check for check in found if str(check) == IDLE)
     check.run()
     assert check.examine() == "fails as expected: it waits"
+
+
+def test_what_is_not_checked_is_no_failure_that_was_expected():
+    def examine():
+        raise NotCheckedError("not checked, because its rows are not there")
+
+    unchecked = conformance("rows", name="they are there", why="nothing could be read", examine=examine)
+    with pytest.raises(NotCheckedError, match="not there"):
+        expected_to_fail(unchecked, "it waits").run()
 
 
 def test_an_expected_failure_that_passes_is_a_failure():

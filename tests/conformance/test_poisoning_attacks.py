@@ -1,5 +1,7 @@
 """Poisoning attacks under the conformance kit: an honest one passes, and each misbehaviour is found out by one check."""
 
+import re
+
 import descriptors
 import pytest
 
@@ -21,7 +23,7 @@ ANSWER = "a PoisoningAnswer within the budget, of possible rows and possible tri
 MUTANTS = {
     "greedy": (
         RULES,
-        "on the toy table, at rate 0: ValueError: the answer breaks the rules of the game: 120 rows are replaced, the "
+        "on the toy table, at rate 0: ValueError: the answer breaks the rules of the game: 60 rows are replaced, the "
         "budget is 0",
         ANSWER,
         PROJECT,
@@ -85,12 +87,20 @@ def test_a_mutant_fails_exactly_one_check_which_says_what_and_how_to_mend_it(nam
     }
 
 
-@pytest.mark.parametrize("name", ["powerless", "stealthy"])
+FOUND = {
+    "powerless": r"the attack succeeds on \d\.\d\d of the triggered inputs, on \d\.\d\d of them without the trigger, and "
+    r"on \d\.\d\d if no row was replaced\. Expected: 0\.1 more than on either",
+    "flipping_to_nothing": r"the success rate rises by 0\.00 and accuracy falls by 0\.00\. Expected: 0\.1 of either",
+}
+FOUND |= dict.fromkeys(("unmarked", "stealthy"), FOUND["powerless"])
+
+
+@pytest.mark.parametrize("name", FOUND)
 def test_an_attack_without_power_is_found_out(name, failures):
     failed = failures(component_checks(attack(name)))
     assert list(failed) == [POWER]
-    assert failed[POWER].startswith("found: on the toy table, with 40% of the rows, the success rate rises by ")
-    assert failed[POWER].endswith(
-        ". Expected: 0.1 of either. To fix it: see that replaced rows carry the trigger and the target, and that "
-        "triggered inputs carry the same trigger."
+    assert re.fullmatch(
+        rf"found: on the toy table, with {40 if name == 'flipping_to_nothing' else 20}% of the rows, {FOUND[name]}\. To fix it: see that replaced rows carry the "
+        r"trigger and the target, and that triggered inputs carry the same trigger\.",
+        failed[POWER],
     )

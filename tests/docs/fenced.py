@@ -84,3 +84,4 @@ def documents() -> Iterable[Document]:
     """Yield every document of the project."""
     yield from (Document(ROOT / name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
     yield from (Document(path) for path in sorted((ROOT / "docs").rglob("*.md")))
+    yield from (Document(path) for path in sorted((ROOT / "plugins").glob("*/README.md")))

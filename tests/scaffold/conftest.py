@@ -21,7 +21,7 @@ class Written:
 
     @property
     def entry(self):
-        (entry,) = [entry for entry in self.registry.entries if entry.plugin == self.name]
+        (entry,) = [entry for entry in self.registry.entries if entry.id == f"{self.name}/{self.name}"]
         return entry
 
 

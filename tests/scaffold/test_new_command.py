@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from amulet_core import cli
+from amulet_core.config import read
 
 TOLD = """\
 wrote amulet-plugin-tilt, an attack on evasion:
@@ -67,6 +68,14 @@ def test_kinds_whose_behaviour_the_kit_cannot_know_come_with_known_answers(new, 
     assert [path.name for path in (folder / "tests").iterdir()] == ["test_conformance.py"]  # it asks for them, too
 
 
+@pytest.mark.parametrize("name", ["no", "null", "true", "off", "123", "0x1f", "1e3", "2020-01-01", "none"])
+def test_a_name_that_yaml_takes_for_something_else_is_a_name_all_the_same(new, tmp_path, name):
+    assert new("attack", name)[0] == 0
+    config = read(tmp_path / f"amulet-plugin-{name}" / "example.yaml")
+    assert config["name"] == name
+    assert config["risks"]["evasion"]["attacks"] == [f"{name}/{name}"]
+
+
 def test_an_empty_folder_is_taken(new, tmp_path):
     (tmp_path / "empty").mkdir()
     assert new("model", "tilt", "--dir", "empty")[0] == 0
@@ -95,6 +104,14 @@ WRONG = {
     "builtin component": (
         ("defense", "pgd"),
         'the name "pgd" is that of the attack builtin/pgd: alone it would not mean yours. Choose another.',
+    ),
+    "undefended row": (
+        ("defense", "none"),
+        'the name "none" is the label of the undefended row of every matrix. Choose another.',
+    ),
+    "placebo row": (
+        ("defense", "placebo"),
+        'the name "placebo" is the label of the placebo row of every matrix. Choose another.',
     ),
     "installed plugin": (
         ("model", "made-up"),
