@@ -43,7 +43,7 @@ def train(training: Training, params: AdversarialDebiasingParams, context: Train
 
 
 def debiased(objective: Objective, *, strength: float, column: int, adversary: str) -> Objective:
-    """Return ``objective`` plus the cross-entropy of the adversary's guess of ``z[:, column]``, gradient reversed."""
+    """Return ``objective`` plus ``w`` times the cross-entropy of the adversary's guess of ``z[:, column]``, reversed."""
 
     def both(call: Call, frozen: Call, batch: Batch) -> Tensor:
         calls: list[tuple[Tensor, Tensor]] = []
@@ -52,7 +52,7 @@ def debiased(objective: Objective, *, strength: float, column: int, adversary: s
         # Whatever the inner objective fed the model (adversarial examples, say), the adversary judges the same outputs.
         outputs = calls[0][1] if calls else model(batch.x)
         scores = call(reverse(log_softmax(outputs, -1), strength), part=adversary)
-        return losses + _cross_entropy(scores, batch.z[:, column])
+        return losses + batch.w * _cross_entropy(scores, batch.z[:, column])
 
     return both
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from amulet_core.settings import TrainingSettings
-from amulet_core.training.losses import as_function, only_model
+from amulet_core.training.losses import as_function, one_a_row, only_model
 from amulet_core.training.parts import MeanGradient, ShuffledBatches
 from amulet_core.training.values import Batch, Bundle, Problem, Step, Training, TrainingContext
 from amulet_plugins_builtin.catalogue.privacy import DpSgdParams, row_problems
@@ -182,7 +182,7 @@ def _sum_of_clipped(
     values = {name: value.detach() for name, value in params.items()} | dict(module._module.named_buffers())
     with _quiet():
         losses = problem.objective(module, as_function(problem.skeleton, values), only_model(batch))
-        DPTensorFastGradientClipping(module, optimizer, losses).backward()
+        DPTensorFastGradientClipping(module, optimizer, one_a_row(losses[None], batch)[0]).backward()
 
 
 @contextmanager

@@ -74,7 +74,8 @@ def test_model_and_adversary_get_their_gradients_on_the_same_inputs(order):
     found = gradients(net, wrap(weighted_cross_entropy)(net, net, rows).mean())
     logits = net(rows.x + by)
     task = gradients_of(net, "model", (rows.w * cross_entropy(logits, rows.y, reduction="none")).mean())
-    against = cross_entropy(net(log_softmax(logits, -1), part="adversary"), rows.z[:, 1])
+    scores = net(log_softmax(logits, -1), part="adversary")
+    against = (rows.w * cross_entropy(scores, rows.z[:, 1], reduction="none")).mean()
     turned, own = gradients_of(net, "model", against), gradients_of(net, "adversary", against)
     for name, value in found.items():
         expected = own[name] if "adversary" in name else task[name] - 1.7 * turned[name]
