@@ -78,9 +78,13 @@ def _remembering(call: Call, calls: list[tuple[Tensor, Tensor]]) -> Call:
 
 
 def _cross_entropy(scores: Tensor, z: Tensor) -> Tensor:
-    """Return each row's loss ``[n]`` for scores ``[n, ..., groups]``: its mean where a row has several inputs."""
-    truth = z.reshape(-1, *[1] * (scores.dim() - 2)).expand(scores.shape[:-1])
-    return cross_entropy(scores.movedim(-1, 1), truth, reduction="none").reshape(len(z), -1).mean(1)
+    """Return each row's loss ``[n]``: its mean where there are k inputs of a row.
+
+    Their scores follow each other, ``[k * n, groups]``, or stand on an axis of their own, ``[n, k, groups]``.
+    """
+    by_row = scores if scores.dim() > 2 else scores.unflatten(0, (-1, len(z))).transpose(0, 1)
+    truth = z[:, None].expand(by_row.shape[:-1])
+    return cross_entropy(by_row.movedim(-1, 1), truth, reduction="none").mean(1)
 
 
 def _where_all_groups_are(fit: Fit, column: int, attribute: Sensitive) -> Fit:

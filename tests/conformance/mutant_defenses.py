@@ -120,8 +120,9 @@ def asked_twice(training, params, context):
 
 def branching(training, params, context):
     def objective(call, frozen, batch):
-        losses = training.objective(call, frozen, batch)
-        return losses if losses[0] > 0 else -losses
+        if batch.w.min() < 0:
+            raise ValueError("negative weights")
+        return training.objective(call, frozen, batch)
 
     return wrapped(training, objective)
 
@@ -129,6 +130,20 @@ def branching(training, params, context):
 def drawing(training, params, context):
     def objective(call, frozen, batch):
         return training.objective(call, frozen, batch) * (1 + torch.rand(len(batch.y)))
+
+    return wrapped(training, objective)
+
+
+def several_inputs_forgotten(training, params, context):
+    def objective(call, frozen, batch):
+        told = []
+
+        def noting(x, part="model"):
+            told.append(call(x, part))
+            return told[-1]
+
+        losses = training.objective(noting, frozen, batch)
+        return losses + batch.w * told[0].square().sum(-1)
 
     return wrapped(training, objective)
 
