@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from amulet_core.cache_arguments import add_cache
 from amulet_core.errors import RequestError, UnwrittenError
+from amulet_core.plugins import SELECTION
 from amulet_core.registry import Registry, discover
 from amulet_core.vocabulary import KINDS, RISKS
 
@@ -45,7 +46,7 @@ def _command(arguments: argparse.Namespace) -> int:
         from amulet_core.caching import run_cache
 
         return run_cache(arguments)
-    registry = _registry(strict=arguments.strict)
+    registry = _registry(strict=arguments.strict, select=_selected(arguments))
     if arguments.command in ("list", "show", "plugins", "schema", "conjecture"):
         return _answer(arguments, registry)
     if arguments.command == "new":
@@ -56,10 +57,18 @@ def _command(arguments: argparse.Namespace) -> int:
     return _work(arguments, registry)
 
 
-def _registry(*, strict: bool) -> Registry:
+def _selected(arguments: argparse.Namespace) -> str | None:
+    """Return what is selected, but for a plugin that is only now to be made: it cannot be installed yet."""
+    selection = os.environ.get(SELECTION)
+    if selection is None or arguments.command != "new":
+        return selection
+    return ",".join(name for name in selection.split(",") if name.strip() != arguments.name)
+
+
+def _registry(*, strict: bool, select: str | None) -> Registry:
     """Discover the plugins; whatever they print while they are imported must not spoil our output."""
     with contextlib.redirect_stdout(sys.stderr):
-        registry = discover(strict=strict)
+        registry = discover(select=select, strict=strict)
     for warning in registry.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return registry

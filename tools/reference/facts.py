@@ -32,6 +32,8 @@ _MODALITIES: Final[dict[tuple[str, ...], str]] = {("tabular",): "tables", ("imag
 _FLAGS: Final = {
     "reads_private_rows": "It looks at training rows outside the training loop, hence outside a privacy account.",
     "accounts_privacy": "It keeps a privacy account, which other stages of a chain could spoil.",
+    "stacks_inputs": "It asks about several inputs of a row at once, which convolutions cannot read where each row's "
+    "gradient is clipped.",
     "uses_sensitive": "It reads sensitive attributes, which the data must have.",
     "randomised": "It answers at random.",
     "labels_only": "It releases the predicted class alone: attacks that need more are skipped.",
@@ -70,6 +72,8 @@ def facts(entry: Entry) -> Iterator[tuple[str, str]]:
     notes = [text for flag, text in _FLAGS.items() if getattr(component, flag, False) is True]
     if getattr(component, "differentiable", True) is False:
         notes.append("It has no gradients: attacks that need them are skipped.")
+    if getattr(component, "clippable", True) is False:
+        notes.append("Its rows' gradients cannot be clipped one by one: refused beside a defense that accounts for privacy.")
     if notes:
         yield "Note", " ".join(notes)
     yield "Code", f"`{component.target}`"
