@@ -189,7 +189,7 @@ class Defense(Component):
     differentiable.
     """
     clippable: bool = True
-    """Whether each row's gradient can be clipped by itself; where not, a defense that keeps a privacy account is refused.
+    """Whether each row's gradient can be clipped by itself; beside a privacy account it is refused where not.
 
     A row's loss must not depend on the other rows of the batch (mixing rows, statistics of the batch), and all that its
     objective does with weights must pass through the layers' own calls.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from typing import Final
 
 import torch
 from torch import nn
@@ -67,8 +68,9 @@ _OF_VERIFICATION: tuple[tuple[str, str, Callable[[Sequence[Verified]], None]], .
     ),
 )
 _VAL = stages.ROWS
-_OBJECTIVES = (
-    "; objectives run under torch.func.vmap: branch with torch.where, ask for draws with Draw, return one loss a row, [n]"
+_OBJECTIVES: Final = (
+    "; objectives run under torch.func.vmap: branch with torch.where, "
+    "ask for draws with Draw, return one loss a row, [n]"
 )
 
 

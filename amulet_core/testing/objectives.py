@@ -1,4 +1,4 @@
-"""Conformance of objectives: what the one that a training stage leaves does with the rows of each step of a training."""
+"""Conformance of objectives: what the one that a training stage leaves does with the rows of each step."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +52,7 @@ def asks_once(stages: Sequence[Staged]) -> None:
         part = next((name for name, times in asked.items() if times > 1), "")
         if part:
             raise ConformanceError(
-                found=f"on {one.trial.label} {one.use.entry.component.name} asked the network \"{part}\" "
+                found=f'on {one.trial.label} {one.use.entry.component.name} asked the network "{part}" '
                 f"{asked[part]} times in a step",
                 expected="that an objective asks each network once",
                 fix="take the outputs that the wrapped objective asks for (the tutorial notes them), look around on "
@@ -159,7 +159,7 @@ def _middle(problem: Problem, batch: Batch) -> tuple[int, float]:
 
 
 def _others_changed(problem: Problem, batch: Batch, row: int) -> Iterator[Batch]:
-    """Yield batches in which one row stays: the others are all the best one, or the worst; or weigh nothing, or much."""
+    """Yield batches in which one row stays: the others are the best one, or the worst; or weigh nothing, or much."""
     others = torch.arange(batch.y.shape[1]) != row
     order = _losses(problem, batch)[0].argsort()
     for place in (order[order != row][0], order[order != row][-1]):

@@ -130,6 +130,7 @@ NETWORK: Final = Use(
     NoParams(),
 )
 
+
 def doubled(training: Training, schema: DataSchema, seen: Callable[[], None]) -> Training:
     """Wrap training as TRADES does: the model is asked about two inputs of each row in one call, ``[2 * n, ...]``.
 

@@ -43,7 +43,7 @@ def train(training: Training, params: AdversarialDebiasingParams, context: Train
 
 
 def debiased(objective: Objective, *, strength: float, column: int, adversary: str) -> Objective:
-    """Return ``objective`` plus ``w`` times the cross-entropy of the adversary's guess of ``z[:, column]``, reversed."""
+    """Return ``objective + w * cross-entropy`` of the adversary's guess of ``z[:, column]``, gradient reversed."""
 
     def both(call: Call, frozen: Call, batch: Batch) -> Tensor:
         calls: list[tuple[Tensor, Tensor]] = []

@@ -182,7 +182,9 @@ def _sum_of_clipped(
         return
     values = {name: value.detach() for name, value in params.items()} | dict(module._module.named_buffers())
     with _quiet():
-        losses = problem.objective(_by_row(module, batch.y.shape[1]), as_function(problem.skeleton, values), only_model(batch))
+        losses = problem.objective(
+            _by_row(module, batch.y.shape[1]), as_function(problem.skeleton, values), only_model(batch)
+        )
         DPTensorFastGradientClipping(module, optimizer, one_a_row(losses[None], batch)[0]).backward()
 
 
@@ -210,8 +212,8 @@ def _reading_problems(module: nn.Module, inputs: int, n: int) -> list[str]:
         return [f"the objective asks about {inputs} inputs of {n} rows, expected as many of each row"]
     if any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules()):
         return [
-            "the gradient of each row is clipped, and a convolution cannot read several inputs of a row at once: choose "
-            "the model mlp or logistic, or a defense that asks about one input of each row"
+            "the gradient of each row is clipped, and a convolution cannot read several inputs of a row at once: "
+            "choose the model mlp or logistic, or a defense that asks about one input of each row"
         ]
     return []
 

@@ -111,6 +111,17 @@ def relaxed_late(training, params, context):
     return noted(training, relaxed_losses)
 
 
+def relaxed_above(training, params, context):
+    return noted(training, lambda losses, length, batch: torch.where(length.mean() > 30, losses, -losses))
+
+
+def weights_shared_out(training, params, context):
+    def objective(call, frozen, batch):
+        return training.objective(call, frozen, batch) / batch.w.mean()
+
+    return wrapped(training, objective)
+
+
 def asked_twice(training, params, context):
     def objective(call, frozen, batch):
         return training.objective(call, frozen, batch) + batch.w * call(batch.x).square().sum(-1)

@@ -51,12 +51,12 @@ def raised(function, error):
     return defense("training", function), "the trained model is finite and plain", found, "two trained models", VMAP
 
 
-def mixing(function, before, after):
+def mixing(function, before, after, toy="table"):
     """Return the mutant whose loss of a row depends on others."""
     return (
         defense("training", function),
         "its objective gives each row a loss of its own",
-        f"on the toy table, training stage a row's loss went from {before} to {after} when other rows of its batch changed",
+        f"on the toy {toy}, training stage a row's loss went from {before} to {after} when other rows of its batch changed",
         "a loss that depends on its own row alone, or clippable=False",
         "leave statistics of the batch out of the loss, or set clippable=False in the descriptor: dp-sgd then refuses it",
     )
@@ -76,6 +76,8 @@ MUTANTS = {
     "compares rows with the batch's mean": mixing("centred_on_the_batch", "0.7271", "0.7301"),
     "branches on the batch's mean": mixing("relaxed", "0.727", "-0.727"),
     "branches on the batch's mean, late": mixing("relaxed_late", "0.3473", "-0.3473"),
+    "branches on the batch's mean of large logits": mixing("relaxed_above", "-1.02", "1.02", toy="images"),
+    "shares the weights out": mixing("weights_shared_out", "0.727", "23.26"),
     "ignores the weights": (
         defense("training", "weight_ignored"),
         "its objective keeps to the weights of the rows",

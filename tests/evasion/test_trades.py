@@ -148,7 +148,10 @@ def private(build, x, y, schema, wrap=lambda objective: objective):
     return problem, Batch(x[None], y[None], torch.zeros(1, len(y), 0), torch.ones(1, len(y)), {"start": start[None]})
 
 
-WRAPS = {"alone": lambda objective: objective, "in label smoothing": lambda objective: smoothed(objective, smoothing=0.3)}
+WRAPS = {
+    "alone": lambda objective: objective,
+    "in label smoothing": lambda objective: smoothed(objective, smoothing=0.3),
+}
 
 
 @pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
@@ -180,7 +183,9 @@ def test_convolutions_are_refused_beside_private_gradients():
 
 def test_inputs_that_are_no_multiple_of_the_rows_are_refused_beside_private_gradients():
     data = rows(6)
-    problem, batch = private(network, data.x, data.y, MIXED, lambda _: lambda call, frozen, batch: call(batch.x[:4])[:, 0])
+    problem, batch = private(
+        network, data.x, data.y, MIXED, lambda _: lambda call, frozen, batch: call(batch.x[:4])[:, 0]
+    )
     with pytest.raises(ValueError) as error:
         ClippedNoisyGradient(0.0, 0.5, 6.0).start(problem)(batch)
     assert str(error.value) == "dp-sgd: the objective asks about 4 inputs of 6 rows, expected as many of each row"

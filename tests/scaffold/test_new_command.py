@@ -69,7 +69,7 @@ def test_kinds_whose_behaviour_the_kit_cannot_know_come_with_known_answers(new, 
 @pytest.mark.parametrize("strict", [(), ("--strict",)])
 def test_a_plugin_may_be_selected_before_it_is_written(new, monkeypatch, strict):
     monkeypatch.setenv("AMULET_PLUGINS", "tilt, absent")
-    code, out, err = new("attack", "tilt", *strict)
+    code, _, err = new("attack", "tilt", *strict)
     message = 'AMULET_PLUGINS names "absent", which is not installed'
     assert (code, "tilt" in err, message in err) == (2 if strict else 0, False, True)
 

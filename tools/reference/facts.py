@@ -43,6 +43,10 @@ _FLAGS: Final = {
     "trains_itself": "It trains itself: training settings play no part, and defenses that change training are refused.",
     "convolves": "It convolves: it cannot read several inputs of a row on an axis of their own.",
 }
+_FLAGS_NOT_SET: Final = {
+    "differentiable": "It has no gradients: attacks that need them are skipped.",
+    "clippable": "Gradients of its rows cannot be clipped one by one: it is refused beside a privacy account.",
+}
 
 
 def game_link(risk: str) -> str:
@@ -70,10 +74,7 @@ def facts(entry: Entry) -> Iterator[tuple[str, str]]:
     if component.produces:
         yield "Produces", _codes(component.produces)
     notes = [text for flag, text in _FLAGS.items() if getattr(component, flag, False) is True]
-    if getattr(component, "differentiable", True) is False:
-        notes.append("It has no gradients: attacks that need them are skipped.")
-    if getattr(component, "clippable", True) is False:
-        notes.append("Its rows' gradients cannot be clipped one by one: refused beside a defense that accounts for privacy.")
+    notes += [text for flag, text in _FLAGS_NOT_SET.items() if getattr(component, flag, True) is False]
     if notes:
         yield "Note", " ".join(notes)
     yield "Code", f"`{component.target}`"
