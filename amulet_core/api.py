@@ -108,7 +108,7 @@ def _told(results: Results, folder: Path) -> int:
     done, seconds = results.provenance, results.provenance.seconds
     counts = Counter(cell.status for cell in results.cells)
     told = ", ".join(f"{counts[status]} {status}" for status in ("ok", "failed", "skipped") if counts[status])
-    known = f", {done.reused} of them known before" if done.reused else ""
+    known = f"; {done.reused} taken from earlier runs" if done.reused else ""
     memory = f"peak memory {done.peak_memory_mb / 1024:.1f} GB"
     print(f"{len(results.cells)} cells ({told}{known}) in {seconds:.0f} s, {memory}.")
     for reason in dict.fromkeys(f"{cell.blame}: {cell.reason}" for cell in failed):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from amulet_core.cache_arguments import add_cache
 from amulet_core.errors import RequestError, UnwrittenError
-from amulet_core.plugins import BrokenPlugin, DisabledPlugin, trouble
+from amulet_core.plugins import SELECTION, BrokenPlugin, DisabledPlugin, trouble
 from amulet_core.registry import Registry, discover
 from amulet_core.vocabulary import KINDS, RISKS
 
@@ -47,7 +47,8 @@ def _command(arguments: argparse.Namespace) -> int:
 
         return run_cache(arguments)
     # Of a broken plugin that is to be checked, the error tells: not twice.
-    registry = _registry(strict=arguments.strict, about=arguments.name if arguments.command == "check" else "")
+    about = arguments.name if arguments.command == "check" else ""
+    registry = _registry(strict=arguments.strict, select=_selected(arguments), about=about)
     if arguments.command in ("list", "show", "plugins", "schema", "conjecture"):
         return _answer(arguments, registry)
     if arguments.command == "new":
@@ -58,13 +59,21 @@ def _command(arguments: argparse.Namespace) -> int:
     return _work(arguments, registry)
 
 
-def _registry(*, strict: bool, about: str) -> Registry:
+def _selected(arguments: argparse.Namespace) -> str | None:
+    """Return what is selected, but for a plugin that is only now to be made: it cannot be installed yet."""
+    selection = os.environ.get(SELECTION)
+    if selection is None or arguments.command != "new":
+        return selection
+    return ",".join(name for name in selection.split(",") if name.strip() != arguments.name)
+
+
+def _registry(*, strict: bool, select: str | None, about: str) -> Registry:
     """Discover the plugins, and warn of those in trouble, but not of the one that the command is ``about``.
 
     Whatever they print while they are imported must not spoil our output.
     """
     with contextlib.redirect_stdout(sys.stderr):
-        registry = discover(strict=strict)
+        registry = discover(select=select, strict=strict)
     meant = (one for one in registry.plugins if one.found.name == about)
     told = {trouble(one) for one in meant if isinstance(one, BrokenPlugin | DisabledPlugin)}
     for warning in (one for one in registry.warnings if one not in told):

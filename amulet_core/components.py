@@ -189,10 +189,16 @@ class Defense(Component):
     differentiable.
     """
     clippable: bool = True
-    """Whether all that its objective does with weights passes through the layers' own calls, once a row, as a privacy
-    account's clipping of each row's gradient needs."""
+    """Whether each row's gradient can be clipped by itself; beside a privacy account it is refused where not.
+
+    A row's loss must not depend on the other rows of the batch (mixing rows, statistics of the batch), and all that its
+    objective does with weights must pass through the layers' own calls.
+    """
     stacks_inputs: bool = False
-    """Whether, where each row's gradient is clipped, it puts several inputs of a row on an axis of their own."""
+    """Whether its objective asks about several inputs of a row in one call, one after the other, ``[k * n, ...]``.
+
+    Where each row's gradient is clipped they are put on an axis of their own, which convolutions cannot read.
+    """
     wraps_fit: bool = False
     """Whether its training stage does more around ``fit`` than look: drops or moves rows, trains further models, or
     changes the architecture or the weights. The gradient of its objective is then not what its recipe releases, and

@@ -33,6 +33,8 @@ OF_KIND: Final[dict[str, tuple[str, ...]]] = {
         "rebuild",
         "reads_private_rows",
         "accounts_privacy",
+        "clippable",
+        "stacks_inputs",
         "uses_sensitive",
         "randomised",
         "labels_only",

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from textwrap import fill
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from amulet_core.describing import LIMITS, Record
 from amulet_core.plugins import BUILTIN
+
+_USUAL: Final = {"clippable": True}
+"""What is so by default, and left out: any other flag is not set."""
 
 
 def list_text(records: Sequence[Record], *, width: int) -> str:
@@ -58,13 +61,13 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     hidden = {"id", "kind", "risk", "summary", "distribution", "version", "name", "plugin", "parameters"}
     words = {"threat": "threat model", "component_version": "its version", "sok": "row in the SoK"}
     for key, value in record.items():
-        if key not in hidden and value not in ([], {}, "", None, False):
+        if key not in hidden and value not in ([], {}, "", None, _USUAL.get(key, False)):
             yield words.get(key, key.replace("_", " ")), _plain(value)
 
 
 def _plain(value: Any) -> str:
-    if value is True:
-        return "yes"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         return "; ".join(f"{key}: {item}" for key, item in value.items())
     if isinstance(value, list):

@@ -72,7 +72,7 @@ def metric_fields(risk: str) -> dict[str, Any]:
 
 
 def readme_texts() -> dict[str, dict[str, str]]:
-    """Return what a README says of each example (``about``) and to authors of each kind (``rules``)."""
+    """Return what a README says of each example (``about``) and to authors of each kind (``rules``, ``randomness``)."""
     return tomllib.loads(template_text("readme.toml"))
 
 

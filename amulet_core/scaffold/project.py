@@ -73,6 +73,7 @@ def _fields(draft: Draft) -> dict[str, str]:
         "risk": draft.risk,
         "about": texts["about"][example],
         "rules": texts["rules"][draft.kind].strip(),
+        "randomness": texts["randomness"].get(draft.kind, texts["randomness"]["any"]).strip(),
         "checks_row": row if has_template(f"{example}.checks.tmpl") else "",
     }
     return fields | _matrix(draft) | (_metric(draft.risk) if draft.kind == "metric" else {})

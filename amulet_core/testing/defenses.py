@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from typing import Final
 
 import torch
 from torch import nn
@@ -11,17 +12,15 @@ from amulet_core.errors import cause_of
 from amulet_core.jobs import Recipe
 from amulet_core.recipes import fit_recipe, rebuilt
 from amulet_core.request import Use, defense_of
-from amulet_core.testing import explained, stages, verifying, wrapped_fits
+from amulet_core.testing import explained, objectives, stages, verifying, wrapped_fits
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, working
-from amulet_core.testing.stages import Staged, staged
+from amulet_core.testing.stages import PLAIN, Staged, staged
 from amulet_core.testing.toys import NETWORK, SETTINGS, Toy, task_rows
 from amulet_core.testing.verifying import Verified
 from amulet_core.testing.watching import contents, differing
 from amulet_core.training.values import Fitted, Streams
 from amulet_core.vocabulary import Stage
-
-PLAIN = "the trained model is finite and plain"
 
 Fits = Callable[[Toy, int], list[Fitted]]
 """Trains two models on a toy; the number is that of the repetition."""
@@ -47,6 +46,7 @@ _OF_STAGE: dict[Stage, tuple[tuple[str, str, Callable[[Sequence[Staged]], None]]
             "a gradient of the objective alone would be attacked in the recipe's place",
             wrapped_fits.as_declared,
         ),
+        *objectives.CHECKS,
     ),
     "model": (("its model stage returns a Fitted", "it is what is attacked", stages.a_fitted),),
     "inference": (
@@ -68,6 +68,10 @@ _OF_VERIFICATION: tuple[tuple[str, str, Callable[[Sequence[Verified]], None]], .
     ),
 )
 _VAL = stages.ROWS
+_OBJECTIVES: Final = (
+    "; objectives run under torch.func.vmap: branch with torch.where, "
+    "ask for draws with Draw, return one loss a row, [n]"
+)
 
 
 def defense_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -> tuple[ConformanceCheck, ...]:
@@ -169,7 +173,8 @@ def _plain(use: Use, toys: Sequence[Toy], fits: Fits) -> None:
             raise ConformanceError(
                 found=f"on {toy.label} training raised {cause_of(error).rstrip('.')}",
                 expected="two trained models",
-                fix="train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
+                fix="train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised"
+                + _OBJECTIVES * ("training" in defense_of(use).stages),
             ) from error
         for problem in filter(None, (_model_problem(one.model, rebuilt(_recipe(use), toy.schema)) for one in fitted)):
             raise ConformanceError(

@@ -13,7 +13,7 @@ from amulet_core.request import Use, defense_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.manners import Trial, trial
-from amulet_core.testing.toys import NETWORK, NUDGE, SETTINGS, Toy, nudged, task_rows
+from amulet_core.testing.toys import NETWORK, NUDGE, SETTINGS, Toy, doubled, nudged, task_rows
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Fitted, Prepared, Streams, Training, TrainingContext
 from amulet_core.victims import logits_of
@@ -120,7 +120,7 @@ def composes(stages: Sequence[Staged]) -> None:
     """Check that a training stage neither drops another defense's part of the training nor is broken by it."""
     for one in stages:
         of_kind(one, Training, "its training stage returns a Training")
-        for order in ("after it", "before it"):
+        for order in _ORDERS:
             calls: list[None] = []
             training = _composed(one, order, calls)
             calls.clear()
@@ -179,6 +179,7 @@ def as_declared(stages: Sequence[Staged]) -> None:
                 )
 
 
+PLAIN = "the trained model is finite and plain"
 PROBABILITIES = "its inference stage maps probabilities to probabilities"
 
 
@@ -248,9 +249,24 @@ def _given(one: Staged, kind: type[V]) -> Any:
     return value.data if kind is Data and isinstance(value, Prepared) else value
 
 
+_SEVERAL = "before it and asking about two inputs of each row"
+_CONTRACT = (
+    "keep to the contract of objectives (call each network once, search on the frozen one), and extend draws and parts "
+    "instead of replacing them"
+)
+_ORDERS = {
+    "after it": _CONTRACT,
+    "before it": _CONTRACT,
+    _SEVERAL: "take the mean over a row's inputs, which follow each other, [k * n], or stand on an axis of their own, "
+    "[n, k], as of_each_row in the tutorial does",
+}
+"""Where another defense stands, and how to mend what breaks beside it."""
+
+
 def _composed(one: Staged, order: str, calls: list[None]) -> Training:
     plain, context = training_on(one.toy), context_on(one.use, one.toy)
-    wrap = partial(nudged, schema=one.toy.schema, seen=lambda: calls.append(None))
+    other = doubled if order == _SEVERAL else nudged
+    wrap = partial(other, schema=one.toy.schema, seen=lambda: calls.append(None))
     with isolated("conformance", "compose"):
         if order == "after it":
             return wrap(one.function(plain, one.use.params, context))
@@ -268,8 +284,7 @@ def _fit_composed(training: Training, one: Staged, order: str) -> None:
             found=f"on {one.trial.label}, another defense standing {order}, training raised "
             f"{type(error).__name__}: {error}",
             expected="a trained model",
-            fix="keep to the contract of objectives (call each network once, search on the frozen one), and extend "
-            "draws and parts instead of replacing them",
+            fix=_ORDERS[order],
         ) from error
 
 

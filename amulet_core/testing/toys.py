@@ -130,6 +130,33 @@ NETWORK: Final = Use(
     NoParams(),
 )
 
+
+def doubled(training: Training, schema: DataSchema, seen: Callable[[], None]) -> Training:
+    """Wrap training as TRADES does: the model is asked about two inputs of each row in one call, ``[2 * n, ...]``.
+
+    ``seen()`` is called whenever the wrapped objective is.
+    """
+    reach = 0.02 * span(schema)
+
+    def objective(call: Call, frozen: Call, batch: Batch) -> Tensor:
+        seen()
+        near = project(batch.x + reach * batch.draws[NUDGE.name], batch.x, schema, norm="linf", epsilon=0.05)
+        apart: list[Tensor] = []
+
+        def both(x: Tensor, part: str = "model") -> Tensor:
+            if part != "model":
+                return call(x, part)
+            first, other = call(torch.cat([x, near])).split([len(x), len(near)])
+            apart[:] = [(first[: len(near)] - other).square().mean(-1)]
+            return first
+
+        losses = training.objective(both, frozen, batch)
+        return losses + batch.w * apart[0]
+
+    draws = training.draws if NUDGE in training.draws else (*training.draws, NUDGE)
+    return replace(training, objective=objective, draws=draws)
+
+
 NUDGE: Final = Draw("conformance nudge", "uniform")
 
 

@@ -23,7 +23,11 @@ def as_function(skeleton: Bundle, state: Mapping[str, Tensor]) -> Call:
 
 
 def losses_of_stack(problem: Problem, batch: Batch) -> Tensor:
-    """Return the per-sample losses ``[models, n]`` of all models of a stack."""
+    """Return the per-sample losses ``[models, n]`` of all models of a stack.
+
+    Raises:
+        ValueError: if the objective returns another shape.
+    """
 
     def losses(params: dict[str, Tensor], fixed: dict[str, Tensor], rows: Batch) -> Tensor:
         frozen = {name: value.detach() for name, value in params.items()}
@@ -34,9 +38,22 @@ def losses_of_stack(problem: Problem, batch: Batch) -> Tensor:
     params, fixed = dict(problem.params), dict(problem.fixed)
     if len(batch.y) > 1:
         out: Tensor = vmap(losses, in_dims=(0, 0, AXES))(params, fixed, batch)
-        return out
+        return one_a_row(out, batch)
     only = {name: value[0] for name, value in params.items()}
-    return losses(only, {name: value[0] for name, value in fixed.items()}, only_model(batch))[None]
+    return one_a_row(losses(only, {name: value[0] for name, value in fixed.items()}, only_model(batch))[None], batch)
+
+
+def one_a_row(losses: Tensor, batch: Batch) -> Tensor:
+    """Return the losses of a stack.
+
+    Raises:
+        ValueError: if they are not ``[models, n]``.
+    """
+    if losses.shape != batch.y.shape:
+        raise ValueError(
+            f"the objective returned losses {list(losses.shape[1:])}, expected one for each of {batch.y.shape[1]} rows"
+        )
+    return losses
 
 
 def only_model(batch: Batch) -> Batch:

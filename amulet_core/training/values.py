@@ -49,8 +49,11 @@ View = Callable[[nn.Module, Tensor], Tensor]
 """``view(model, x) -> tensor``: another function of the model's weights than its outputs, such as bounds of them."""
 
 Objective = Callable[[Call, Call, Batch], Tensor]
-"""``objective(call, frozen, batch) -> losses [n]``. ``call`` is to be called once for each part and is what gradients
-reach; ``frozen`` is the same networks as hook-free functions of detached parameters, for every inner maximisation."""
+"""``objective(call, frozen, batch) -> losses [n]``, each row's own, times ``w``; the gradient is that of their mean.
+
+``call`` is to be called once for each part and is what gradients reach; k inputs of each row follow each other there,
+``[k * n, ...]``. ``frozen`` is the same networks as hook-free functions of detached parameters, for every inner
+maximisation. It runs under ``torch.func.vmap``."""
 
 
 class Bundle(nn.Module):
@@ -167,7 +170,11 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What a training-stage defense may know when it builds a ``Training``: public facts only."""
+    """What a training-stage defense may know when it builds a ``Training``: public facts only.
+
+    ``rows`` is the number of training rows (after data stages), ``settings`` those of the run, ``chain`` the ids of all
+    defenses of the row of the matrix, in the order in which they act.
+    """
 
     rows: int
     schema: DataSchema

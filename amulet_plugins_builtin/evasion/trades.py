@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import grad
 from torch.nn.functional import log_softmax
 
@@ -78,20 +78,5 @@ def divergence(logits: Tensor, other: Tensor) -> Tensor:
 
 
 def together(call: Call, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return the model's outputs on inputs of equal shape ``[n, ...]``, from one call.
-
-    Where hooks count each row's gradient, a row's inputs stand on an axis of their own, as all of them are the row's;
-    elsewhere the inputs follow each other, which every architecture can read.
-
-    Raises:
-        ValueError: if hooks count, and the architecture cannot read such an axis.
-    """
-    if not isinstance(call, nn.Module):
-        return tuple(call(torch.cat(inputs)).chunk(len(inputs)))
-    if any(isinstance(part, nn.modules.conv._ConvNd) for part in call.modules()):
-        raise ValueError(
-            "trades: private training clips the gradient of each row, and a convolution cannot read a row and its "
-            "neighbour at once: choose the model mlp or logistic, or adversarial-training"
-        )
-    outputs: Tensor = call(torch.stack(inputs, 1))
-    return tuple(outputs.unbind(1))
+    """Return the model's outputs on inputs ``[n, ...]`` (or ``[k * n, ...]``) of the rows, from one call."""
+    return tuple(call(torch.cat(inputs)).split([len(one) for one in inputs]))

@@ -43,7 +43,7 @@ def train(training: Training, params: AdversarialDebiasingParams, context: Train
 
 
 def debiased(objective: Objective, *, strength: float, column: int, adversary: str) -> Objective:
-    """Return ``objective`` plus the cross-entropy of the adversary's guess of ``z[:, column]``, gradient reversed."""
+    """Return ``objective + w * cross-entropy`` of the adversary's guess of ``z[:, column]``, gradient reversed."""
 
     def both(call: Call, frozen: Call, batch: Batch) -> Tensor:
         calls: list[tuple[Tensor, Tensor]] = []
@@ -52,7 +52,7 @@ def debiased(objective: Objective, *, strength: float, column: int, adversary: s
         # Whatever the inner objective fed the model (adversarial examples, say), the adversary judges the same outputs.
         outputs = calls[0][1] if calls else model(batch.x)
         scores = call(reverse(log_softmax(outputs, -1), strength), part=adversary)
-        return losses + _cross_entropy(scores, batch.z[:, column])
+        return losses + batch.w * _cross_entropy(scores, batch.z[:, column])
 
     return both
 
@@ -78,9 +78,13 @@ def _remembering(call: Call, calls: list[tuple[Tensor, Tensor]]) -> Call:
 
 
 def _cross_entropy(scores: Tensor, z: Tensor) -> Tensor:
-    """Return each row's loss ``[n]`` for scores ``[n, ..., groups]``: its mean where a row has several inputs."""
-    truth = z.reshape(-1, *[1] * (scores.dim() - 2)).expand(scores.shape[:-1])
-    return cross_entropy(scores.movedim(-1, 1), truth, reduction="none").reshape(len(z), -1).mean(1)
+    """Return each row's loss ``[n]``: its mean where there are k inputs of a row.
+
+    Their scores follow each other, ``[k * n, groups]``, or stand on an axis of their own, ``[n, k, groups]``.
+    """
+    by_row = scores if scores.dim() > 2 else scores.unflatten(0, (-1, len(z))).transpose(0, 1)
+    truth = z[:, None].expand(by_row.shape[:-1])
+    return cross_entropy(by_row.movedim(-1, 1), truth, reduction="none").mean(1)
 
 
 def _where_all_groups_are(fit: Fit, column: int, attribute: Sensitive) -> Fit:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from opacus.grad_sample import GradSampleModuleFastGradientClipping
@@ -17,9 +18,9 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from amulet_core.settings import TrainingSettings
-from amulet_core.training.losses import as_function, only_model
+from amulet_core.training.losses import as_function, one_a_row, only_model
 from amulet_core.training.parts import MeanGradient, ShuffledBatches
-from amulet_core.training.values import Batch, Bundle, Problem, Step, Training, TrainingContext
+from amulet_core.training.values import Batch, Bundle, Call, Problem, Step, Training, TrainingContext
 from amulet_plugins_builtin.catalogue.privacy import DpSgdParams, row_problems
 from amulet_plugins_builtin.privacy.accounting import PrivacySpent, epsilon_spent, noise_for
 
@@ -181,8 +182,40 @@ def _sum_of_clipped(
         return
     values = {name: value.detach() for name, value in params.items()} | dict(module._module.named_buffers())
     with _quiet():
-        losses = problem.objective(module, as_function(problem.skeleton, values), only_model(batch))
-        DPTensorFastGradientClipping(module, optimizer, losses).backward()
+        losses = problem.objective(
+            _by_row(module, batch.y.shape[1]), as_function(problem.skeleton, values), only_model(batch)
+        )
+        DPTensorFastGradientClipping(module, optimizer, one_a_row(losses[None], batch)[0]).backward()
+
+
+def _by_row(module: GradSampleModuleFastGradientClipping, n: int) -> Call:
+    """Return the networks as a function that takes k inputs of each row one after the other, ``[k * n, ...]``.
+
+    The hooks see them on an axis of their own, ``[n, k, ...]``: all of them are the row's, whose gradient is clipped.
+
+    Raises:
+        ValueError: when called so, if the network cannot read such an axis, or the inputs are no multiple of the rows.
+    """
+
+    def call(x: Tensor, part: str = "model") -> Tensor:
+        if len(x) == n:
+            return cast("Tensor", module(x, part))
+        _refuse(_reading_problems(module, len(x), n))
+        out: Tensor = module(x.unflatten(0, (-1, n)).transpose(0, 1), part)
+        return out.transpose(0, 1).flatten(0, 1)
+
+    return call
+
+
+def _reading_problems(module: nn.Module, inputs: int, n: int) -> list[str]:
+    if inputs % n:
+        return [f"the objective asks about {inputs} inputs of {n} rows, expected as many of each row"]
+    if any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules()):
+        return [
+            "the gradient of each row is clipped, and a convolution cannot read several inputs of a row at once: "
+            "choose the model mlp or logistic, or a defense that asks about one input of each row"
+        ]
+    return []
 
 
 @contextmanager

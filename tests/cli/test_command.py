@@ -73,7 +73,7 @@ def test_a_command_passes_its_arguments_on_and_returns_the_exit_code(monkeypatch
     from amulet_core import api
 
     calls = []
-    monkeypatch.setattr(cli, "discover", lambda *, strict: NOTHING)
+    monkeypatch.setattr(cli, "discover", lambda **_: NOTHING)
     monkeypatch.setattr(api, name, lambda *given, **named: calls.append((given, named)) or 1)
     assert cli.main(arguments) == 1
     assert calls == [expected]

@@ -68,7 +68,7 @@ def amulet(monkeypatch, capsys):
     """Run the command on the built-in components; return its exit code and what it printed."""
     found = discover(select="")
     alone = replace(found, plugins=tuple(one for one in found.plugins if one.found.name == "builtin"))
-    monkeypatch.setattr(cli, "discover", lambda *, strict: alone)
+    monkeypatch.setattr(cli, "discover", lambda **_: alone)
     monkeypatch.setenv("COLUMNS", "100")
 
     def run(*arguments):

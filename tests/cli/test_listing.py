@@ -2,10 +2,15 @@
 
 import functools
 import json
+import re
 
 import pytest
 
 from amulet_core import cli
+from amulet_core.components import Defense
+from amulet_core.describing import details
+from amulet_core.entries import Entry
+from amulet_core.listing import show_text
 from amulet_core.registry import discover
 
 BUILTIN = """
@@ -105,6 +110,28 @@ def test_list_groups_by_kind_and_risk_and_aligns(amulet):
 
 def test_show_tells_everything_about_a_component(amulet):
     assert amulet("show", "pgd")[:2] == (0, SHOW)
+
+
+CLIPPED = {
+    "a usual defense": ({}, {}),
+    "one whose gradients cannot be clipped": ({"clippable": False}, {"clippable": "no"}),
+    "one that asks about several inputs": ({"stacks_inputs": True}, {"stacks inputs": "yes"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "shown"), CLIPPED.values(), ids=CLIPPED)
+def test_show_tells_what_a_private_chain_must_know(fields, shown):
+    made = Defense(
+        name="made",
+        summary="Made for a test.",
+        target="math:sqrt",
+        risk="evasion",
+        stages={"training": "math:sqrt"},
+        **fields,
+    )
+    text = show_text(details(Entry(made, plugin="made", distribution="amulet-plugin-made", version="1.0")), width=80)
+    facts = dict(re.findall(r"^  (clippable|stacks inputs) +(.*)$", text, re.MULTILINE))
+    assert facts == shown
 
 
 def test_plugins_tells_the_state_of_each(amulet):

@@ -111,6 +111,102 @@ def weighted(training, params, context):
     return replace(training, objective=objective)
 
 
+def wrapped(training, objective):
+    return replace(training, objective=objective)
+
+
+def noted(training, term):
+    """Add a term of the logits that the wrapped objective asks for, and of the batch, to its losses."""
+
+    def objective(call, frozen, batch):
+        told = []
+
+        def noting(x, part="model"):
+            told.append(call(x, part))
+            return told[-1]
+
+        losses = training.objective(noting, frozen, batch)
+        logits = told[0]
+        length = logits.square().sum(-1)
+        return term(losses, length if len(length) == len(batch.y) else length.reshape(2, -1).mean(0), batch)
+
+    return wrapped(training, objective)
+
+
+def weight_ignored(training, params, context):
+    return noted(training, lambda losses, length, batch: losses + 0.1 * length)
+
+
+def centred_on_the_batch(training, params, context):
+    return noted(training, lambda losses, length, batch: losses + batch.w * (length - length.mean()).square())
+
+
+def relaxed(training, params, context):
+    def relaxed_losses(losses, length, batch):
+        return torch.where(losses.mean() > 0.5, losses, -losses)
+
+    return noted(training, relaxed_losses)
+
+
+def relaxed_late(training, params, context):
+    def relaxed_losses(losses, length, batch):
+        return losses if batch.progress < 0.5 else torch.where(losses.mean() > 0.5, losses, -losses)
+
+    return noted(training, relaxed_losses)
+
+
+def relaxed_above(training, params, context):
+    return noted(training, lambda losses, length, batch: torch.where(length.mean() > 30, losses, -losses))
+
+
+def weights_shared_out(training, params, context):
+    def objective(call, frozen, batch):
+        return training.objective(call, frozen, batch) / batch.w.mean()
+
+    return wrapped(training, objective)
+
+
+def asked_twice(training, params, context):
+    def objective(call, frozen, batch):
+        return training.objective(call, frozen, batch) + batch.w * call(batch.x).square().sum(-1)
+
+    return wrapped(training, objective)
+
+
+def branching(training, params, context):
+    def objective(call, frozen, batch):
+        if batch.w.min() < 0:
+            raise ValueError("negative weights")
+        return training.objective(call, frozen, batch)
+
+    return wrapped(training, objective)
+
+
+def drawing(training, params, context):
+    def objective(call, frozen, batch):
+        return training.objective(call, frozen, batch) * (1 + torch.rand(len(batch.y)))
+
+    return wrapped(training, objective)
+
+
+def several_inputs_forgotten(training, params, context):
+    def objective(call, frozen, batch):
+        told = []
+
+        def noting(x, part="model"):
+            told.append(call(x, part))
+            return told[-1]
+
+        losses = training.objective(noting, frozen, batch)
+        return losses + batch.w * told[0].square().sum(-1)
+
+    return wrapped(training, objective)
+
+
+def one_loss(training, params, context):
+    return wrapped(training, lambda *given: training.objective(*given).mean())
+
+
 def crashing_stage(training, params, context):
     raise RuntimeError("no luck")
 

@@ -76,7 +76,7 @@ def registry(*entries):
 @pytest.fixture
 def installed(monkeypatch):
     def install(*entries):
-        monkeypatch.setattr(cli, "discover", lambda *, strict: registry(*entries))
+        monkeypatch.setattr(cli, "discover", lambda **_: registry(*entries))
 
     return install
 

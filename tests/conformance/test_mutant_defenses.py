@@ -9,6 +9,7 @@ from amulet_core.testing.static import static_checks
 WELL_BEHAVED = (
     defense("data", "data_kept"),
     defense("training", "weighted"),
+    defense("training", "centred_on_the_batch", clippable=False),
     defense("model", "pruned"),
     defense("inference", "smoothed"),
     defense("inference", "noisy", randomised=True),
@@ -43,7 +44,71 @@ def undeclared(function, found):
     return defense("training", function), check, f"on the toy table, training stage its fit {found}", DECLARED, DECLARE
 
 
+RECIPE = "train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised"
+VMAP = (
+    f"{RECIPE}; objectives run under torch.func.vmap: branch with torch.where, ask for draws with Draw, return one loss a "
+    "row, [n]"
+)
+
+
+def raised(function, error):
+    """Return the mutant whose objective does not run for several models at once."""
+    found = f"on the toy table training raised ComponentError: made/{function}: {error}"
+    return defense("training", function), "the trained model is finite and plain", found, "two trained models", VMAP
+
+
+def mixing(function, before, after, toy="table"):
+    """Return the mutant whose loss of a row depends on others."""
+    return (
+        defense("training", function),
+        "its objective gives each row a loss of its own",
+        f"on the toy {toy}, training stage a row's loss went from {before} to {after} when other rows of its batch changed",
+        "a loss that depends on its own row alone, or clippable=False",
+        "leave statistics of the batch out of the loss, or set clippable=False in the descriptor: dp-sgd then refuses it",
+    )
+
+
 MUTANTS = {
+    "branches on a tensor": raised(
+        "branching",
+        "RuntimeError: vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't "
+        "support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ",
+    ),
+    "draws inside of the objective": raised(
+        "drawing",
+        "RuntimeError: vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+        "'different' randomness flags on vmap or perform the randomness operation out of vmap",
+    ),
+    "compares rows with the batch's mean": mixing("centred_on_the_batch", "0.7271", "0.7301"),
+    "branches on the batch's mean": mixing("relaxed", "0.727", "-0.727"),
+    "branches on the batch's mean, late": mixing("relaxed_late", "0.3473", "-0.3473"),
+    "branches on the batch's mean of large logits": mixing("relaxed_above", "-1.02", "1.02", toy="images"),
+    "shares the weights out": mixing("weights_shared_out", "0.727", "23.26"),
+    "ignores the weights": (
+        defense("training", "weight_ignored"),
+        "its objective keeps to the weights of the rows",
+        "on the toy table, training stage the loss of a row of weight 0 has a gradient of length 0.043",
+        "none: what such a row says counts for nothing",
+        "multiply each term that is added to the wrapped losses by batch.w",
+    ),
+    "asks the model twice": (
+        defense("training", "asked_twice"),
+        "its objective asks each network once",
+        'on the toy table, training stage asked-twice asked the network "model" 2 times in a step',
+        "that an objective asks each network once",
+        "take the outputs that the wrapped objective asks for (the tutorial notes them), look around on frozen, or join "
+        "several inputs into one call by torch.cat",
+    ),
+    "takes it that each row has one input": (
+        defense("training", "several_inputs_forgotten"),
+        "it composes with another training defense",
+        "on the toy table, training stage, another defense standing before it and asking about two inputs of each row, "
+        "training raised RuntimeError: The size of tensor a (32) must match the size of tensor b (64) at non-singleton "
+        "dimension 0",
+        "a trained model",
+        "take the mean over a row's inputs, which follow each other, [k * n], or stand on an axis of their own, [n, k], as "
+        "of_each_row in the tutorial does",
+    ),
     "fits twice": undeclared("fit_twice", "calls the one that it wraps 2 times"),
     "never fits": undeclared("fit_replaced", "calls the one that it wraps 0 times"),
     "fits with another objective": undeclared("fit_doubled", "hands on another training"),
@@ -245,7 +310,7 @@ MUTANTS = {
         "on the toy table training raised ModelOutputError: the model's logits are not finite for 2 of 2 inputs: its "
         "training diverged (lower the learning rate) or its architecture divides by zero",
         "two trained models",
-        "train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
+        VMAP,
     ),
     "leaves train mode": (
         defense("training", "in_train_mode", wraps_fit=True),
@@ -266,7 +331,7 @@ MUTANTS = {
         "the trained model is finite and plain",
         "on the toy table training raised ComponentError: made/fit-crashing: RuntimeError: only one at a time",
         "two trained models",
-        "train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised",
+        VMAP,
     ),
     "prunes in place": (
         defense("model", "pruned_in_place"),
@@ -393,6 +458,21 @@ MUTANTS = {
         "draw from the global generators of torch, numpy and random only, and keep nothing between calls",
     ),
 }
+
+
+def test_an_objective_that_returns_one_loss_is_told_of_the_shape(failures):
+    told = "ValueError: the objective returned losses [], expected one for each of 32 rows"
+    found = {name: text.partition("training raised ")[2] for name, text in failures(component_checks(ONE_LOSS)).items()}
+    assert found == {
+        "it composes with another training defense": f"{told}. Expected: a trained model. To fix it: keep to the contract "
+        "of objectives (call each network once, search on the frozen one), and extend draws and parts instead of "
+        "replacing them.",
+        "the trained model is finite and plain": f"ComponentError: made/one-loss: {told}. Expected: two trained models. To "
+        f"fix it: {VMAP}.",
+    }
+
+
+ONE_LOSS = defense("training", "one_loss")
 
 
 def names(entry):

@@ -74,6 +74,7 @@ def test_the_page_of_a_component_says_all_that_amulet_show_says(entry):
     words += [f"`{one['name']}` — " for one in told["parameters"]]
     words += [sentence(plain(one["summary"])) for one in told.get("measures", [])]
     words += [facts._FLAGS[flag] for flag in facts._FLAGS if told.get(flag) is True]
+    words += [text for flag, text in facts._FLAGS_NOT_SET.items() if told.get(flag) is False]
     assert [word for word in words if word not in page] == []
 
 

@@ -18,6 +18,7 @@ from amulet_plugins_builtin.catalogue.robust_training import TradesParams as Par
 from amulet_plugins_builtin.evasion.adversarial_training import adversarial, worst_neighbour
 from amulet_plugins_builtin.evasion.ascent import uniform_in_ball
 from amulet_plugins_builtin.evasion.trades import divergence, most_divergent, regularised, train
+from amulet_plugins_builtin.membership.label_smoothing import smoothed
 from amulet_plugins_builtin.privacy.checks import clipped_row_by_row
 from amulet_plugins_builtin.privacy.dp_sgd import ClippedNoisyGradient
 
@@ -132,24 +133,31 @@ def test_an_objective_that_never_asks_the_model_is_refused():
     assert str(error.value) == "trades: the objective that it adds its penalty to does not call the model"
 
 
-def private(build, x, y, schema):
-    """Return a problem of TRADES, and a batch, for a private gradient."""
+def private(build, x, y, schema, wrap=lambda objective: objective):
+    """Return a problem of TRADES, in what wraps it, and a batch, for a private gradient."""
     bundle = Bundle({"model": build()})
     params, fixed = stack_module_state([bundle])
     problem = Problem(
         skeleton=bundle.to("meta"),
         params={name: value.detach().requires_grad_() for name, value in params.items()},
         fixed=fixed,
-        objective=regularised(weighted_cross_entropy, Params(epsilon=0.1, steps=2), schema),
+        objective=wrap(regularised(weighted_cross_entropy, Params(epsilon=0.1, steps=2), schema)),
         noise=[torch.Generator().manual_seed(0)],
     )
     start = torch.rand(x.shape) * 2 - 1
     return problem, Batch(x[None], y[None], torch.zeros(1, len(y), 0), torch.ones(1, len(y)), {"start": start[None]})
 
 
-def test_private_gradients_are_clipped_row_by_row_neighbours_included():
+WRAPS = {
+    "alone": lambda objective: objective,
+    "in label smoothing": lambda objective: smoothed(objective, smoothing=0.3),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+def test_private_gradients_are_clipped_row_by_row_neighbours_included(wrap):
     data = rows(10)
-    problem, batch = private(network, data.x, data.y, MIXED)
+    problem, batch = private(network, data.x, data.y, MIXED, wrap)
     found = ClippedNoisyGradient(0.0, 0.5, 10.0).start(problem)(batch)
     expected = clipped_row_by_row(problem, batch, max_grad_norm=0.5, expected=10)
     loose = clipped_row_by_row(problem, batch, max_grad_norm=1e9, expected=10)
@@ -168,9 +176,28 @@ def test_convolutions_are_refused_beside_private_gradients():
     with pytest.raises(ValueError) as error:
         ClippedNoisyGradient(0.0, 0.5, 6.0).start(problem)(batch)
     assert str(error.value) == (
-        "trades: private training clips the gradient of each row, and a convolution cannot read a row and its neighbour "
-        "at once: choose the model mlp or logistic, or adversarial-training"
+        "dp-sgd: the gradient of each row is clipped, and a convolution cannot read several inputs of a row at once: "
+        "choose the model mlp or logistic, or a defense that asks about one input of each row"
     )
+
+
+def test_inputs_that_are_no_multiple_of_the_rows_are_refused_beside_private_gradients():
+    data = rows(6)
+    problem, batch = private(
+        network, data.x, data.y, MIXED, lambda _: lambda call, frozen, batch: call(batch.x[:4])[:, 0]
+    )
+    with pytest.raises(ValueError) as error:
+        ClippedNoisyGradient(0.0, 0.5, 6.0).start(problem)(batch)
+    assert str(error.value) == "dp-sgd: the objective asks about 4 inputs of 6 rows, expected as many of each row"
+
+
+def test_losses_that_are_not_one_a_row_are_refused_beside_private_gradients():
+    data = rows(6)
+    wrap = lambda inner: lambda call, frozen, batch: inner(call, frozen, batch).mean()  # noqa: E731
+    problem, batch = private(network, data.x, data.y, MIXED, wrap)
+    with pytest.raises(ValueError) as error:
+        ClippedNoisyGradient(0.0, 0.5, 6.0).start(problem)(batch)
+    assert str(error.value) == "the objective returned losses [], expected one for each of 6 rows"
 
 
 def test_a_stack_of_models_equals_each_alone_and_the_training_given_stays_what_it_was():

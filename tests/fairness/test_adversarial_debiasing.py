@@ -74,7 +74,8 @@ def test_model_and_adversary_get_their_gradients_on_the_same_inputs(order):
     found = gradients(net, wrap(weighted_cross_entropy)(net, net, rows).mean())
     logits = net(rows.x + by)
     task = gradients_of(net, "model", (rows.w * cross_entropy(logits, rows.y, reduction="none")).mean())
-    against = cross_entropy(net(log_softmax(logits, -1), part="adversary"), rows.z[:, 1])
+    scores = net(log_softmax(logits, -1), part="adversary")
+    against = (rows.w * cross_entropy(scores, rows.z[:, 1], reduction="none")).mean()
     turned, own = gradients_of(net, "model", against), gradients_of(net, "adversary", against)
     for name, value in found.items():
         expected = own[name] if "adversary" in name else task[name] - 1.7 * turned[name]
@@ -98,19 +99,19 @@ def test_each_network_is_called_once(order):
     assert sorted(parts) == ["adversary", "model"]
 
 
-def test_several_inputs_of_a_row_share_its_loss():
+@pytest.mark.parametrize("join", [lambda pair: torch.stack(pair, 1), torch.cat], ids=["an axis", "one by one"])
+def test_several_inputs_of_a_row_share_its_loss(join):
     net, rows = bundle(), batch()
-    pair = torch.stack([rows.x, rows.x + 1], 1)
 
     def two_inputs(call, frozen, rows):
-        return call(pair)[:, 0, 0] * 0
+        return 0 * call(join([rows.x, rows.x + 1])).sum() + 0 * rows.w
 
     found = debiased(two_inputs, strength=1.0, column=0, adversary="adversary")(net, net, rows)
     each = [
         cross_entropy(net(log_softmax(net(x), -1), part="adversary"), rows.z[:, 0], reduction="none")
         for x in (rows.x, rows.x + 1)
     ]
-    torch.testing.assert_close(found, (each[0] + each[1]) / 2)
+    torch.testing.assert_close(found, rows.w * (each[0] + each[1]) / 2)
 
 
 def test_a_stack_of_models_gets_the_losses_of_each_model_alone():

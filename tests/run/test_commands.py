@@ -16,7 +16,7 @@ from amulet_core.registry import Registry
 @pytest.fixture
 def command(registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Return a function that writes a configuration and runs ``amulet run`` on it, in a folder of its own."""
-    monkeypatch.setattr(cli, "discover", lambda *, strict: registry)
+    monkeypatch.setattr(cli, "discover", lambda **_: registry)
     monkeypatch.chdir(tmp_path)
 
     def run(config: dict[str, Any], *arguments: str) -> int:
@@ -35,6 +35,11 @@ def test_a_run_prints_the_matrix_and_where_the_report_is(command: Any, config: A
     assert "12 cells (12 ok) in " in shown.out
     for file in ("results.csv", "results.json", "provenance.json", "report.html"):
         assert (Path("amulet-mine") / file).stat().st_size > 100
+
+
+def test_a_second_run_says_how_many_cells_it_took_from_the_first(command: Any, config: Any, capsys: Any) -> None:
+    assert (command(config()), command(config())) == (0, 0)
+    assert "12 cells (12 ok; 12 taken from earlier runs) in " in capsys.readouterr().out
 
 
 def test_a_failed_cell_makes_the_exit_code_1_and_is_named(command: Any, config: Any, capsys: Any) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from unittest import SkipTest
 
@@ -21,10 +22,12 @@ from amulet_core.ground import load_data
 from amulet_core.plan import plan
 from amulet_core.registry import Registry
 from amulet_core.scaffold.command import LONGEST, new_plugin
-from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of
+from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of, template_text
 from amulet_core.scaffold.project import Draft, project_files
 from amulet_core.testing import planted_attributes, plugin_checks
-from amulet_core.testing.toys import TOYS
+from amulet_core.testing.toys import SETTINGS, TABLE, TOYS
+from amulet_core.training.parts import plain_training
+from amulet_core.training.values import Batch, TrainingContext
 from amulet_core.vocabulary import COLUMNS, RISKS
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +56,44 @@ def run_whole(check):
         check.run()
     except SkipTest as error:
         pytest.fail(f"{check}: {error}")
+
+
+LAYOUTS = {"one after the other": torch.cat, "on an axis of their own": lambda inputs: torch.stack(inputs, 1)}
+DEFENSES = [Draft("defense", "my-defense", risk) for risk in ("evasion", "membership-inference")]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("draft", DEFENSES, ids=called)
+def test_a_defense_takes_the_mean_over_the_inputs_of_a_row(write, draft, layout):
+    made = write(draft.kind, draft.name, draft.risk)
+    train, schema = made.entry.load(), TABLE
+    x = torch.rand(5, *schema.shape)
+    y, z = torch.tensor([0, 1, 1, 0, 1]), torch.zeros(5, 1, dtype=torch.int64)
+    network = torch.nn.Linear(schema.width, 2)
+
+    def losses(inputs):
+        def asking(call, frozen, batch):
+            call(inputs(batch.x))
+            return torch.zeros(len(batch.y))
+
+        context = TrainingContext(rows=5, schema=schema, settings=SETTINGS)
+        training = replace(plain_training(lambda: network, SETTINGS, stackable=True), objective=asking)
+        changed = train(training, made.entry.component.params(), context)
+        draws = {draw.name: torch.zeros_like(x) for draw in changed.draws}
+        call = lambda x, part="model": network(x)  # noqa: E731
+        return changed.objective(call, call, Batch(x, y, z, torch.arange(5.0), draws))
+
+    once, again = losses(lambda x: x), losses(lambda x: LAYOUTS[layout]([x, x, x]))
+    torch.testing.assert_close(again, once)
+    assert draft.risk == "evasion" or once[1:].abs().min() > 0.01
+
+
+def test_the_tutorial_averages_over_inputs_as_the_example_does():
+    def averaging(text):
+        return text.partition("def of_each_row")[2].partition("\n```")[0].strip()
+
+    tutorial = (ROOT / "docs" / "plugins" / "tutorial-defense.md").read_text()
+    assert averaging(tutorial) == averaging(template_text("defense-confidence.code.tmpl")) != ""
 
 
 def test_what_the_kit_cannot_check_comes_with_checks_of_its_own():

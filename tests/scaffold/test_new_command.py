@@ -76,6 +76,14 @@ def test_a_name_that_yaml_takes_for_something_else_is_a_name_all_the_same(new, t
     assert config["risks"]["evasion"]["attacks"] == [f"{name}/{name}"]
 
 
+@pytest.mark.parametrize("strict", [(), ("--strict",)])
+def test_a_plugin_may_be_selected_before_it_is_written(new, monkeypatch, strict):
+    monkeypatch.setenv("AMULET_PLUGINS", "tilt, absent")
+    code, _, err = new("attack", "tilt", *strict)
+    message = 'AMULET_PLUGINS names "absent", which is not installed'
+    assert (code, "tilt" in err, message in err) == (2 if strict else 0, False, True)
+
+
 def test_an_empty_folder_is_taken(new, tmp_path):
     (tmp_path / "empty").mkdir()
     assert new("model", "tilt", "--dir", "empty")[0] == 0

@@ -32,6 +32,8 @@ _MODALITIES: Final[dict[tuple[str, ...], str]] = {("tabular",): "tables", ("imag
 _FLAGS: Final = {
     "reads_private_rows": "It looks at training rows outside the training loop, hence outside a privacy account.",
     "accounts_privacy": "It keeps a privacy account, which other stages of a chain could spoil.",
+    "stacks_inputs": "It asks about several inputs of a row at once, which convolutions cannot read where each row's "
+    "gradient is clipped.",
     "uses_sensitive": "It reads sensitive attributes, which the data must have.",
     "randomised": "It answers at random.",
     "labels_only": "It releases the predicted class alone: attacks that need more are skipped.",
@@ -40,6 +42,10 @@ _FLAGS: Final = {
     "stackable": "Several of it train faster as one stack than one after the other.",
     "trains_itself": "It trains itself: training settings play no part, and defenses that change training are refused.",
     "convolves": "It convolves: it cannot read several inputs of a row on an axis of their own.",
+}
+_FLAGS_NOT_SET: Final = {
+    "differentiable": "It has no gradients: attacks that need them are skipped.",
+    "clippable": "Gradients of its rows cannot be clipped one by one: it is refused beside a privacy account.",
 }
 
 
@@ -68,8 +74,7 @@ def facts(entry: Entry) -> Iterator[tuple[str, str]]:
     if component.produces:
         yield "Produces", _codes(component.produces)
     notes = [text for flag, text in _FLAGS.items() if getattr(component, flag, False) is True]
-    if getattr(component, "differentiable", True) is False:
-        notes.append("It has no gradients: attacks that need them are skipped.")
+    notes += [text for flag, text in _FLAGS_NOT_SET.items() if getattr(component, flag, True) is False]
     if notes:
         yield "Note", " ".join(notes)
     yield "Code", f"`{component.target}`"
