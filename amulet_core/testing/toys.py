@@ -146,7 +146,8 @@ def doubled(training: Training, schema: DataSchema, seen: Callable[[], None]) ->
         def both(x: Tensor, part: str = "model") -> Tensor:
             if part != "model":
                 return call(x, part)
-            first, other = call(torch.cat([x, near])).split([len(x), len(near)])
+            outputs = call(torch.cat([x, near]))
+            first, other = outputs[: len(x)], outputs[len(x) :]
             apart[:] = [(first[: len(near)] - other).square().mean(-1)]
             return first
 

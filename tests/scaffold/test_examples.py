@@ -211,6 +211,14 @@ def test_what_is_written_declares_what_it_imports_with_lower_bounds(draft):
     assert declared[0] == "amulet-framework>=" + __version__.removesuffix(".0")
 
 
+@pytest.mark.parametrize("draft", EVERY, ids=called)
+def test_a_readme_says_that_it_describes_the_example_and_where_draws_come_from(draft):
+    text = project_files(draft)["README.md"]
+    assert text.count("> **Replace this paragraph.** It describes the example that `amulet new` wrote: ") == 1
+    assert ("inside an objective, ask for draws (`Draw`)" in text) == (draft.kind == "defense")
+    assert text.count("- Randomness: ") == 1
+
+
 def test_the_licence_is_the_one_of_this_project():
     assert project_files(EVERY[0])["LICENSE"] == (ROOT / "LICENSE").read_text()
 
