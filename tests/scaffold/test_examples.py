@@ -15,6 +15,7 @@ from amulet_core import __version__
 from amulet_core.config import read, resolve
 from amulet_core.facts import facts_of
 from amulet_core.games import attribute
+from amulet_core.games.evasion import EvasionView
 from amulet_core.games.table import GAMES
 from amulet_core.games.threats import AttributeThreat
 from amulet_core.ground import load_data
@@ -23,8 +24,10 @@ from amulet_core.registry import Registry
 from amulet_core.scaffold.command import LONGEST, new_plugin
 from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of
 from amulet_core.scaffold.project import Draft, project_files
+from amulet_core.schema import DataSchema, Feasible
 from amulet_core.testing import planted_attributes, plugin_checks, shipped_checks
 from amulet_core.testing.toys import TOYS
+from amulet_core.victims import WhiteBox
 from amulet_core.vocabulary import COLUMNS, RISKS
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +99,24 @@ def test_the_matrix_of_every_example_can_be_planned_and_asks_for_it(write, facts
     cells = plan(request, facts(request)).cells
     assert made.entry.id in (made.folder / "example.yaml").read_text()
     assert any(cell.job for cell in cells)
+
+
+@pytest.mark.parametrize(("norm", "order"), [("linf", torch.inf), ("l2", 2)])
+def test_the_step_of_the_evasion_example_is_as_long_as_it_says_in_either_norm(write, norm, order):
+    made = write("attack", "mine", "evasion")
+    schema = DataSchema(modality="tabular", shape=(9,), classes=("a", "b"), feasible=Feasible(low=-2.0, high=2.0))
+    torch.manual_seed(0)
+    view = EvasionView(
+        model=WhiteBox(torch.nn.Linear(9, 2).eval()),
+        x=torch.zeros(5, 9),
+        y=torch.zeros(5, dtype=torch.int64),
+        epsilons=(0.1, 0.2),
+        norm=norm,
+        data_schema=schema,
+    )
+    changed = made.entry.load()(view, made.entry.component.params(share=0.5)).x
+    lengths = torch.linalg.vector_norm(changed / 4, ord=order, dim=2)
+    torch.testing.assert_close(lengths, torch.tensor([[0.05], [0.1]]).expand(2, 5))
 
 
 def test_the_advantage_of_the_attribute_example_is_over_a_control_that_learns_as_it_does(write, facts):
