@@ -13,9 +13,13 @@ import pytest
 import torch
 
 from amulet_core import __version__
+from amulet_core.api import run
 from amulet_core.config import read, resolve
 from amulet_core.facts import facts_of
 from amulet_core.games import attribute
+from amulet_core.games.distribution import DistributionResult
+from amulet_core.games.evasion import EvasionView
+from amulet_core.games.membership import MembershipResult
 from amulet_core.games.table import GAMES
 from amulet_core.games.threats import AttributeThreat
 from amulet_core.ground import load_data
@@ -24,10 +28,12 @@ from amulet_core.registry import Registry
 from amulet_core.scaffold.command import LONGEST, new_plugin
 from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of, template_text
 from amulet_core.scaffold.project import Draft, project_files
+from amulet_core.schema import DataSchema, Feasible
 from amulet_core.testing import planted_attributes, plugin_checks
 from amulet_core.testing.toys import SETTINGS, TABLE, TOYS
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Batch, TrainingContext
+from amulet_core.victims import WhiteBox
 from amulet_core.vocabulary import COLUMNS, RISKS
 
 ROOT = Path(__file__).parents[2]
@@ -133,13 +139,44 @@ def facts():
     return of
 
 
-@pytest.mark.parametrize("draft", [d for d in EVERY if d.kind in ("attack", "metric", "dataset", "model")], ids=called)
+@pytest.mark.parametrize("draft", EVERY, ids=called)
 def test_the_matrix_of_every_example_can_be_planned_and_asks_for_it(write, facts, draft):
     made = write(draft.kind, draft.name, draft.risk or None)
     request = resolve(read(made.folder / "example.yaml"), made.registry)
     cells = plan(request, facts(request)).cells
     assert made.entry.id in (made.folder / "example.yaml").read_text()
     assert any(cell.job for cell in cells)
+
+
+@pytest.mark.parametrize(("norm", "order"), [("linf", torch.inf), ("l2", 2)])
+def test_the_step_of_the_evasion_example_is_as_long_as_it_says_in_either_norm(write, norm, order):
+    made = write("attack", "mine", "evasion")
+    schema = DataSchema(modality="tabular", shape=(9,), classes=("a", "b"), feasible=Feasible(low=-2.0, high=2.0))
+    torch.manual_seed(0)
+    view = EvasionView(
+        model=WhiteBox(torch.nn.Linear(9, 2).eval()),
+        x=torch.zeros(5, 9),
+        y=torch.zeros(5, dtype=torch.int64),
+        epsilons=(0.1, 0.2),
+        norm=norm,
+        data_schema=schema,
+    )
+    changed = made.entry.load()(view, made.entry.component.params(share=0.5)).x
+    lengths = torch.linalg.vector_norm(changed / 4, ord=order, dim=2)
+    torch.testing.assert_close(lengths, torch.tensor([[0.05], [0.1]]).expand(2, 5))
+
+
+@pytest.mark.parametrize("risk", ["membership-inference", "distribution-inference"])
+def test_the_examples_of_metrics_call_equal_scores_alike(write, risk):
+    made = write("metric", "mine", risk)
+    score = torch.tensor([1.0] * 8 + [0.0] * 2, dtype=torch.float64)
+    truth = torch.arange(10) < 5
+    result = {
+        "membership-inference": lambda: MembershipResult(score=score, member=truth),
+        "distribution-inference": lambda: DistributionResult(score=score, second=truth, ratios=(0.5, 0.2), rows=9),
+    }[risk]()
+    (value,) = made.entry.load()(result, made.entry.component.params()).values
+    assert value.estimate == 0.7
 
 
 def test_the_advantage_of_the_attribute_example_is_over_a_control_that_learns_as_it_does(write, facts):
@@ -159,6 +196,22 @@ def test_the_advantage_of_the_attribute_example_is_over_a_control_that_learns_as
     planned = plan(request, facts(request))
     jobs = {(cell.row, cell.seed, cell.attack): cell.job for cell in planned.cells}
     assert jobs["none", 0, "mine/mine-control"] in planned.jobs[jobs["none", 0, "mine/mine"]].needs
+
+
+@pytest.mark.parametrize("draft", [d for d in EVERY if called(d) in ("attack evasion", "defense evasion")], ids=called)
+def test_the_matrix_of_an_example_can_be_run_as_it_is(write, draft):
+    made = write(draft.kind, draft.name, draft.risk)
+    results = run(read(made.folder / "example.yaml"), registry=made.registry)
+    assert {cell.status for cell in results.cells} == {"ok"}
+    assert {made.entry.id, draft.name} & {name for cell in results.cells for name in (cell.attack, cell.row)}
+
+
+def test_a_paper_has_one_title():
+    texts = [text for draft in EVERY for text in sources(draft)]
+    found = {pair for text in texts for pair in re.findall(r'title="([^"]+)",\s+where="([^"]+)"', text)}
+    places = [where for _, where in found]
+    assert len(found) > 5
+    assert sorted(places) == sorted(set(places))
 
 
 @pytest.mark.parametrize("name", ["a", "a" * LONGEST])

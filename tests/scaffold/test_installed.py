@@ -67,7 +67,16 @@ def test_each_is_listed(installed):
 
 def test_the_tests_of_each_pass(installed):
     _, run = installed
-    options = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--import-mode=importlib", "-c", os.devnull)
+    options = (
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--import-mode=importlib",
+        "-c",
+        "attack/pyproject.toml",
+    )
     shown = run("pytest", *options, *(f"{kind}/tests" for kind in KINDS))
     assert "passed" in shown.splitlines()[-1]
     assert "failed" not in shown.splitlines()[-1]
