@@ -29,6 +29,7 @@ from amulet_core.scaffold.command import LONGEST, new_plugin
 from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of, template_text
 from amulet_core.scaffold.project import Draft, project_files
 from amulet_core.schema import DataSchema, Feasible
+from amulet_core.settings import TrainingSettings
 from amulet_core.testing import planted_attributes, plugin_checks
 from amulet_core.testing.toys import SETTINGS, TABLE, TOYS
 from amulet_core.training.parts import plain_training
@@ -177,6 +178,21 @@ def test_the_examples_of_metrics_call_equal_scores_alike(write, risk):
     }[risk]()
     (value,) = made.entry.load()(result, made.entry.component.params()).values
     assert value.estimate == 0.7
+
+
+def test_the_example_that_reads_predictions_says_so_if_there_are_none(write):
+    made = write("defense", "mine", "membership-inference")
+    settings = TrainingSettings()
+    silent = replace(
+        plain_training(torch.nn.Identity, settings, stackable=True), objective=lambda call, frozen, batch: batch.w
+    )
+    schema = DataSchema(modality="tabular", shape=(1,), classes=("a", "b"), feasible=Feasible(low=0.0, high=1.0))
+    context = TrainingContext(rows=2, schema=schema, settings=settings)
+    x, y = torch.zeros(2, 1), torch.zeros(2, dtype=torch.int64)
+    batch = Batch(x=x, y=y, z=y[:, None], w=torch.ones(2), draws={})
+    train = made.entry.load(made.entry.component.stages["training"])
+    with pytest.raises(ValueError, match=r"^mine: what it wraps never called the model$"):
+        train(silent, made.entry.component.params(), context).objective(torch.nn.Identity(), torch.nn.Identity(), batch)
 
 
 def test_the_advantage_of_the_attribute_example_is_over_a_control_that_learns_as_it_does(write, facts):
