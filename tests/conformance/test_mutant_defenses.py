@@ -434,9 +434,10 @@ MUTANTS = {
     "takes more access than it declares": (
         verifier("more_access"),
         "it runs on the toy tasks",
-        "on the toy table, verification it raised AttributeError: 'LabelOracle' object has no attribute 'probabilities'",
+        'on the toy table, verification it raised NotOfferedError: the model in the view has no "probabilities". With this '
+        'access it offers attributions, explains, labels, queries; "probabilities" needs access=probabilities or white-box',
         "a result with the default parameters",
-        "mend what is raised, or let applicable() say why it cannot work on such data",
+        "ask for what it offers, or name the access that is needed in the descriptor",
     ),
     "changes the proof": (
         verifier(

@@ -65,7 +65,7 @@ def test_the_checks_that_a_component_ships_are_among_them(failures):
     ("target", "found"),
     [
         ("broken_own_checks", "ImportError: no module of checks"),
-        ("no_checks", "TypeError: mutants:no_checks gave str, not amulet_core.checks.Check"),
+        ("texts_for_checks", "TypeError: mutants:texts_for_checks gave str, not amulet_core.checks.Check"),
     ],
 )
 def test_shipped_checks_that_cannot_be_made_are_one_that_fails(failures, target, found):
