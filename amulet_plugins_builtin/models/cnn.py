@@ -23,25 +23,28 @@ WIDTHS: Final = {
     "m3": Widths((32, 64, 128), 128),
     "m4": Widths((64, 128, 256), 256),
 }
-_POOLED = 2
+_POOLED: Final = 4
+_HALVED: Final = 2
 
 
 class Convolutional(Classifier):
     """3x3 convolutions with ReLU, the first two each halving the image, then one hidden layer.
 
-    The last pooling is adaptive, so that the same layers fit an image of any size.
+    The last pooling is adaptive, so that an image of any size ends in 4x4 places, one under 16x16 in fewer (2x2 from
+    8x8).
     """
 
     def __init__(self, schema: DataSchema, widths: Widths) -> None:
         """Make the layers for images ``schema.shape``, and a head with one logit a class."""
         super().__init__()
         self.normalise = Normalise(schema)
+        height, width = (min(_POOLED, size // 2**_HALVED) for size in schema.shape[1:])
         layers: list[nn.Module] = []
         for index, (inner, outer) in enumerate(pairwise((schema.shape[0], *widths.channels))):
             layers += [nn.Conv2d(inner, outer, kernel_size=3, padding=1), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if index < 2 else []
-        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(_POOLED), nn.Flatten())
-        self.hidden = nn.Sequential(nn.Linear(widths.channels[-1] * _POOLED**2, widths.hidden), nn.ReLU())
+            layers += [nn.MaxPool2d(2)] if index < _HALVED else []
+        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d((height, width)), nn.Flatten())
+        self.hidden = nn.Sequential(nn.Linear(widths.channels[-1] * height * width, widths.hidden), nn.ReLU())
         self.head = nn.Linear(widths.hidden, len(schema.classes))
 
     def features(self, x: Tensor) -> Tensor:

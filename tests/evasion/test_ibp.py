@@ -34,6 +34,7 @@ SCHEMA = DataSchema(
 )
 IMAGES = DataSchema(modality="image", shape=(1, 8, 8), classes=("a", "b", "c"), feasible=Feasible(low=0.0, high=1.0))
 TABLE = IMAGES.model_copy(update={"modality": "tabular", "shape": (9,)})
+LARGER = IMAGES.model_copy(update={"shape": (1, 28, 21)})
 
 
 def network(hidden=10):
@@ -103,7 +104,9 @@ def built(name, schema):
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize(("name", "schema"), [("mlp", TABLE), ("mlp", IMAGES), ("cnn", IMAGES), ("logistic", TABLE)])
+@pytest.mark.parametrize(
+    ("name", "schema"), [("mlp", TABLE), ("mlp", IMAGES), ("cnn", IMAGES), ("cnn", LARGER), ("logistic", TABLE)]
+)
 def test_no_sampled_output_leaves_its_interval(name, schema, norm):
     model = built(name, schema)
     x = rows(1, schema).x.double()

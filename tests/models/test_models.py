@@ -95,6 +95,14 @@ def test_the_cnn_takes_any_image(size: tuple[int, int], channels: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "places"), [((8, 8), 4), ((9, 30), 8), ((15, 16), 12), ((28, 28), 16), ((96, 84), 16)]
+)
+def test_the_cnn_ends_in_four_by_four_places_and_in_fewer_for_small_images(size: tuple[int, int], places: int) -> None:
+    first = make("cnn", schema(1, *size)).hidden[0]
+    assert first.in_features == WIDTHS["m1"].channels[-1] * places
+
+
+@pytest.mark.parametrize(
     ("shape", "reason"),
     [
         ((7,), "cnn reads images [channels, height, width], but a row of these data has the shape (7,)"),
