@@ -48,9 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     registry = discover(select="torchattacks")
     theirs = {name: attack_of(registry, f"torchattacks/{name}") for name in ("pgd", "pgdl2", "apgd")}
-    print(
-        f"digits, {sizes.rows} rows, {sizes.seeds} models each, {STEPS} steps, 1 restart, 1 thread; robust accuracy, %"
-    )
+    print(f"digits, {sizes.rows} rows, {sizes.seeds} models each, {STEPS} steps, 1 climb, 1 thread; robust accuracy, %")
+    print("(a single climb of our pgd starts at the row itself, that of theirs at a random point)")
     print(f"{'':38}  clean  pgd: ours  theirs  time x  apgd: ours  theirs  time x")
     for model in ("mlp", "cnn"):
         for defense in ((), ("adversarial-training",)):
