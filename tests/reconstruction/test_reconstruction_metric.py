@@ -140,6 +140,23 @@ def test_what_cannot_be_measured_is_withheld_with_the_reason(change, name, reaso
     assert scores[name].reason == reason
 
 
+ONE_FAR = torch.tensor([0.25] + 39 * [0.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "limits"),
+    [
+        (ONE_FAR, 0.0, (0.0, 0.018892)),
+        (1 - ONE_FAR, -1.0, (0.981108, 1.0)),
+        (0.5 + ONE_FAR, 0.0, (0.493608, 0.518892)),
+    ],
+)
+def test_intervals_end_where_errors_and_similarities_end(values, least, limits):
+    """The standard error of 40 values of which one is .25 off is .25 / 40, and the t quantile 2.0227."""
+    found = metric._mean("mse", values, least=least)
+    assert (found.low, found.high) == pytest.approx(limits, abs=1e-6)
+
+
 def test_a_leak_of_everybody_and_one_of_members_alone_are_told_from_none():
     """On all rows together, those who are known exactly would cancel: members lie on training rows, others on theirs."""
     contest, threat = planted.uniform(planted.Telling(), planted.TABLE, kind="row"), ReconstructionThreat(rows=400)
