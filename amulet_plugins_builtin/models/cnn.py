@@ -3,11 +3,11 @@
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
-from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
+from amulet_plugins_builtin.catalogue.models import CapacityParams
+from amulet_plugins_builtin.models.convolutions import Convolutional, refuse_other_data
 
 
 class Widths(NamedTuple):
@@ -26,37 +26,20 @@ WIDTHS: Final = {
 _POOLED = 2
 
 
-class Convolutional(Classifier):
-    """3x3 convolutions with ReLU, the first two each halving the image, then one hidden layer.
-
-    The last pooling is adaptive, so that the same layers fit an image of any size.
-    """
-
-    def __init__(self, schema: DataSchema, widths: Widths) -> None:
-        """Make the layers for images ``schema.shape``, and a head with one logit a class."""
-        super().__init__()
-        self.normalise = Normalise(schema)
-        layers: list[nn.Module] = []
-        for index, (inner, outer) in enumerate(pairwise((schema.shape[0], *widths.channels))):
-            layers += [nn.Conv2d(inner, outer, kernel_size=3, padding=1), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if index < 2 else []
-        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(_POOLED), nn.Flatten())
-        self.hidden = nn.Sequential(nn.Linear(widths.channels[-1] * _POOLED**2, widths.hidden), nn.ReLU())
-        self.head = nn.Linear(widths.hidden, len(schema.classes))
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the hidden layer ``[n, h]`` of images ``[n, channels, height, width]``."""
-        out: Tensor = self.hidden(self.convolutions(self.normalise(x)))
-        return out
-
-
 def build(params: CapacityParams, schema: DataSchema) -> nn.Module:
     """Make a convolutional network of the given capacity, with the default initialisation of torch.
+
+    3x3 convolutions with ReLU, the first two each halving the image, then one hidden layer. The last pooling is
+    adaptive, so that the same layers fit an image of any size.
 
     Raises:
         ValueError: if the rows are no images, or smaller than 8x8.
     """
-    reasons = reads_images("cnn")(params, schema)
-    if reasons:
-        raise ValueError("; ".join(reasons))
-    return Convolutional(schema, WIDTHS[params.capacity])
+    refuse_other_data("cnn", params, schema)
+    widths = WIDTHS[params.capacity]
+    layers: list[nn.Module] = []
+    for index, (inner, outer) in enumerate(pairwise((schema.shape[0], *widths.channels))):
+        layers += [nn.Conv2d(inner, outer, kernel_size=3, padding=1), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if index < 2 else []
+    layers.append(nn.AdaptiveAvgPool2d(_POOLED))
+    return Convolutional(schema, layers, flat=widths.channels[-1] * _POOLED**2, hidden=widths.hidden)
