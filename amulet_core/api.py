@@ -12,6 +12,7 @@ from typing import Any
 from amulet_core.conduct import Prepared, conduct, prepared
 from amulet_core.config import overridden, read, resolve
 from amulet_core.conflicts import conflicts
+from amulet_core.controls import unmatched
 from amulet_core.errors import ComponentError, RequestError, UnwrittenError
 from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
@@ -62,6 +63,8 @@ def run(
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
         progress = Progress()
+        for text in (text for risk in request.risks for text in unmatched(risk)):
+            progress.tell(text)
         results = _run(ready, registry, folder, observers, progress)
         if folder is not None:
             _write(results, folder)

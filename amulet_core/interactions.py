@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from amulet_core.chance import Chance, degenerate_by, estimate, of_game, of_utility
+from amulet_core.games.table import Primary
 from amulet_core.published.tables import expected
 from amulet_core.request import Request, RiskPlan, RowPlan, defense_of
 from amulet_core.results import NONE, Cell, Effect, Entry, Expected, values_of
@@ -124,9 +125,7 @@ def _alone(
     needed = {attack for own in cells.values() for attack in _needed(own, risk)}
     own, values = cells[row.label], primary_values(cells[row.label], risk, needed)
     every = tuple(values.values())
-    # An interval of a mean of bounds would read as one of what they bound.
-    shown = len(every) > 1 and not risk.game.primary.bound
-    interval = paired_interval(every, overlap=overlap) if shown else None
+    interval = _interval(every, risk.game.primary, overlap)
     degenerate = chance[row.label].most
     skipped = bool(own) and all(cell.status == "skipped" or cell.control for cell in own)
     return Entry(
@@ -142,6 +141,17 @@ def _alone(
         missing=NO_CHANGE if values else _missing(row, risk, values, None, own),
         inapplicable=skipped,
     )
+
+
+def _interval(values: Sequence[float], primary: Primary, overlap: float) -> Interval | None:
+    """Return the interval of the mean of one row's values, cut to what there can be; none where there is none to give.
+
+    A mean of bounds has none: it would read as the interval of what they bound.
+    """
+    if len(values) < 2 or primary.bound:
+        return None
+    interval = paired_interval(values, overlap=overlap)
+    return interval.within(*primary.limits) if primary.limits else interval
 
 
 def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]) -> Effect:

@@ -1,10 +1,16 @@
-"""What a run shows while it goes on: a bar with rate and time left, or plain lines where there is no terminal."""
+"""What a run shows while it goes on: a bar with rate and time left, or plain lines where there is no terminal.
+
+No time left is told before a twentieth of the jobs is done: the first ones train models, and take longer than most.
+"""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Final, TextIO
+
+_STEPS: Final = 20
+"""Into how many parts plain lines divide a run."""
 
 Advance = Callable[[int, int, str], None]
 """``advance(done, total, label)``: ``label`` names what has just been finished."""
@@ -22,10 +28,20 @@ def shown_progress(total: int, stream: TextIO | None = None) -> Iterator[Advance
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class TimeLeft(TimeRemainingColumn):
+        """The time left, once enough is done to tell."""
+
+        def render(self, task: Task) -> Text:
+            """Return the time, or dashes in its place."""
+            known = _tells(int(task.completed), int(task.total or 0))
+            return super().render(task) if known else Text("-:--:--", style="progress.remaining")
 
     columns = (
         BarColumn(),
@@ -33,7 +49,7 @@ def shown_progress(total: int, stream: TextIO | None = None) -> Iterator[Advance
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TextColumn("left:"),
-        TimeRemainingColumn(),
+        TimeLeft(),
         TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=Console(file=stream)) as progress:
@@ -53,11 +69,16 @@ def _plain(stream: TextIO) -> Advance:
 
     def advance(done: int, total: int, label: str) -> None:
         """Print a line for every twentieth of the run, and for the last job."""
-        step = done * 20 // total
+        step = done * _STEPS // total
         if step > last[0] or done == total:
             last[0] = step
             seconds = time.monotonic() - start
-            left = seconds / done * (total - done)
-            print(f"[{done}/{total}] {seconds:.0f} s, about {left:.0f} s left: {label}", file=stream, flush=True)
+            left = f", about {seconds / done * (total - done):.0f} s left" if _tells(done, total) else ""
+            print(f"[{done}/{total}] {seconds:.0f} s{left}: {label}", file=stream, flush=True)
 
     return advance
+
+
+def _tells(done: int, total: int) -> bool:
+    """Say whether enough jobs are done for the others to be judged by them."""
+    return done * _STEPS >= total

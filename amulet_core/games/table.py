@@ -28,8 +28,9 @@ class Primary(Frozen):
 
     ``floor`` is the value without any protection, of a quantity that exists only for rows with a certain defense: the
     row ``none`` then has no value that changes could be measured against. A threat model with an ``fpr`` takes its
-    place by that: as often, models are claimed by chance. A ``bound`` has none either: the value
-    is a lower bound on what an adversary could do, and however small, it is no evidence of protection.
+    place by that: as often, models are claimed by chance. The interval of such a value itself, none of a change, is cut
+    to ``limits``. A ``bound`` has no value in ``none`` either: the value is a lower bound on what an adversary could
+    do, and however small, it is no evidence of protection.
     """
 
     metric: str
@@ -40,6 +41,7 @@ class Primary(Frozen):
     floor: float | None = Field(
         None, allow_inf_nan=False, description="the value without any protection, where the row none has none"
     )
+    limits: tuple[float, float] | None = Field(None, description="the least and the largest value that there can be")
     bound: bool = Field(False, description="whether the value is a lower bound that no verdict can rest on")
 
 
@@ -160,6 +162,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 better="higher",
                 margin=0.05,
                 floor=0.05,
+                limits=(0.0, 1.0),
             ),
         ),
         Game(

@@ -1,6 +1,6 @@
 """What an estimate looks like: an interval, or the reason why none is shown. Never a NaN that stands for either."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy import special
 
@@ -22,6 +22,13 @@ class Interval:
                 f"{self.method} made no interval: estimate {self.estimate}, low {self.low}, high {self.high}. "
                 "Low must not exceed high and none may be NaN; check the numbers it was given."
             )
+
+    def within(self, least: float, most: float) -> "Interval":
+        """Return the interval cut to the values that the quantity can have.
+
+        What is cut off is nowhere that the quantity can be, so the interval holds it as often as before.
+        """
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """Conformance of attacks: answers, budgets, queries, and power on planted victims, all through the games' own code."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
-
-from torch import nn
 
 from amulet_core.components import Attack, Params
 from amulet_core.errors import cause_of
@@ -14,14 +12,14 @@ from amulet_core.games.contest import Contest
 from amulet_core.request import Use, attack_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
-from amulet_core.testing.manners import Trial, manners, working
+from amulet_core.testing.manners import Trial, manners
 from amulet_core.testing.planted import ARENAS, NORMS, Arena
 from amulet_core.testing.planted_attributes import Plant
 from amulet_core.testing.poisoning import poisoning_checks
+from amulet_core.testing.rounds import Round, played, trials_of, usable
 from amulet_core.testing.theft import theft_checks
 from amulet_core.testing.toys import Toy
-from amulet_core.testing.watching import Watched, watch
-from amulet_core.victims import LabelOracle, WhiteBox
+from amulet_core.victims import WhiteBox
 
 ANSWERS = "it answers what its game asks for"
 BUDGETS = "it keeps to its budgets"
@@ -30,18 +28,10 @@ ADVANTAGE = 0.15
 
 
 @dataclass(frozen=True)
-class Round:
-    """One play: the contest, the adversary's view, what came of it, and how many rows the victim was asked about.
-
-    ``asked`` rows went through the view's model, of which it ``counted`` some; ``behind`` went past the view.
-    """
+class Play(Round):
+    """A round, and the contest that it was played in."""
 
     contest: Contest
-    view: Any
-    watched: Watched
-    asked: int
-    counted: int
-    behind: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ class Bout:
 
     arena: Arena
     threat: Params
-    play: Callable[[str, int], Round]
+    play: Callable[[str, int], Play]
     trial: Trial
 
 
@@ -64,7 +54,7 @@ def attack_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) -
     if arena is None:
         return ()
     open_bouts, shut_bouts = (cache(partial(_bouts, use, arena, plant, toys)) for plant in ("vulnerable", "safe"))
-    trials = partial(_trials, open_bouts)
+    trials = partial(trials_of, open_bouts)
     polite = manners(component, trials, victim="the victim")
 
     def check(name: str, why: str, examine: Callable[[], str | None]) -> ConformanceCheck:
@@ -123,11 +113,13 @@ def _bout(
     models = max((request.models for request in descriptor.needs(use.params, toy.schema)), default=0)
 
     @cache
-    def play(key: str, repetition: int) -> Round:  # noqa: ARG001 - the repetition makes the cache play again
+    def play(key: str, repetition: int) -> Play:  # noqa: ARG001 - the repetition makes the cache play again
         planted = arena.contest(toy, plant, models)
         contest = replace(planted, puts_in=descriptor.sensitive_in_x, reconstructs=descriptor.reconstructs)
         view = game.view(contest, threat, descriptor.access)
-        return _played(lambda: attack(view, use.params), contest, view, key)
+        rows = {"the pool": contest.pool, "the test rows": contest.test, "the adversary's rows": contest.aux}
+        made = played(lambda: attack(view, use.params), victim=contest.model, view=view, key=key, rows=rows)
+        return Play(**vars(made), contest=contest)
 
     label = f"{toy.label}, {name}" if name else toy.label
     refusals = (*NORMS, "norm") if name in NORMS else ()
@@ -135,67 +127,24 @@ def _bout(
     return Bout(arena, threat, play, trial)
 
 
-def _played(call: Callable[[], Any], contest: Contest, view: Any, key: str) -> Round:
-    oracle = view.model
-    through, past = _Meter(), _Meter()
-    meters = [contest.model.register_forward_pre_hook(past.count)]
-    if isinstance(oracle, LabelOracle):
-        meters.append(_module(oracle).register_forward_pre_hook(through.count))
-    things = {"the victim": contest.model, "the view": view, **_rows(contest)}
-    if isinstance(oracle, LabelOracle):
-        things["the victim's copy in the view"] = _module(oracle)
-    watched = watch(call, key=("conformance", key), things=things)
-    for meter in meters:
-        meter.remove()
-    counted = oracle.queries if isinstance(oracle, LabelOracle) else 0
-    return Round(contest, view, watched, asked=through.rows, counted=counted, behind=past.rows)
-
-
-class _Meter:
-    """Counts the rows that go through a module."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-
-    def count(self, module: nn.Module, given: tuple[Any, ...]) -> None:  # noqa: ARG002 - every hook is called so
-        self.rows += len(given[0])
-
-
-def _module(oracle: LabelOracle) -> nn.Module:
-    return oracle._model
-
-
-def _rows(contest: Contest) -> Mapping[str, Any]:
-    return {"the pool": contest.pool, "the test rows": contest.test, "the adversary's rows": contest.aux}
-
-
-def _trials(bouts: Callable[[], list[Bout]]) -> list[Trial]:
-    return [bout.trial for bout in bouts()]
-
-
-def _usable(bouts: Callable[[], list[Bout]]) -> list[Bout]:
-    usable = working(partial(_trials, bouts))
-    return [bout for bout in bouts() if bout.trial in usable]
-
-
 def _answered(bouts: Callable[[], list[Bout]]) -> list[Bout]:
     """Return the bouts that were not refused, all of them with a proper answer."""
-    usable = _usable(bouts)
-    if any(_answer_problem(bout) for bout in usable):
+    kept = usable(bouts)
+    if any(_answer_problem(bout) for bout in kept):
         raise NotCheckedError(f'not checked, because "{ANSWERS}" fails')
-    return usable
+    return kept
 
 
 def _answer_problem(bout: Bout) -> str:
-    played = bout.play("a key", 1)
-    answer = played.watched.value
+    play = bout.play("a key", 1)
+    answer = play.watched.value
     if not isinstance(answer, bout.arena.answer):
         return type(answer).__name__
-    return bout.arena.size_problem(played.view, answer)
+    return bout.arena.size_problem(play.view, answer)
 
 
 def _answers(bouts: Callable[[], list[Bout]]) -> None:
-    for bout in _usable(bouts):
+    for bout in usable(bouts):
         problem = _answer_problem(bout)
         if problem:
             raise ConformanceError(
@@ -219,18 +168,18 @@ def _keeps_to_budgets(bouts: Callable[[], list[Bout]]) -> None:
 
 def _asks(bouts: Callable[[], list[Bout]]) -> None:
     for bout in _answered(bouts):
-        played = bout.play("a key", 1)
+        play = bout.play("a key", 1)
         fix = "ask view.model only (labels, probabilities, log_probabilities)"
-        if played.behind:
+        if play.behind:
             raise ConformanceError(
-                found=f"on {bout.trial.label} {played.behind} rows went through the victim itself",
+                found=f"on {bout.trial.label} {play.behind} rows went through the victim itself",
                 expected="0",
                 fix=fix,
             )
-        if not isinstance(played.view.model, WhiteBox) and played.asked != played.counted:
+        if not isinstance(play.view.model, WhiteBox) and play.asked != play.counted:
             raise ConformanceError(
-                found=f"on {bout.trial.label} {played.asked} rows went through the model, and the view counted "
-                f"{played.counted}",
+                found=f"on {bout.trial.label} {play.asked} rows went through the model, and the view counted "
+                f"{play.counted}",
                 expected="equal numbers",
                 fix=fix,
             )
@@ -272,16 +221,16 @@ def _power(bout: Bout) -> float:
 
 
 def _result(bout: Bout) -> Any:
-    played = bout.play("a key", 1)
+    play = bout.play("a key", 1)
     game = import_module(bout.arena.game)
-    return game.judge(played.contest, played.watched.value, bout.threat)
+    return game.judge(play.contest, play.watched.value, bout.threat)
 
 
 def _floor(bout: Bout) -> float:
-    played = bout.play("a key", 1)
+    play = bout.play("a key", 1)
     # A view of the attack's own contest, made anew: whatever the attack did to its view is not in it.
     game = import_module(bout.arena.game)
-    view = game.view(played.contest, bout.threat, "none")
+    view = game.view(play.contest, bout.threat, "none")
     with isolated("conformance", "blind"):
         answer = bout.arena.blind(view)
-    return bout.arena.power(game.judge(played.contest, answer, bout.threat))
+    return bout.arena.power(game.judge(play.contest, answer, bout.threat))

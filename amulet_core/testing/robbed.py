@@ -4,7 +4,7 @@ Some label every row one class further than the truth: who learns the true label
 so that what a thief achieves is what it was told. Others follow no rule at all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Final
@@ -22,8 +22,8 @@ from amulet_core.schema import DataSchema
 from amulet_core.settings import TrainingSettings
 from amulet_core.testing.manners import Trial
 from amulet_core.testing.planted_attributes import Plant
+from amulet_core.testing.rounds import Round, played
 from amulet_core.testing.toys import Toy, network, task_rows
-from amulet_core.testing.watching import Watched, watch
 from amulet_core.training.imitation import imitated
 from amulet_core.victims import WhiteBox
 
@@ -32,20 +32,6 @@ BUDGET: Final = 200
 
 _SETTINGS: Final = TrainingSettings(epochs=12, batch_size=40, learning_rate=0.02)
 _ORACLES: Final[tuple[Oracle, ...]] = ("probabilities", "top-k", "labels")
-
-
-@dataclass(frozen=True)
-class Round:
-    """One theft: the view, what came of it, and how many rows the victim was asked about.
-
-    ``asked`` rows went through the view's model, of which it ``counted`` some; ``behind`` went through the victim.
-    """
-
-    view: TheftView
-    watched: Watched
-    asked: int
-    counted: int
-    behind: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +111,7 @@ def _bout(
     def play(key: str, repetition: int) -> Round:  # noqa: ARG001 - the repetition makes the cache play again
         model = victim()
         view = _view(attack_of(use), toy, architecture, model, oracle)
-        return _played(lambda: attack(view, use.params), model, view, key)
+        return played(lambda: attack(view, use.params), victim=model, view=view, key=key)
 
     kind = "a linear model" if build is Linear else "a network"
     label = f"{toy.label}, {kind}" + (f", {oracle}" if attack_of(use).access == "labels" else "")
@@ -160,25 +146,3 @@ def _view(
         settings=_SETTINGS,
         data_schema=toy.schema,
     )
-
-
-def _played(call: Callable[[], Any], victim: nn.Module, view: TheftView, key: str) -> Round:
-    through, behind = [0], [0]
-
-    def counting(rows: list[int]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def count(module: nn.Module, given: tuple[Any, ...]) -> None:  # noqa: ARG001 - every hook is called so
-            rows[0] += len(given[0])
-
-        return count
-
-    meters = [victim.register_forward_pre_hook(counting(behind))]
-    things: Mapping[str, Any] = {"the victim": victim, "the view": view}
-    if view.model is not None:
-        copied = view.model._model
-        meters.append(copied.register_forward_pre_hook(counting(through)))
-        things = {**things, "the victim's copy in the view": copied}
-    watched = watch(call, key=("conformance", key), things=things)
-    for meter in meters:
-        meter.remove()
-    counted = view.model.queries if view.model is not None else 0
-    return Round(view, watched, asked=through[0], counted=counted, behind=behind[0])

@@ -11,8 +11,9 @@ from amulet_core.games.theft import TheftAnswer, accept
 from amulet_core.request import Use, attack_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
-from amulet_core.testing.manners import Trial, manners, working
+from amulet_core.testing.manners import manners
 from amulet_core.testing.robbed import BUDGET, ROWS, Bout, bouts_of
+from amulet_core.testing.rounds import trials_of, usable
 from amulet_core.testing.toys import Toy, task_rows
 from amulet_core.victims import WhiteBox, logits_of
 
@@ -25,7 +26,7 @@ def theft_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
     """Return the checks of an attack on model ownership."""
     attack = attack_of(use)
     bouts, lawless = cache(partial(bouts_of, use, toys)), cache(partial(bouts_of, use, toys, plant="safe"))
-    polite = manners(component, partial(_trials, bouts), victim="the victim")
+    polite = manners(component, partial(trials_of, bouts), victim="the victim")
 
     def check(name: str, why: str, examine: Callable[[], str | None]) -> ConformanceCheck:
         return conformance(component, name=name, why=why, examine=examine)
@@ -60,17 +61,8 @@ _OF_ALL: Final = (
 )
 
 
-def _trials(bouts: Callable[[], list[Bout]]) -> list[Trial]:
-    return [bout.trial for bout in bouts()]
-
-
-def _usable(bouts: Callable[[], list[Bout]]) -> list[Bout]:
-    usable = working(partial(_trials, bouts))
-    return [bout for bout in bouts() if bout.trial in usable]
-
-
 def _by_the_rules(bouts: Callable[[], list[Bout]]) -> None:
-    for bout in _usable(bouts):
+    for bout in usable(bouts):
         try:
             _accepted(bout)
         except ValueError as error:
@@ -98,7 +90,7 @@ def _accepted(bout: Bout) -> nn.Module:
 
 def _asks(bouts: Callable[[], list[Bout]]) -> str:
     most = 0
-    for bout in _usable(bouts):
+    for bout in usable(bouts):
         played = bout.play("a key", 1)
         hidden = 0 if isinstance(played.view.model, WhiteBox) else played.asked - played.counted
         if played.behind or hidden:
@@ -113,7 +105,7 @@ def _asks(bouts: Callable[[], list[Bout]]) -> str:
 
 def _has_power(bouts: Callable[[], list[Bout]]) -> str:
     notes = []
-    for bout in _usable(bouts):
+    for bout in usable(bouts):
         found, floor = _agreement(bout), _chance(bout)
         if found < floor + ADVANTAGE:
             raise ConformanceError(
@@ -126,7 +118,7 @@ def _has_power(bouts: Callable[[], list[Bout]]) -> str:
 
 
 def _knows_nothing(bouts: Callable[[], list[Bout]]) -> None:
-    for bout in _usable(bouts):
+    for bout in usable(bouts):
         found, ceiling = _agreement(bout), _chance(bout) + ADVANTAGE
         if found > ceiling:
             raise ConformanceError(

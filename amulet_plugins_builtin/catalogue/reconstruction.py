@@ -90,7 +90,7 @@ COMPONENTS: tuple[Component, ...] = (
             "its own, and asks the victim about them."
         ),
         references=(_SOK,),
-        checks=f"{_PACKAGE}.checks:output_decoder",
+        checks=f"{_PACKAGE}.attack_checks:output_decoder",
         applicable=_decodable,
     ),
     Attack(
@@ -103,7 +103,7 @@ COMPONENTS: tuple[Component, ...] = (
         reconstructs="class",
         threat="Reconstructs a typical input of each class. Knows the whole model, and no row of any class.",
         references=(_INVERSION,),
-        checks=f"{_PACKAGE}.checks:mi_face_checks",
+        checks=f"{_PACKAGE}.attack_checks:mi_face_checks",
     ),
     Attack(
         name="gradient-inversion",
@@ -125,7 +125,7 @@ COMPONENTS: tuple[Component, ...] = (
                 where="arXiv:2003.14053",
             ),
         ),
-        checks=f"{_PACKAGE}.checks:gradient_inversion_checks",
+        checks=f"{_PACKAGE}.attack_checks:gradient_inversion_checks",
     ),
     Attack(
         name="class-mean",
@@ -137,7 +137,7 @@ COMPONENTS: tuple[Component, ...] = (
         threat="Knows the class and rows of its own. The floor that every other attack is shown beside.",
         params=NoParams,
         references=(_INVERSION,),
-        checks=f"{_PACKAGE}.checks:class_mean",
+        checks=f"{_PACKAGE}.attack_checks:class_mean",
     ),
     Attack(
         name="zero-input",
@@ -149,7 +149,7 @@ COMPONENTS: tuple[Component, ...] = (
         threat="Knows nothing. On sparse data its small error must not be mistaken for a reconstruction.",
         params=NoParams,
         references=(_INVERSION,),
-        checks=f"{_PACKAGE}.checks:zero_input",
+        checks=f"{_PACKAGE}.attack_checks:zero_input",
     ),
     Metric(
         name="reconstruction",
@@ -198,6 +198,6 @@ COMPONENTS: tuple[Component, ...] = (
             ),
             _SOK,
         ),
-        checks=f"{_PACKAGE}.checks:metric_checks",
+        checks=f"{_PACKAGE}.metric_checks:metric_checks",
     ),
 )

@@ -1,25 +1,36 @@
 """Faces with attributes that are there or not: one is to be predicted, others form groups."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from amulet_core.data import Data, make_data
-from amulet_core.errors import did_you_mean
+from amulet_core.errors import RequestError, did_you_mean
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_plugins_builtin.datasets.pictures import Picture, Shape, decoded
 
 
-def attribute_problems(known: Sequence[str], asked: Mapping[str, Sequence[str]]) -> list[str]:
-    """List the attributes asked for that there are not, by the parameter that names them."""
-    return [
+def refuse_unknown(
+    whose: str, known: Sequence[str], asked: Mapping[str, Sequence[str]], *, folder: Path, names: Sequence[str]
+) -> None:
+    """Raise a RequestError with the attributes asked for that there are not, and the pictures not in ``folder``.
+
+    ``asked`` has the attributes by the parameter that names them.
+    """
+    problems = [
         f'{parameter} names the unknown attribute "{name}"{did_you_mean(name, known)}'
         for parameter, names in asked.items()
         for name in names
         if name not in known
     ]
+    lacking = [name for name in names if not (folder / name).is_file()]
+    if lacking:
+        problems.append(f"{len(lacking)} pictures of the list are not in {folder} (first: {lacking[0]})")
+    if problems:
+        raise RequestError(*(f"{whose}: {text}" for text in problems))
 
 
 def faces(

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amulet_core.data import Data
-from amulet_core.errors import RequestError
 from amulet_plugins_builtin.catalogue.more_datasets import CelebaParams
-from amulet_plugins_builtin.datasets.attributes import attribute_problems, faces
+from amulet_plugins_builtin.datasets.attributes import faces, refuse_unknown
 from amulet_plugins_builtin.datasets.cells import some
 from amulet_plugins_builtin.datasets.idx_images import cache
 from amulet_plugins_builtin.datasets.pictures import files
@@ -31,13 +30,9 @@ def celeba(params: CelebaParams) -> Data:
     """
     folder = _folder(params)
     names, attributes = _attributes(folder / ATTRIBUTES)
-    problems = attribute_problems(list(attributes), {"label": [params.label], "sensitive": params.sensitive})
     kept = names[: params.rows]
-    lacking = [name for name in kept if not (folder / IMAGES / name).is_file()]
-    if lacking:
-        problems.append(f"{len(lacking)} pictures of the list are not in {folder / IMAGES} (first: {lacking[0]})")
-    if problems:
-        raise RequestError(*(f"celeba: {text}" for text in problems))
+    asked = {"label": [params.label], "sensitive": params.sensitive}
+    refuse_unknown("celeba", list(attributes), asked, folder=folder / IMAGES, names=kept)
     return faces(
         files(folder / IMAGES, kept),
         attributes[params.label][: len(kept)],

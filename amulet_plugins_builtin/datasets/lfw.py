@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amulet_core.data import Data
-from amulet_core.errors import RequestError
 from amulet_plugins_builtin.catalogue.more_datasets import LfwParams
-from amulet_plugins_builtin.datasets.attributes import attribute_problems, faces
+from amulet_plugins_builtin.datasets.attributes import faces, refuse_unknown
 from amulet_plugins_builtin.datasets.pictures import files
 from amulet_plugins_builtin.datasets.places import DATA, data_folder
 
@@ -42,12 +41,8 @@ def lfw(params: LfwParams) -> Data:
             f"lfw: {where}a folder of pictures ({', '.join(FOLDERS)}) or the list {ATTRIBUTES}: put both there"
         )
     names, scores = _attributes(home / ATTRIBUTES)
-    problems = attribute_problems(list(scores), {"label": [params.label], "sensitive": params.sensitive})
-    lacking = [name for name in names if not (folder / name).is_file()]
-    if lacking:
-        problems.append(f"{len(lacking)} pictures of the list are not in {folder} (first: {lacking[0]})")
-    if problems:
-        raise RequestError(*(f"lfw: {text}" for text in problems))
+    asked = {"label": [params.label], "sensitive": params.sensitive}
+    refuse_unknown("lfw", list(scores), asked, folder=folder, names=names)
     return faces(
         files(folder, names),
         scores[params.label] > 0,

@@ -15,7 +15,7 @@ from amulet_core.games.evasion import EvasionView
 from amulet_core.schema import DataSchema
 from amulet_core.victims import WhiteBox
 from amulet_core.vocabulary import Norm
-from amulet_plugins_builtin.evasion.ascent import Logits, lead, steepest
+from amulet_plugins_builtin.evasion.ascent import Logits, Loss, lead, steepest
 
 
 class Found(NamedTuple):
@@ -68,10 +68,9 @@ def white_box(view: EvasionView, attack: str) -> WhiteBox:
     return view.model
 
 
-def unchanged(ask: Logits, x: Tensor, y: Tensor) -> Found:
+def unchanged(ask: Logits, x: Tensor, y: Tensor, *, loss: Loss = "margin") -> Found:
     """Return what is found before any change: a row that is misclassified as it stands needs none."""
-    scores = ask(x)
-    return Found(x, lead(scores, y, loss="margin"), scores.argmax(1) != y)
+    return _judged(x, ask(x), y, loss=loss)
 
 
 def by_budget(view: EvasionView, found: Found, search: Callable[[Task, Found], Found]) -> Tensor:
@@ -89,7 +88,16 @@ def survivors(found: Found, *, early_stop: bool) -> Tensor:
     return rows[~found.fooled] if early_stop else rows
 
 
-def look(ask: Logits, task: Task, found: Found, rows: Tensor, at: Tensor, *, scores: Tensor | None = None) -> Found:
+def look(
+    ask: Logits,
+    task: Task,
+    found: Found,
+    rows: Tensor,
+    at: Tensor,
+    *,
+    scores: Tensor | None = None,
+    loss: Loss = "margin",
+) -> Found:
     """Return the better of what was found and the possible input nearest to ``at [m, ...]``, for each of ``rows [m]``.
 
     ``scores`` are the logits at ``at``, where they are known: they are asked for again only if ``at`` is not possible.
@@ -97,8 +105,7 @@ def look(ask: Logits, task: Task, found: Found, rows: Tensor, at: Tensor, *, sco
     candidate = task.possible(at, task.x[rows])
     if scores is None or not torch.equal(candidate, at):
         scores = ask(candidate)
-    y = task.y[rows]
-    return kept(found, rows, Found(candidate, lead(scores, y, loss="margin"), scores.argmax(1) != y))
+    return kept(found, rows, _judged(candidate, scores, task.y[rows], loss=loss))
 
 
 def kept(found: Found, rows: Tensor, other: Found) -> Found:
@@ -107,3 +114,7 @@ def kept(found: Found, rows: Tensor, other: Found) -> Found:
     better = (other.fooled & ~before) | ((other.fooled == before) & (other.lead > found.lead[rows]))
     into = rows[better]
     return Found(*(whole.index_copy(0, into, part[better]) for whole, part in zip(found, other, strict=True)))
+
+
+def _judged(x: Tensor, scores: Tensor, y: Tensor, *, loss: Loss) -> Found:
+    return Found(x, lead(scores, y, loss=loss), scores.argmax(1) != y)

@@ -11,21 +11,24 @@ from amulet_core.feasible import mutable
 from amulet_core.games.evasion import EvasionView
 from amulet_plugins_builtin.evasion.ascent import Logits
 from amulet_plugins_builtin.evasion.found import Found
-from amulet_plugins_builtin.evasion.losses import margin, slope
+from amulet_plugins_builtin.evasion.losses import Loss, margin, slope
 
 _DIFFERENT = 1e-4
 _SAMPLE = 32
 
 
-def zero_gradients(logits: Logits, view: EvasionView, found: Found, *, attack: str, share: float) -> tuple[str, ...]:
-    """Warn if the gradient of the logit margin is exactly zero at more than ``share`` of the rows that are correct.
+def zero_gradients(
+    logits: Logits, view: EvasionView, found: Found, *, attack: str, share: float, loss: Loss = margin
+) -> tuple[str, ...]:
+    """Warn if the gradient of the loss is exactly zero at more than ``share`` of the rows that are correct.
 
-    The margin's gradient vanishes only if the network itself has none; it does not underflow as the cross-entropy's.
+    ``loss`` is one without a target. The margin's gradient vanishes only if the network itself has none; it does not
+    underflow as the cross-entropy's.
     """
     rows = (~found.fooled).nonzero()[:, 0]
     if not len(rows):
         return ()
-    gradient = slope(logits, view.x[rows], view.y[rows], loss=margin, target=view.y[rows]).gradient
+    gradient = slope(logits, view.x[rows], view.y[rows], loss=loss, target=view.y[rows]).gradient
     free = mutable(view.data_schema, norm=view.norm, epsilon=view.epsilons[-1])
     zero = int((gradient * free == 0).flatten(1).all(1).sum())
     if zero <= share * len(rows):

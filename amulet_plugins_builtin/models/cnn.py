@@ -3,11 +3,11 @@
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
-from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
+from amulet_plugins_builtin.catalogue.models import CapacityParams
+from amulet_plugins_builtin.models.convolutions import Convolutional, refuse_other_data
 
 
 class Widths(NamedTuple):
@@ -27,39 +27,21 @@ _POOLED: Final = 4
 _HALVED: Final = 2
 
 
-class Convolutional(Classifier):
-    """3x3 convolutions with ReLU, the first two each halving the image, then one hidden layer.
-
-    The last pooling is adaptive, so that an image of any size ends in 4x4 places, one under 16x16 in fewer (2x2 from
-    8x8).
-    """
-
-    def __init__(self, schema: DataSchema, widths: Widths) -> None:
-        """Make the layers for images ``schema.shape``, and a head with one logit a class."""
-        super().__init__()
-        self.normalise = Normalise(schema)
-        height, width = (min(_POOLED, size // 2**_HALVED) for size in schema.shape[1:])
-        layers: list[nn.Module] = []
-        for index, (inner, outer) in enumerate(pairwise((schema.shape[0], *widths.channels))):
-            layers += [nn.Conv2d(inner, outer, kernel_size=3, padding=1), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if index < _HALVED else []
-        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d((height, width)), nn.Flatten())
-        self.hidden = nn.Sequential(nn.Linear(widths.channels[-1] * height * width, widths.hidden), nn.ReLU())
-        self.head = nn.Linear(widths.hidden, len(schema.classes))
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the hidden layer ``[n, h]`` of images ``[n, channels, height, width]``."""
-        out: Tensor = self.hidden(self.convolutions(self.normalise(x)))
-        return out
-
-
 def build(params: CapacityParams, schema: DataSchema) -> nn.Module:
     """Make a convolutional network of the given capacity, with the default initialisation of torch.
+
+    3x3 convolutions with ReLU, the first two each halving the image, then one hidden layer. The last pooling is
+    adaptive: an image of any size ends in 4x4 places, one under 16x16 in fewer (2x2 from 8x8).
 
     Raises:
         ValueError: if the rows are no images, or smaller than 8x8.
     """
-    reasons = reads_images("cnn")(params, schema)
-    if reasons:
-        raise ValueError("; ".join(reasons))
-    return Convolutional(schema, WIDTHS[params.capacity])
+    refuse_other_data("cnn", params, schema)
+    widths = WIDTHS[params.capacity]
+    height, width = (min(_POOLED, size // 2**_HALVED) for size in schema.shape[1:])
+    layers: list[nn.Module] = []
+    for index, (inner, outer) in enumerate(pairwise((schema.shape[0], *widths.channels))):
+        layers += [nn.Conv2d(inner, outer, kernel_size=3, padding=1), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if index < _HALVED else []
+    layers.append(nn.AdaptiveAvgPool2d((height, width)))
+    return Convolutional(schema, layers, flat=widths.channels[-1] * height * width, hidden=widths.hidden)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
-from amulet_plugins_builtin.models.convolutions import normalised_convolution
+from amulet_plugins_builtin.catalogue.models import CapacityParams
+from amulet_plugins_builtin.models.convolutions import normalised_convolution, refuse_other_data
 
 
 class Stages(NamedTuple):
@@ -77,7 +77,5 @@ def build(params: CapacityParams, schema: DataSchema) -> nn.Module:
     Raises:
         ValueError: if the rows are no images, or smaller than 8x8.
     """
-    reasons = reads_images("resnet")(params, schema)
-    if reasons:
-        raise ValueError("; ".join(reasons))
+    refuse_other_data("resnet", params, schema)
     return Residual(schema, STAGES[params.capacity])

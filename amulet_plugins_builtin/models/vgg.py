@@ -2,12 +2,11 @@
 
 from typing import Final, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
-from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.catalogue.models import CapacityParams, reads_images
-from amulet_plugins_builtin.models.convolutions import normalised_convolution
+from amulet_plugins_builtin.catalogue.models import CapacityParams
+from amulet_plugins_builtin.models.convolutions import Convolutional, normalised_convolution, refuse_other_data
 
 
 class Stacks(NamedTuple):
@@ -26,41 +25,23 @@ STACKS: Final = {
 """``m3`` and ``m4`` have the convolutions of the paper's configurations A (VGG-11) and D (VGG-16)."""
 
 
-class Vgg(Classifier):
-    """3x3 convolutions with GroupNorm and ReLU, a pooling after each stack, then one hidden layer.
-
-    Poolings round up, so that the same layers fit any image; the paper's three layers after them are made for images
-    of 224 pixels, and one takes their place.
-    """
-
-    def __init__(self, schema: DataSchema, stacks: Stacks) -> None:
-        """Make the layers for images ``schema.shape``, and a head with one logit a class."""
-        super().__init__()
-        self.normalise = Normalise(schema)
-        layers: list[nn.Module] = []
-        inner = schema.shape[0]
-        for stack in stacks.channels:
-            for outer in stack:
-                layers += [*normalised_convolution(inner, outer), nn.ReLU()]
-                inner = outer
-            layers.append(nn.MaxPool2d(2, ceil_mode=True))
-        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.hidden = nn.Sequential(nn.Linear(inner, stacks.hidden), nn.ReLU())
-        self.head = nn.Linear(stacks.hidden, len(schema.classes))
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return the hidden layer ``[n, h]`` of images ``[n, channels, height, width]``."""
-        out: Tensor = self.hidden(self.convolutions(self.normalise(x)))
-        return out
-
-
 def build(params: CapacityParams, schema: DataSchema) -> nn.Module:
     """Make a VGG network of the given capacity, with the default initialisation of torch.
+
+    3x3 convolutions with GroupNorm and ReLU, a pooling after each stack, then one hidden layer. Poolings round up, so
+    that the same layers fit any image; the paper's three layers after them are made for images of 224 pixels, and one
+    takes their place.
 
     Raises:
         ValueError: if the rows are no images, or smaller than 8x8.
     """
-    reasons = reads_images("vgg")(params, schema)
-    if reasons:
-        raise ValueError("; ".join(reasons))
-    return Vgg(schema, STACKS[params.capacity])
+    refuse_other_data("vgg", params, schema)
+    stacks, inner = STACKS[params.capacity], schema.shape[0]
+    layers: list[nn.Module] = []
+    for stack in stacks.channels:
+        for outer in stack:
+            layers += [*normalised_convolution(inner, outer), nn.ReLU()]
+            inner = outer
+        layers.append(nn.MaxPool2d(2, ceil_mode=True))
+    layers.append(nn.AdaptiveAvgPool2d(1))
+    return Convolutional(schema, layers, flat=inner, hidden=stacks.hidden)

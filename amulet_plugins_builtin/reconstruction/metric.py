@@ -23,8 +23,9 @@ _NO_ROWS = "there are no such rows among those to be reconstructed"
 def measure(result: ReconstructionResult, params: ReconstructionMetricParams) -> Scores:
     """Return the values declared in the catalogue; ``mse`` and those like it are on features scaled to 0 .. 1.
 
-    Intervals are two-sided, 95 %, over the rows and given the answers: t for errors, a bootstrap of rows for the
-    relative error. PSNR (10 log10(1 / mse)) is that of the mean error, not the mean over images.
+    Intervals are two-sided, 95 %, over the rows and given the answers: t for errors and similarities, cut to what these
+    can be (at most 1), a bootstrap of rows for the relative error. PSNR (10 log10(1 / mse)) is that of the mean error,
+    not the mean over images.
     """
     error, of_mean, of_zero = (_errors(result, of) for of in (result.x, result.class_mean, result.zero))
     inside = result.member
@@ -80,7 +81,7 @@ def _bootstrapped(error: NDArray[np.float64], of_mean: NDArray[np.float64], resa
     return float(low), float(high)
 
 
-def _mean(name: str, error: Tensor) -> Value | Withheld:
+def _mean(name: str, error: Tensor, *, least: float = 0.0) -> Value | Withheld:
     n = len(error)
     if not n:
         return Withheld(name=name, reason=_NO_ROWS)
@@ -88,7 +89,8 @@ def _mean(name: str, error: Tensor) -> Value | Withheld:
     if n < FEWEST:
         return Value(name=name, estimate=estimate, method=f"mean; no interval from {n} rows (fewer than {FEWEST})", n=n)
     reach = float(stats.t.ppf((1 + _LEVEL) / 2, n - 1)) * float(error.std()) / math.sqrt(n)
-    return Value(name=name, estimate=estimate, low=estimate - reach, high=estimate + reach, method="t", n=n)
+    low, high = max(least, estimate - reach), max(estimate, min(1.0, estimate + reach))
+    return Value(name=name, estimate=estimate, low=low, high=high, method="t", n=n)
 
 
 def _psnr(name: str, error: Tensor) -> Value | Withheld:
@@ -105,7 +107,7 @@ def _similar(name: str, result: ReconstructionResult, rows: Tensor) -> Value | W
         return Withheld(name=name, reason=_NO_ROWS)
     pairs = (result.x[result.of[rows]], result.truth[rows])
     found = ssim(*(to_units(one, result.data_schema) for one in pairs))
-    return _mean(name, found)
+    return _mean(name, found, least=-1.0)
 
 
 def _nearest(result: ReconstructionResult, *, members: bool) -> Value | Withheld:

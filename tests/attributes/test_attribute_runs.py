@@ -7,6 +7,7 @@ from amulet_core.api import run
 from amulet_core.codec import pack, unpack
 from amulet_core.conduct import prepared
 from amulet_core.config import resolve
+from amulet_core.controls import unmatched
 from amulet_core.errors import RequestError
 from amulet_core.games.table import GAMES
 from amulet_core.jobs import AttackWork, FitWork
@@ -66,6 +67,13 @@ def amulet_components():
     from amulet_core.components import Attack
 
     yield Dataset(name="people", summary="People of two groups", target=f"{HERE}:people", params=PeopleParams, licence="none")
+    from amulet_plugins_builtin.catalogue.attributes import LearnerParams
+
+    both = {"params": LearnerParams, "risk": "attribute-inference"}
+    yield Attack(name="own", summary="An attack of others", target="amulet_plugins_builtin.attributes.mlp:attack",
+                 access="probabilities", **both)
+    yield Attack(name="own-control", summary="Its control", target="amulet_plugins_builtin.attributes.imputation:attack",
+                 access="none", control=True, settings_of="own", **both)
     yield Attack(name="broken", summary="A control that fails", target=f"{HERE}:broken", risk="attribute-inference",
                  access="none", control=True)
 """
@@ -81,7 +89,8 @@ def registry(packages):
 
 
 def config(*, dataset=None, threat=None, attacks=("attribute-mlp", "imputation"), **changes):
-    uses = [{"name": name, "params": FAST} if name in ("attribute-mlp", "imputation") else name for name in attacks]
+    learners = ("attribute-mlp", "imputation", "own", "own-control")
+    uses = [{"name": name, "params": FAST} if name in learners else name for name in attacks]
     return {
         "dataset": dataset if isinstance(dataset, str) else {"name": "people", "params": dataset or {}},
         "model": {"name": "mlp", "params": {"capacity": "m1"}},
@@ -296,6 +305,38 @@ def test_a_control_beside_no_attack_of_its_settings_has_its_own(registry):
     request = resolve(config(risks={RISK: {"attacks": listed}}), registry)
     (risk,) = [one for one in request.risks if one.game.risk == RISK]
     assert risk.attacks[0].params.epochs == 7
+
+
+UNMATCHED = (
+    f"{RISK}: toy/own is compared with builtin/imputation, and no control has its settings (settings_of): its advantage "
+    "may be its learner's rather than the victim's; changes between rows are not concerned"
+)
+
+
+@pytest.mark.parametrize(
+    ("attacks", "told"),
+    [
+        (("attribute-mlp", "attribute-csmia"), []),
+        (("own", "attribute-mlp"), [UNMATCHED]),
+        (("own", "own-control"), []),
+        (("own-control",), []),
+    ],
+)
+def test_an_attack_of_others_that_no_control_shares_its_settings_with_is_told_of(registry, attacks, told):
+    (risk, _) = resolve(config(attacks=attacks), registry).risks
+    assert unmatched(risk) == told
+
+
+def test_attacks_that_are_compared_with_nothing_need_no_control_of_their_settings(registry):
+    (risk, _) = resolve(config(risks={"membership-inference": {"attacks": ["gap"]}}), registry).risks
+    assert unmatched(risk) == []
+
+
+def test_a_run_tells_of_it_at_once_and_no_verdict_is_blocked_by_it(registry, tmp_path, capsys):
+    results = run(config(attacks=("own",), seeds=1), registry=registry, cache=tmp_path)
+    assert results.provenance.warnings == (UNMATCHED,)
+    assert capsys.readouterr().err.startswith(f"warning: {UNMATCHED}\n[1/")
+    assert {text for entry in results.entries for text in entry.warnings} == set()
 
 
 @pytest.mark.parametrize("candidates", [7, 18, 0])

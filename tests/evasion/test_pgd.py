@@ -210,6 +210,40 @@ def test_masked_gradients_are_counted_and_reported(share, warned):
     assert attacked(view, PgdParams(masked_share=share)).warnings == ((text,) if warned else ())
 
 
+class Beside(nn.Module):
+    """A network whose largest other logit follows the true one, and a third the input."""
+
+    def forward(self, x):
+        """Return three logits of which the first leads the second by 4, wherever the input is."""
+        return torch.stack([x[:, 0] + 5, x[:, 0] + 1, x[:, 1]], 1)
+
+
+@pytest.mark.parametrize(("loss", "warned"), [("ce", False), ("margin", True)])
+def test_gradients_are_masked_where_those_of_the_loss_that_is_climbed_are(loss, warned):
+    x, y = torch.rand(10, 2), torch.zeros(10, dtype=torch.int64)
+    schema = square().model_copy(update={"classes": ("a", "b", "c")})
+    view = planted.view_of(Beside(), x, y, schema, norm="linf", epsilons=(0.1,))
+    assert bool(attacked(view, PgdParams(loss=loss)).warnings) == warned
+
+
+class TwoPeaks(nn.Module):
+    """To the left both other classes gain .9, to the right one of them gains 1; the true one stays far ahead."""
+
+    def forward(self, x):
+        """Return three logits."""
+        left, right = (0.5 - x[:, 0]).relu() / 0.4, (x[:, 0] - 0.5).relu() / 0.4
+        return torch.stack([torch.full_like(left, 10.0), 0.9 * left + right, 0.9 * left], 1)
+
+
+@pytest.mark.parametrize(("loss", "best"), [("ce", 0.1), ("margin", 0.9)])
+def test_of_inputs_that_do_not_fool_the_one_of_the_largest_loss_climbed_is_kept(loss, best):
+    x, y = torch.full((20, 2), 0.5), torch.zeros(20, dtype=torch.int64)
+    schema = square().model_copy(update={"classes": ("a", "b", "c")})
+    view = planted.view_of(TwoPeaks(), x, y, schema, norm="linf", epsilons=(0.4,))
+    answer = attacked(view, PgdParams(loss=loss, restarts=20))
+    torch.testing.assert_close(answer.x[0, :, 0], torch.full((20,), best))
+
+
 class Constant(nn.Module):
     """A network that ignores its input."""
 

@@ -10,7 +10,7 @@ from amulet_core.games.reconstruction import ReconstructionAnswer
 from amulet_core.games.threats import ReconstructionThreat
 from amulet_core.scores import Value
 from amulet_plugins_builtin.catalogue.reconstruction import ReconstructionMetricParams
-from amulet_plugins_builtin.reconstruction import checks, metric, planted
+from amulet_plugins_builtin.reconstruction import attack_checks, metric, metric_checks, planted
 from amulet_plugins_builtin.reconstruction.similarity import ssim
 
 START, END = (torch.tensor(bound) for bound in (planted.TABLE.feasible.low, planted.TABLE.feasible.high))
@@ -63,7 +63,7 @@ def test_an_image_is_wholly_similar_to_itself_and_not_to_its_negative():
 
 def many(rows=200, *, error=0.02, members=True):
     """Return a result of so many rows whose squared errors are exponential, of this mean, beside .04."""
-    few = checks.result()
+    few = metric_checks.result()
     low, high = torch.tensor(planted.TABLE.feasible.low), torch.tensor(planted.TABLE.feasible.high)
     truth = (low + 0.5 * (high - low)).expand(rows, 3)
     sizes = torch.empty(rows, 1).exponential_().mul(error).sqrt().clamp(max=0.5)
@@ -95,7 +95,7 @@ def test_few_rows_have_no_interval_and_say_why():
     assert scores["relative_error"].method == "ratio of two mean errors; no interval from 29 rows (fewer than 30)"
 
 
-EXACT = {"x": checks.result().truth}
+EXACT = {"x": metric_checks.result().truth}
 NOBODY = {"member": torch.zeros(3, dtype=torch.bool)}
 
 
@@ -117,7 +117,7 @@ NOBODY = {"member": torch.zeros(3, dtype=torch.bool)}
             "an answer about a class shows training rows and others alike",
         ),
         (
-            {"class_mean": checks.result().truth},
+            {"class_mean": metric_checks.result().truth},
             "relative_error",
             "the class mean is exact: every row is equal to it",
         ),
@@ -136,8 +136,25 @@ NOBODY = {"member": torch.zeros(3, dtype=torch.bool)}
     ],
 )
 def test_what_cannot_be_measured_is_withheld_with_the_reason(change, name, reason):
-    scores = metric.measure(checks.result().model_copy(update=change), PARAMS)
+    scores = metric.measure(metric_checks.result().model_copy(update=change), PARAMS)
     assert scores[name].reason == reason
+
+
+ONE_FAR = torch.tensor([0.25] + 39 * [0.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "limits"),
+    [
+        (ONE_FAR, 0.0, (0.0, 0.018892)),
+        (1 - ONE_FAR, -1.0, (0.981108, 1.0)),
+        (0.5 + ONE_FAR, 0.0, (0.493608, 0.518892)),
+    ],
+)
+def test_intervals_end_where_errors_and_similarities_end(values, least, limits):
+    """The standard error of 40 values of which one is .25 off is .25 / 40, and the t quantile 2.0227."""
+    found = metric._mean("mse", values, least=least)
+    assert (found.low, found.high) == pytest.approx(limits, abs=1e-6)
 
 
 def test_a_leak_of_everybody_and_one_of_members_alone_are_told_from_none():
@@ -180,7 +197,7 @@ NEAREST = metric._nearest
 def test_a_metric_that_is_broken_fails_a_check_that_it_ships(name, monkeypatch):
     monkeypatch.setattr(metric, *BROKEN[name])
     failed = 0
-    for check in checks.metric_checks():
+    for check in metric_checks.metric_checks():
         try:
             check.run()
         except AssertionError:
@@ -191,7 +208,7 @@ def test_a_metric_that_is_broken_fails_a_check_that_it_ships(name, monkeypatch):
 def test_images_without_training_rows_have_no_similarity():
     rows = planted.prototypes()
     contest = planted.clustered(planted.Silent(), rows, planted.IMAGES, kind="class")
-    played = checks.played(contest, checks._mi_face, "white-box")
+    played = attack_checks.played(contest, attack_checks._mi_face, "white-box")
     assert isinstance(metric.measure(played, PARAMS)["ssim"], Value)
     outside = played.model_copy(update={"member": torch.zeros_like(played.member)})
     assert metric.measure(outside, PARAMS)["ssim"].reason == "there are no such rows among those to be reconstructed"
@@ -199,8 +216,8 @@ def test_images_without_training_rows_have_no_similarity():
 
 def test_errors_of_a_class_are_over_all_its_rows():
     contest = planted.uniform(planted.Telling(), planted.TABLE, kind="class")
-    result = checks.played(contest, lambda view: checks.controls.class_mean(view, None), "none")
-    unit = checks.to_units
+    result = attack_checks.played(contest, lambda view: attack_checks.controls.class_mean(view, None), "none")
+    unit = attack_checks.to_units
     by_hand = [
         (unit(result.x[label], planted.TABLE) - unit(row, planted.TABLE)).square().mean()
         for row, label in zip(contest.pool.x[contest.member], contest.pool.y[contest.member], strict=True)

@@ -421,3 +421,40 @@ def test_only_the_rows_own_models_make_such_a_value_degenerate(floored: Request)
 def test_a_seed_that_lacks_an_attack_that_another_row_met_has_no_value(floored: Request) -> None:
     cells = auc("dp-sgd", HIGH, attack="pool"), auc("dp-sgd", LOW[:4], attack="second"), skipped("keep")
     assert alone(floored, *cells).values == tuple(enumerate(LOW[:4]))
+
+
+def claimed(row: str, values: list[float]) -> list[Cell]:
+    """What an owner's test finds: the share of derived models that are claimed."""
+    return [
+        Cell(
+            row=row,
+            risk="ownership-verification",
+            attack="all suspects",
+            seed=seed,
+            status="ok",
+            measured=(measured("verification", true_positive_rate=value),),
+        )
+        for seed, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "beyond"), [([1.0, 1.0, 0.9, 1.0, 0.8], (False, True)), ([0.0, 0.1, 0.0, 0.3, 0.0], (True, False))]
+)
+def test_the_interval_of_a_share_ends_where_shares_end(
+    request_of: Any, values: list[float], beyond: tuple[bool, bool]
+) -> None:
+    request = request_of("ownership-verification", defenses=["builtin/watermark"])
+    found = entry(request, [*claimed("watermark", values), *utility("none"), *utility("watermark")], "watermark")
+    whole = paired_interval(values)
+    assert (whole.low < 0, whole.high > 1) == beyond
+    assert (found.low, found.high) == (max(0.0, whole.low), min(1.0, whole.high))
+
+
+def test_the_interval_of_a_change_of_shares_is_not_cut(request_of: Any) -> None:
+    none, other = [0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.4, 1.0, 1.0]
+    cells = [*robust("none", none), *robust("dp-sgd", other), *utility("none"), *utility("dp-sgd")]
+    found = entry(request_of("evasion"), cells, "dp-sgd").effect
+    assert found is not None
+    assert found.high is not None
+    assert found.high > 1
