@@ -54,6 +54,6 @@ def worst_neighbour(params: AdversarialTrainingParams, schema: DataSchema) -> Ca
     )
 
     def worst(frozen: Call, batch: Batch) -> Tensor:
-        return ascent(lambda x: gradient_of(frozen, x, batch.y, loss="ce")[0], batch.x, batch.draws[START.name])
+        return ascent(lambda x: gradient_of(frozen, x, batch.y, loss="ce"), batch.x, batch.draws[START.name])
 
     return worst

@@ -31,15 +31,10 @@ def lead(logits: Tensor, y: Tensor, *, loss: Loss) -> Tensor:
     return rest - torch.where(true, logits, 0).sum(-1)
 
 
-def gradient_of(logits: Logits, x: Tensor, y: Tensor, *, loss: Loss) -> tuple[Tensor, Tensor]:
-    """Return the gradient ``[n, ...]`` of each row's lead in its own input, and the logits ``[n, classes]`` there."""
-
-    def total(at: Tensor) -> tuple[Tensor, Tensor]:
-        scores = logits(at)
-        return lead(scores, y, loss=loss).sum(), scores
-
-    gradient, scores = grad(total, has_aux=True)(x)
-    return gradient.detach(), scores.detach()
+def gradient_of(logits: Logits, x: Tensor, y: Tensor, *, loss: Loss) -> Tensor:
+    """Return the gradient ``[n, ...]`` of each row's lead in its own input; works inside ``vmap``."""
+    gradient: Tensor = grad(lambda at: lead(logits(at), y, loss=loss).sum())(x)
+    return gradient.detach()
 
 
 def steepest(schema: DataSchema, *, norm: Norm, epsilon: float) -> Callable[[Tensor], Tensor]:

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from amulet_core.games.evasion import EvasionAnswer, EvasionView
 from amulet_plugins_builtin.catalogue.evasion import PgdParams
-from amulet_plugins_builtin.evasion.ascent import Logits, gradient_of, uniform_in_ball
+from amulet_plugins_builtin.evasion.ascent import Logits, uniform_in_ball
 from amulet_plugins_builtin.evasion.found import Found, Task, by_budget, look, survivors, unchanged, white_box
-from amulet_plugins_builtin.evasion.losses import loss_named
+from amulet_plugins_builtin.evasion.losses import loss_named, slope, without_gradients
 from amulet_plugins_builtin.evasion.suspicions import zero_gradients
 
 
@@ -21,7 +21,7 @@ def attack(view: EvasionView, params: PgdParams) -> EvasionAnswer:
         TypeError: if the view's model gives no gradients.
     """
     logits = white_box(view, "pgd").logits
-    found = unchanged(torch.no_grad()(logits), view.x, view.y, loss=params.loss)
+    found = unchanged(without_gradients(logits), view.x, view.y, loss=params.loss)
     loss = loss_named(params.loss, classes=len(view.data_schema.classes))
     warnings = zero_gradients(logits, view, found, attack="pgd", share=params.masked_share, loss=loss)
     answers = by_budget(view, found, lambda task, found: pgd(logits, task, found, params))
@@ -44,17 +44,17 @@ def pgd(logits: Logits, task: Task, found: Found, params: PgdParams) -> Found:
 
 
 def _climbed(logits: Logits, task: Task, found: Found, start: Tensor, params: PgdParams) -> Found:
-    # All rows in one call: in parts, the last bits of some logits would be others.
-    ask = torch.no_grad()(logits)
+    ask, loss = without_gradients(logits), loss_named(params.loss, classes=len(task.schema.classes))
     size = 2.5 / params.steps if params.relative_step is None else params.relative_step
     rows = survivors(found, early_stop=params.early_stop)
     at = task.relaxed(start, task.x)[rows]
     for _ in range(params.steps):
         if not len(rows):
             return found
-        gradient, scores = gradient_of(logits, at, task.y[rows], loss=params.loss)
-        found = look(ask, task, found, rows, at, scores=scores, loss=params.loss)
-        at = task.relaxed(at + size * task.move(gradient), task.x[rows])
+        y = task.y[rows]
+        here = slope(logits, at, y, loss=loss, target=y)
+        found = look(ask, task, found, rows, at, scores=here.scores, loss=params.loss)
+        at = task.relaxed(at + size * task.move(here.gradient), task.x[rows])
         if params.early_stop:
             survives = ~found.fooled[rows]
             at, rows = at[survives], rows[survives]
