@@ -207,6 +207,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 better="lower",
                 margin=0.05,
             ),
+            trains=Trained(called="populations' victims", balanced="balanced_accuracy"),
             sok="P4",
         ),
         Game(
