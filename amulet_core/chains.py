@@ -29,8 +29,18 @@ def trained(chain: Sequence[Use]) -> tuple[Use, ...]:
 
 def alike(chain: Sequence[Use], other: Sequence[Use]) -> bool:
     """Say whether two chains make and release the same models: what only verifies makes no difference."""
-    one, two = (tuple(use for use in some if defense_of(use).stages) for some in (chain, other))
+    one, two = (tuple(use for use in some if defense_of(use).stages or _releases(use)) for some in (chain, other))
     return one == two
+
+
+def released(chain: Sequence[Use]) -> tuple[Use, ...]:
+    """Return the defenses that have a say in what is released of a trained model: predictions, and explanations."""
+    return tuple(use for use in chain if _releases(use))
+
+
+def _releases(use: Use) -> bool:
+    """Say so also of a defense that explains and has no stage, or one for training alone."""
+    return "inference" in defense_of(use).stages or defense_of(use).explain is not None
 
 
 def remaking(chain: Sequence[Use]) -> tuple[Use, ...]:

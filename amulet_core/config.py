@@ -32,7 +32,8 @@ class Shell(Params):
     data: Any = Field(default_factory=dict, description="how many rows play which part")
     defenses: list[Any] = Field(
         default_factory=list,
-        description="the rows: each a defense (a name, or {name, params}), a chain of them (a list), or {label, chain}",
+        description="the rows: each a defense (a name, or {name, params, label}), a chain of them (a list), or "
+        "{label, chain}",
     )
     members_alone: bool = Field(
         True, description="whether each defense of a chain is also measured alone, in a row before the chain's"
@@ -57,8 +58,14 @@ class UseForm(Params):
     params: dict[str, Any] = Field(default_factory=dict, description="its parameters")
 
 
+class AloneForm(UseForm):
+    """A row of one defense as a mapping."""
+
+    label: str = Field("", max_length=200, description="how the report calls the row")
+
+
 class RowForm(Params):
-    """A row as a mapping."""
+    """A row of several defenses as a mapping."""
 
     label: str = Field("", max_length=200, description="how the report calls the row")
     chain: Any = Field(description="the defenses of the row, applied together")
@@ -176,8 +183,8 @@ class _Reader:
     def __init__(self, registry: Registry, problems: list[str]) -> None:
         self._registry, self._problems = registry, problems
 
-    def use(self, kind: str, given: Any, path: str) -> Use | None:
-        form = checked(UseForm, {"name": given} if isinstance(given, str) else given, path, self._problems)
+    def use(self, kind: str, given: Any, path: str, shape: type[UseForm] = UseForm) -> Use | None:
+        form = checked(shape, {"name": given} if isinstance(given, str) else given, path, self._problems)
         if form is None:
             return None
         try:
@@ -201,20 +208,22 @@ class _Reader:
         return tuple(found)
 
     def _row(self, given: Any, path: str) -> RowPlan | None:
-        form, row = None, path
+        label, row, shape = "", path, UseForm
         if isinstance(given, dict) and "chain" in given:
             form = checked(RowForm, given, path, self._problems)
+            label = form.label if form else ""
             given, path = given["chain"], f"{path}.chain"
+        elif isinstance(given, dict):
+            label, shape = given.get("label", ""), AloneForm
         members = given if isinstance(given, list) else [given]
         if not members:
             self._problems.append(f"{path}: a chain needs at least one defense")
         paths = [f"{path}.{i}" if isinstance(given, list) else path for i in range(len(members))]
-        uses = [self.use("defense", member, own) for member, own in zip(members, paths, strict=True)]
+        uses = [self.use("defense", member, own, shape) for member, own in zip(members, paths, strict=True)]
         chain = in_stage_order([use for use in uses if use is not None])
         if len(chain) < len(members) or not chain:
             return None
-        label = form.label if form and form.label else " + ".join(use.entry.component.name for use in chain)
-        return RowPlan(label, "defense", chain, row)
+        return RowPlan(label or " + ".join(use.entry.component.name for use in chain), "defense", chain, row)
 
     def risks(self, given: Any) -> tuple[RiskPlan, ...]:
         if not given or not isinstance(given, dict | list) or not all(isinstance(risk, str) for risk in given):

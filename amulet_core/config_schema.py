@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amulet_core.config import RiskForm, RowForm, Shell
+from amulet_core.config import AloneForm, RiskForm, RowForm, Shell
 from amulet_core.errors import RequestError
 from amulet_core.games.table import GAMES
 from amulet_core.registry import Registry
@@ -27,7 +27,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     chain = {"type": "array", "items": defense, "minItems": 1}
     row = RowForm.model_json_schema()
     row["properties"]["chain"] |= {"anyOf": [defense, chain]}
-    properties["defenses"]["items"] = {"anyOf": [defense, chain, row]}
+    properties["defenses"]["items"] = {"anyOf": [{"$ref": "#/$defs/row"}, chain, row]}
+    kinds["row"] = _use_schema(registry, "defense", label=AloneForm.model_json_schema()["properties"]["label"])
     columns = {risk: _risk_schema(risk) for risk in GAMES}
     properties["risks"] |= {
         "anyOf": [
@@ -39,15 +40,15 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions}
 
 
-def _use_schema(registry: Registry, kind: str) -> dict[str, Any]:
-    """Return what may stand for a component of a kind: its name, or its name with its parameters."""
+def _use_schema(registry: Registry, kind: str, **more: Any) -> dict[str, Any]:
+    """Return what may stand for a component of a kind: its name, or its name with parameters and ``more`` keys."""
     forms: list[dict[str, Any]] = []
     for entry in registry.list(kind):
         names = [entry.id] + ([entry.component.name] if _means(registry, kind, entry.component.name, entry.id) else [])
         params = entry.component.params.model_json_schema()
         form = {"type": "object", "required": ["name"], "additionalProperties": False}
         forms.append({"enum": names, "description": entry.component.summary})
-        forms.append(form | {"properties": {"name": {"enum": names}, "params": params}})
+        forms.append(form | {"properties": {"name": {"enum": names}, "params": params, **more}})
     return {"anyOf": forms}
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from amulet_core.chains import trained
+from amulet_core.chains import released, trained
 from amulet_core.components import Resources
 from amulet_core.facts import DataFacts
 from amulet_core.fingerprint import code_of, environment, packages_of
 from amulet_core.jobs import BankWork, FitWork, Job, Recipe
 from amulet_core.layout import Place, layout_of
-from amulet_core.request import Request, RowPlan, Use, defense_of
+from amulet_core.request import Request, RowPlan, Use
 
 Stack = tuple[Place, ...]
 """The models that one job trains."""
@@ -58,7 +58,7 @@ class JobSpecs:
 
     def released(self, row: RowPlan) -> dict[str, Any]:
         """Describe what stands between a trained model and who asks it."""
-        return {"released": [self.versioned(use) for use in row.chain if "inference" in defense_of(use).stages]}
+        return {"released": [self.versioned(use) for use in released(row.chain)]}
 
     def fit_of(self, row: RowPlan, place: Place) -> str:
         """Return the key of the job that trains a row's model of a place, with those of its stack."""

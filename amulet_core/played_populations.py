@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
 
 from amulet_core.explanations import explainer
 from amulet_core.games.distribution import DistributionAnswer, DistributionResult, DistributionView, Seen, accept
@@ -14,9 +16,9 @@ from amulet_core.measuring import measured_play
 from amulet_core.outputs import PlayOutput
 from amulet_core.recipes import blamed, deployed
 from amulet_core.request import attack_of
-from amulet_core.streams import generator
+from amulet_core.streams import generator, isolated
 from amulet_core.training.values import Fitted
-from amulet_core.victims import with_access
+from amulet_core.victims import logits_of, with_access
 
 Draws = tuple[str | int, ...]
 
@@ -29,10 +31,12 @@ def distribution_play(work: DistributionPlayWork, inputs: Sequence[Any], ground:
     """
     draws, use = ("draws", work.root_seed, work.seed, "distribution"), work.attack
     fitted = {place: one for output in inputs for place, one in output.fitted.items()}
-    victims, count = [fitted[place] for place in work.victims], len(work.victims)
+    count = len(work.victims)
     order = torch.randperm(count, generator=generator(*draws, "victims"))
-    models = [fitted[place] for place in work.models]
-    view = _view(work, [victims[at] for at in order.tolist()], models, ground, draws)
+    victims = [fitted[work.victims[at]] for at in order.tolist()]
+    view = _view(work, victims, [fitted[place] for place in work.models], ground, draws)
+    with isolated(*draws, "judge"):
+        balanced = _balanced(work.recipe, victims, view)
 
     def call() -> DistributionAnswer:
         answer = use.entry.load()(view, use.params)
@@ -46,10 +50,22 @@ def distribution_play(work: DistributionPlayWork, inputs: Sequence[Any], ground:
         second=order >= count // 2,
         ratios=work.told.ratios,
         rows=work.told.rows,
+        balanced=balanced,
         threshold=answer.threshold,
         warnings=answer.warnings,
     )
-    return replace(measured_play(work.risk, result, draws), evidence=victims[0].evidence)
+    return replace(measured_play(work.risk, result, draws), evidence=fitted[work.victims[0]].evidence)
+
+
+def _balanced(recipe: Recipe, victims: Sequence[Fitted], view: DistributionView) -> Tensor | None:
+    """Return each victim's balanced accuracy ``[v]`` on the rows asked about; None where not every class is there."""
+    x, y = view.x.flatten(0, 1), view.y.flatten()
+    of_class = one_hot(y, len(view.data_schema.classes)).double()
+    counts = of_class.sum(0)
+    if not counts.all():
+        return None
+    right = torch.stack([logits_of(deployed(recipe, one.model), x).argmax(1) == y for one in victims])
+    return (right.double() @ of_class / counts).mean(1)
 
 
 def _view(

@@ -49,12 +49,17 @@ class DistributionAnswer(Artifact):
 
 
 class DistributionResult(Artifact):
-    """The answer joined with the truth; ``ratios`` are the shares as they are among ``rows`` training rows."""
+    """The answer joined with the truth; ``ratios`` are the shares as they are among ``rows`` training rows.
+
+    ``balanced`` is each victim's balanced accuracy, as deployed, on all rows that the adversary asks about; None where
+    not every class is among them.
+    """
 
     score: Annotated[Tensor, shaped(torch.float64, "v")]
     second: Annotated[Tensor, shaped(torch.bool, "v")]
     ratios: tuple[float, float]
     rows: int
+    balanced: Annotated[Tensor, shaped(torch.float64, "v")] | None = None
     threshold: float | None = None
     warnings: tuple[str, ...] = ()
 

@@ -210,6 +210,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 better="lower",
                 margin=0.05,
             ),
+            trains=Trained(called="populations' victims", balanced="balanced_accuracy"),
             sok="P4",
         ),
         Game(

@@ -63,12 +63,13 @@ def _attributes(toy: Toy, outcome: Outcome) -> AttributeResult:  # noqa: ARG001 
 
 
 def _distribution(toy: Toy, outcome: Outcome) -> DistributionResult:  # noqa: ARG001 - the same for every toy
-    """Return scores that are right for half of the victims of each hypothesis, or for nine of ten."""
+    """Return scores that are right for half of the victims of each hypothesis, or for nine of ten worse victims."""
     victims = torch.arange(ROWS)
     second, number = victims % 2 == 1, victims // 2
     right = number % 2 == 0 if outcome == "good" else number % 10 > 0
     score = (second == right).double()
-    return DistributionResult(score=score, second=second, ratios=(0.5, 0.2), rows=100, threshold=0.5)
+    balanced = torch.full((ROWS,), 0.9 if outcome == "good" else 0.8, dtype=torch.float64)
+    return DistributionResult(score=score, second=second, ratios=(0.5, 0.2), rows=100, balanced=balanced, threshold=0.5)
 
 
 def _poisoning(toy: Toy, outcome: Outcome) -> PoisoningResult:

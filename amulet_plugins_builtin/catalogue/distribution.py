@@ -105,6 +105,11 @@ COMPONENTS: tuple[Component, ...] = (
                 summary="the published bound from below on such a number of rows",
                 better="lower",
             ),
+            Measure(
+                name="balanced_accuracy",
+                summary="balanced accuracy on the rows asked about that half of the victims do not exceed",
+                better="higher",
+            ),
         ),
         references=(_FORMALIZING,),
         checks=f"{_PACKAGE}.checks:metric",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from pydantic import JsonValue
 from scipy import stats
 
 from amulet_core.components import NoParams
@@ -19,27 +20,30 @@ MOST_SAMPLES: Final = 1_000_000
 
 
 def measure(result: DistributionResult, params: NoParams) -> Scores:  # noqa: ARG001 (every metric is called so)
-    """Return accuracy at the threshold fixed beforehand, AUC, and n-leaked: exact, and the published bound.
+    """Return accuracy at the threshold fixed beforehand, AUC, n-leaked (exact, and the published bound), and quality.
 
     The interval of the accuracy is Clopper-Pearson: each victim is a trial, as its rows are a draw of its own. But all
     draws are from the same rows, and overlap: it holds for more victims drawn from these rows, against these own
     models, and for no other; what another draw of both would change, the seeds show. Without a threshold accuracy is
-    withheld, and with it what is made of it.
+    withheld, and with it what is made of it. Balanced accuracy is the lower median over the victims: half of them, or
+    more, are no better. Models that know nothing cannot be told apart by what they answer.
 
     Raises:
         ValueError: if there are fewer than two victims of a hypothesis.
     """
     second, count = result.second.numpy(), len(result.second)
     area = Value.of("auc", auc(result.score.numpy(), second), n=count)
+    quality = _quality(result)
     if result.threshold is None:
         reason = "The attack fixed no threshold beforehand, and one chosen on these victims would flatter it."
         names = ("accuracy", "n_leaked_exact", "n_leaked_bound")
-        return Scores(values=(area, *(Withheld(name=name, reason=reason) for name in names)))
+        return Scores(values=(area, *(Withheld(name=name, reason=reason) for name in names), quality))
     right = int(((result.score >= result.threshold) == result.second).sum())
     interval = replace(clopper_pearson(right, count), method=METHOD)
     accuracy = Value.of("accuracy", interval, n=count)
     exact, bound = _exact(right / count, result), _bound(right / count, result)
-    return Scores(values=(accuracy, area, exact, bound), details={"rows": result.rows, "ratios": list(result.ratios)})
+    details: dict[str, JsonValue] = {"rows": result.rows, "ratios": list(result.ratios)}
+    return Scores(values=(accuracy, area, exact, bound, quality), details=details)
 
 
 def best_accuracy(first: float, second: float, samples: int) -> float:
@@ -99,6 +103,14 @@ def _bound(accuracy: float, result: DistributionResult) -> Value | Withheld:
         return Withheld(name=name, reason=reason)
     method = "bound of arXiv:2109.06024"
     return Value(name=name, estimate=n_leaked_bound(accuracy, *result.ratios), method=method, n=len(result.second))
+
+
+def _quality(result: DistributionResult) -> Value | Withheld:
+    name = "balanced_accuracy"
+    if result.balanced is None:
+        return Withheld(name=name, reason="Not every class is among the rows asked about.")
+    method = "lower median over the victims: no interval"
+    return Value(name=name, estimate=float(result.balanced.median()), method=method, n=len(result.balanced))
 
 
 def _impossible(accuracy: float, result: DistributionResult) -> str:

@@ -19,7 +19,10 @@ def result(right, of, *, ratios=(0.5, 0.1), threshold=0.5):
     """Return a result in which so many victims of so many are called rightly."""
     second = torch.arange(of) % 2 == 1
     score = (second == (torch.arange(of) < right)).double()
-    return DistributionResult(score=score, second=second, ratios=ratios, rows=100, threshold=threshold)
+    balanced = torch.full((of,), 0.75, dtype=torch.float64)
+    return DistributionResult(
+        score=score, second=second, ratios=ratios, rows=100, balanced=balanced, threshold=threshold
+    )
 
 
 @pytest.mark.parametrize(("samples", "expected"), [(1, 0.7000), (10, 0.9376), (20, 0.9840)])
@@ -82,8 +85,25 @@ def test_a_score_at_the_threshold_calls_the_second_hypothesis():
 
 
 @pytest.mark.parametrize(
+    ("balanced", "median"), [([0.5, 0.9, 0.5, 0.8], 0.5), ([0.5, 0.9, 0.6, 0.8], 0.6), ([0.7, 0.5, 0.9, 0.5, 0.6], 0.6)]
+)
+def test_the_victims_are_as_good_as_half_of_them_are_at_most(balanced, median):
+    score = torch.arange(len(balanced)).double()
+    balanced = torch.tensor(balanced, dtype=torch.float64)
+    given = DistributionResult(score=score, second=score >= 2, ratios=(0.5, 0.2), rows=9, balanced=balanced)
+    found = measure(given, NoParams())["balanced_accuracy"]
+    assert (found.estimate, found.low, found.n) == (median, None, len(balanced))
+    assert found.method == "lower median over the victims: no interval"
+
+
+@pytest.mark.parametrize(
     ("given", "names", "reason"),
     [
+        (
+            result(14, 20).model_copy(update={"balanced": None}),
+            ("balanced_accuracy",),
+            "Not every class is among the rows asked about.",
+        ),
         (
             result(14, 20, threshold=None),
             ("accuracy", "n_leaked_exact", "n_leaked_bound"),

@@ -1,11 +1,12 @@
 """Distribution inference from end to end: what is planned and trained, what an attack is shown, what cells say."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 
-from amulet_core import run
+from amulet_core import played_populations, run
 from amulet_core.config import resolve
 from amulet_core.data import Data
 from amulet_core.errors import RequestError
@@ -138,6 +139,65 @@ def test_the_truth_is_joined_with_the_right_victims(fits, monkeypatch):
     assert result.second.sum() == 3
     assert result.second.tolist() != sorted(result.second.tolist())
     assert result.ratios == play.work.told.ratios
+
+
+def balanced_by_hand(model, x, y):
+    predicted = model(x).argmax(1)
+    return torch.stack([(predicted[y == one] == one).double().mean() for one in y.unique()]).mean()
+
+
+def test_the_victims_are_judged_on_the_rows_asked_about_each_by_what_it_answers_as_deployed(fits, monkeypatch):
+    play, inputs, ground = fits
+    turned = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
+    turned.weight.copy_(-torch.eye(2))
+    monkeypatch.setattr(played_populations, "deployed", lambda recipe, model: torch.nn.Sequential(model, turned))
+    views = []
+
+    def watching(view, params):
+        views.append(view)
+        return DistributionAnswer(score=torch.arange(len(view.victims)).double(), threshold=0.0)
+
+    monkeypatch.setattr(accuracies, "loss_test", watching)
+    result = perform(play, inputs, ground, threads=1).result
+    (view,) = views
+    x, y = view.x.flatten(0, 1), view.y.flatten()
+    expected = torch.stack([balanced_by_hand(victim._model, x, y) for victim in view.victims])
+    torch.testing.assert_close(result.balanced, expected)
+    assert len(set(result.balanced.tolist())) > 1
+    assert (result.balanced < 0.45).any()
+
+
+def test_victims_are_not_judged_on_rows_that_lack_a_class(fits, monkeypatch):
+    play, inputs, ground = fits
+    one_class = ground.drawn
+
+    def drawn(population, *key):
+        rows = one_class(population, *key)
+        return replace(rows, y=torch.zeros_like(rows.y))
+
+    monkeypatch.setattr(type(ground), "drawn", lambda self, *given: drawn(*given))
+    assert perform(play, inputs, ground, threads=1).result.balanced is None
+
+
+def test_populations_that_learnt_nothing_are_degenerate_though_the_victim_of_utility_is_fine(tmp_path):
+    """Five passes over 500 rows teach a model something that five over 20 of them do not."""
+    raw = config(
+        dataset="adult",
+        model="mlp",
+        training={"epochs": 5, "batch_size": 20},
+        data={"train": 500, "val": 50, "test": 300, "aux": 300},
+        threat={"rows": 20, "victims": 4},
+        seeds=1,
+    )
+    results = run(raw, cache=tmp_path)
+    (accuracy,) = [cell.measured[0].scores for cell in results.cells if (cell.row, cell.risk) == ("placebo", "utility")]
+    assert accuracy["balanced_accuracy"].estimate > 0.65
+    (found,) = [entry for entry in results.entries if (entry.row, entry.risk) == ("placebo", RISK)]
+    assert found.effect.verdict == "degenerate"
+    assert found.degenerate == (
+        "balanced accuracy of the populations' victims is near chance (0.500) on 1 of 1 seeds: a model that knows nothing "
+        "has nothing to lose"
+    )
 
 
 def reachable(root):

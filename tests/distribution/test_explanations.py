@@ -69,6 +69,7 @@ def amulet_components():
     inference = {"target": f"{HERE}:keep", "stages": {"inference": f"{HERE}:keep"}}
     yield Defense(name="explains", explain=f"{HERE}:told", **inference, **made)
     yield Defense(name="tells", explain=f"{HERE}:told", **inference, **made)
+    yield Defense(name="owns", explain=f"{HERE}:told", verify=f"{HERE}:keep", target=f"{HERE}:keep", **made)
     yield Defense(name="broken", explain=f"{HERE}:nowhere", **inference, **made)
     yield Defense(name="flip", target=f"{HERE}:flip", stages={"inference": f"{HERE}:flip"}, **made)
     attack = {"risk": "distribution-inference", "access": "labels", "threat": "It looks.", "target": f"{HERE}:look"}
@@ -225,17 +226,26 @@ def planned(registry, **changes):
     return plan(request, facts_of(load_data(request)))
 
 
-def test_other_explanations_are_another_play_on_the_same_models(registry):
-    one, two = (planned(registry, defenses=[says(how)]).jobs for how in ("class", "draws"))
+@pytest.mark.parametrize("name", ["explains", "owns"], ids=["with an inference stage", "without any stage"])
+def test_other_explanations_are_another_play_on_the_same_models(registry, name):
+    one, two = (planned(registry, defenses=[says(how, name)]).jobs for how in ("class", "draws"))
     assert {key for key, job in one.items() if isinstance(job.work, FitWork)} == {
         key for key, job in two.items() if isinstance(job.work, FitWork)
     }
     plays = [
-        {key for key, job in jobs.items() if isinstance(job.work, DistributionPlayWork) and " explains'" in job.label}
+        {key for key, job in jobs.items() if isinstance(job.work, DistributionPlayWork) and f" {name}'" in job.label}
         for jobs in (one, two)
     ]
     assert plays[0]
     assert not plays[0] & plays[1]
+
+
+@pytest.mark.parametrize("name", ["explains", "owns"])
+def test_models_that_explain_are_not_those_of_the_bare_recipe(registry, name):
+    cells = planned(registry, defenses=[name], threat={"shadow": "undefended"}).cells
+    assert {cell.adversary for cell in cells if (cell.row, cell.attack) == (name, "toy/looks")} == {
+        "not adaptive: undefended shadow models"
+    }
 
 
 def test_an_attack_on_explanations_is_skipped_where_there_are_none(registry):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from amulet_core import codec
 from amulet_core.codec import pack, unpack
 from amulet_core.conduct import prepared
 from amulet_core.config import resolve
@@ -111,6 +112,41 @@ def test_packing_and_unpacking_draw_nothing(performed):
     before = torch.get_rng_state()
     unpack(job, pack(job, output, ground).entry, ground)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def halved(module, given, taken):
+    return (given[0] / 2,)
+
+
+def zeroed(module, given, taken):
+    return (given[0] * 0,)
+
+
+@pytest.mark.parametrize(
+    ("hook", "unkept"),
+    [
+        (halved, ""),
+        (
+            zeroed,
+            "its model cannot be kept in the cache: its modules, their settings or their hooks are not those of its "
+            "architecture",
+        ),
+    ],
+)
+def test_hooks_are_those_of_the_architecture_where_their_functions_are(performed, monkeypatch, hook, unkept):
+    """The twin has a hook as well: models that answer alike differ in their gradients alone."""
+    job, output, ground = next(performed())
+    twin = codec._twin
+
+    def hooked(*given):
+        model = twin(*given)
+        model.register_full_backward_hook(halved)
+        return model
+
+    monkeypatch.setattr(codec, "_twin", hooked)
+    for fitted in output.fitted.values():
+        fitted.model.register_full_backward_hook(hook)
+    assert pack(job, output, ground).unkept == unkept
 
 
 @pytest.mark.parametrize("name", ["torch", "view"])

@@ -23,6 +23,7 @@ MILD = {"name": "adversarial-training", "params": {"epsilon": 0.01}}
         ([["flip", "keep"], ["flip", "halve"]], ["flip", "keep", "flip + keep", "halve", "flip + halve"]),
         ([{"label": "both", "chain": ["keep", "flip"]}], ["flip", "keep", "both"]),
         ([{"label": "mine", "chain": "keep"}, ["flip", "keep"]], ["mine", "flip", "flip + keep"]),
+        ([{"label": "mine", "name": "keep"}, ["flip", "keep"]], ["mine", "flip", "flip + keep"]),
         (
             [["keep", STRONG], {"label": "mild", "chain": ["keep", MILD]}],
             ["keep", "adversarial-training", "keep + adversarial-training", "adversarial-training (2)", "mild"],

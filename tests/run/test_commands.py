@@ -104,7 +104,10 @@ def test_the_json_schema_accepts_the_quickstart_and_its_resolved_form_and_refuse
     check = jsonschema.Draft202012Validator(schema)
     assert list(check.iter_errors(raw)) == []
     assert list(check.iter_errors(resolve(raw, registry).canonical())) == []
-    assert list(check.iter_errors(raw | {"defenses": [{"name": "dp-sgd", "params": {"epsilonn": 1}}]}))
+    labelled = {"label": "mild", "name": "dp-sgd", "params": {"epsilon": 8}}
+    assert list(check.iter_errors(raw | {"defenses": [labelled, {"label": "both", "chain": ["dp-sgd"]}]})) == []
+    for wrong in ({"name": "dp-sgd", "params": {"epsilonn": 1}}, [labelled], labelled | {"label": 3}):
+        assert list(check.iter_errors(raw | {"defenses": [wrong]}))
     assert list(check.iter_errors(raw | {"risks": ["evasoin"]}))
 
 

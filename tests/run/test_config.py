@@ -84,6 +84,34 @@ MISTAKES = {
         {"defenses": [{"label": "none", "chain": "keep"}]},
         'defenses.0: the label "none" is taken by the undefended row: give each row one of its own',
     ),
+    "a row of one defense called none": (
+        {"defenses": [{"label": "none", "name": "keep"}]},
+        'defenses.0: the label "none" is taken by the undefended row: give each row one of its own',
+    ),
+    "a label that is no text": (
+        {"defenses": [{"label": ["a"], "name": "keep"}]},
+        "defenses.0.label: input should be a valid string, got ['a']",
+    ),
+    "a label of a member of a chain": (
+        {"defenses": [[{"label": "mine", "name": "keep"}]]},
+        "defenses.0.0.label: there is no such key, got 'mine'. There are: name, params.",
+    ),
+    "a label of the chain's one member": (
+        {"defenses": [{"label": "mine", "chain": {"label": "yours", "name": "keep"}}]},
+        "defenses.0.chain.label: there is no such key, got 'yours'. There are: name, params.",
+    ),
+    "a misspelt key of a row": (
+        {"defenses": [{"labell": "mine", "name": "keep"}]},
+        "defenses.0.labell: there is no such key, got 'mine'; did you mean \"label\"? There are: name, params, label.",
+    ),
+    "a label alone": (
+        {"defenses": [{"label": "mine"}]},
+        "defenses.0.name: this key is missing: the component's name, or plugin/name",
+    ),
+    "a label of a model": (
+        {"model": {"name": "mlp", "label": "mine"}},
+        "model.label: there is no such key, got 'mine'. There are: name, params.",
+    ),
     "an empty chain": ({"defenses": [[]]}, "defenses.0: a chain needs at least one defense"),
     "a defense twice in a chain": (
         {"defenses": [["keep", "keep"]]},
@@ -186,6 +214,14 @@ def test_a_whole_risk_means_the_built_in_attacks_and_metrics(registry: Registry,
 def test_a_chain_is_put_in_stage_order(registry: Registry, config: Any) -> None:
     row = resolve(config(defenses=[["halve", "keep", "flip"]]), registry).rows[-1]
     assert row.label == "flip + keep + halve"
+
+
+def test_a_row_of_one_defense_may_have_a_label_beside_its_name(registry: Registry, config: Any) -> None:
+    mild, strong = ({"name": "dp-sgd", "params": {"epsilon": epsilon}} for epsilon in (8, 2))
+    request = resolve(config(defenses=[{"label": "mild", **mild}, {"label": "strong", **strong}]), registry)
+    assert [row.label for row in request.rows[2:]] == ["mild", "strong"]
+    chains = [{"label": "mild", "chain": mild}, {"label": "strong", "chain": [strong]}]
+    assert request.canonical() == resolve(config(defenses=chains), registry).canonical()
 
 
 def test_the_resolved_configuration_is_a_configuration_that_resolves_to_itself(registry: Registry, config: Any) -> None:

@@ -137,6 +137,16 @@ def test_a_constant_model_on_some_seeds_blocks_the_verdict_that_risk_went_down(r
     assert found.effect.verdict == "blocked"
 
 
+def test_constant_models_on_half_of_the_seeds_are_degenerate(request_of: Any) -> None:
+    half = [*utility("dp-sgd")[:2], *utility("dp-sgd", balanced=0.5)[2:4]]
+    cells = [*auc("none", HIGH[:4]), *auc("dp-sgd", LOW[:4]), *utility("none")[:4], *half]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert (found.warnings, found.degenerate) == (
+        (),
+        "balanced accuracy is near chance (0.500) on 2 of 4 seeds: a model that knows nothing has nothing to lose",
+    )
+
+
 def test_without_utility_nothing_is_concluded(request_of: Any) -> None:
     found = entry(
         request_of("membership-inference"), [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none")], "dp-sgd"
@@ -299,29 +309,54 @@ def poisoned(row: str, success: float, balanced: float, **changes: Any) -> list[
     ]
 
 
+def told_apart(row: str, accuracy: float, balanced: float, **changes: Any) -> list[Cell]:
+    """How well the KL test tells populations apart, with jitter over the seeds, and their balanced accuracy."""
+    values = [(seed, accuracy + 0.001 * seed) for seed in SEEDS]
+    return [
+        Cell(
+            row=row,
+            risk="distribution-inference",
+            attack="builtin/kl-test",
+            seed=seed,
+            status="ok",
+            measured=(measured("distinguishing", accuracy=value, balanced_accuracy=balanced),),
+        ).model_copy(update=changes)
+        for seed, value in values
+    ]
+
+
 CLEAN = [*utility("none"), *utility("dp-sgd")]
 COLLAPSED = (
     "balanced accuracy of the poisoned models is near chance (0.500) on 5 of 5 seeds: "
     "a model that knows nothing has nothing to lose"
 )
+OWN_MODELS = {
+    "poisoning": (poisoned, COLLAPSED),
+    "distribution-inference": (told_apart, COLLAPSED.replace("poisoned models", "populations' victims")),
+}
 
 
+@pytest.mark.parametrize("risk", OWN_MODELS)
 @pytest.mark.parametrize(
     ("none", "defended", "degenerate"),
-    [(0.8, 0.5, COLLAPSED), (0.5, 0.8, f"the undefended model to compare with: {COLLAPSED}"), (0.8, 0.8, "")],
+    [(0.8, 0.5, "{}"), (0.5, 0.8, "the undefended model to compare with: {}"), (0.8, 0.8, "")],
 )
-def test_poisoning_is_judged_by_the_poisoned_models_however_good_the_clean_ones_are(
-    request_of: Any, none: float, defended: float, degenerate: str
+def test_a_game_that_trains_its_models_is_judged_by_them_however_good_those_of_utility_are(
+    request_of: Any, risk: str, none: float, defended: float, degenerate: str
 ) -> None:
-    cells = [*poisoned("none", 0.95, none), *poisoned("dp-sgd", 0.0, defended), *CLEAN]
-    found = entry(request_of("poisoning"), cells, "dp-sgd")
+    cells_of, collapsed = OWN_MODELS[risk]
+    cells = [*cells_of("none", 0.95, none), *cells_of("dp-sgd", 0.5, defended), *CLEAN]
+    found = entry(request_of(risk), cells, "dp-sgd")
     assert found.effect is not None
-    assert (found.effect.verdict, found.degenerate) == ("degenerate" if degenerate else "risk down", degenerate)
+    verdict = "degenerate" if degenerate else "risk down"
+    assert (found.effect.verdict, found.degenerate) == (verdict, degenerate.format(collapsed))
 
 
-def test_constant_clean_models_do_not_speak_for_the_poisoned_ones(request_of: Any) -> None:
-    cells = [*poisoned("none", 0.95, 0.8), *poisoned("dp-sgd", 0.0, 0.8), *utility("none"), *utility("dp-sgd", 0.5)]
-    assert entry(request_of("poisoning"), cells, "dp-sgd").degenerate == ""
+@pytest.mark.parametrize("risk", OWN_MODELS)
+def test_constant_models_of_utility_do_not_speak_for_those_that_a_game_trains(request_of: Any, risk: str) -> None:
+    cells_of, _ = OWN_MODELS[risk]
+    cells = [*cells_of("none", 0.95, 0.8), *cells_of("dp-sgd", 0.0, 0.8), *utility("none"), *utility("dp-sgd", 0.5)]
+    assert entry(request_of(risk), cells, "dp-sgd").degenerate == ""
 
 
 def test_of_the_models_that_several_attacks_poisoned_the_worst_counts(request_of: Any) -> None:

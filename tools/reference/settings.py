@@ -1,7 +1,7 @@
 """The page of a config's keys, made from the types that check it."""
 
 from amulet_core.components import Params
-from amulet_core.config import RiskForm, RowForm, Shell, UseForm
+from amulet_core.config import AloneForm, RiskForm, RowForm, Shell, UseForm
 from amulet_core.describing import parameters
 from amulet_core.request import DataSettings
 from amulet_core.settings import TrainingSettings
@@ -12,7 +12,8 @@ _PARTS: tuple[tuple[str, type[Params]], ...] = (
     ("`training`", TrainingSettings),
     ("`data`", DataSettings),
     ("A component, where its name alone is not enough", UseForm),
-    ("A row, where it has a name of its own", RowForm),
+    ("A row of one defense, where it has a label of its own", AloneForm),
+    ("A row of several, where it has a label of its own", RowForm),
     ("A column, where its risk alone is not enough", RiskForm),
 )
 
