@@ -298,7 +298,7 @@ def test_a_control_beside_no_attack_of_its_settings_has_its_own(registry):
     assert risk.attacks[0].params.epochs == 7
 
 
-@pytest.mark.parametrize("candidates", [7, 18, 0])
+@pytest.mark.parametrize("candidates", [61, 58, 0])
 def test_an_odd_or_tiny_number_of_candidates_is_refused(registry, candidates):
     with pytest.raises(RequestError, match=r"threat\.candidates"):
         resolve(config(threat={"candidates": candidates}), registry)
