@@ -41,7 +41,10 @@ class LossThresholdParams(Params):
     """The settings of the loss attack; its ranking of the candidates has none."""
 
     false_positive_rate: float = Field(
-        0.5, gt=0, lt=1, description="share of the population above the threshold, where there are no shadow models"
+        0.5,
+        gt=0,
+        lt=1,
+        description="share of the adversary's own rows, no members, that the threshold takes for members",
     )
 
 
