@@ -151,6 +151,6 @@ COMPONENTS: tuple[Component, ...] = (
                 where="doi:10.1002/sim.1781",
             ),
         ),
-        checks=f"{_PACKAGE}.checks:metric",
+        checks=f"{_PACKAGE}.metric_checks:metric",
     ),
 )

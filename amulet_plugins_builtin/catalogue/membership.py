@@ -171,6 +171,6 @@ COMPONENTS: tuple[Component, ...] = (
                 where="doi:10.2307/2531595",
             ),
         ),
-        checks=f"{_PACKAGE}.checks:metric",
+        checks=f"{_PACKAGE}.metric_checks:metric",
     ),
 )
