@@ -47,8 +47,8 @@ class MembershipView(Artifact):
 class MembershipAnswer(Artifact):
     """What it hands back: one score a candidate, higher for likelier members.
 
-    An attack may add a threshold that it fixed beforehand (from shadow models): balanced accuracy is measured there, a
-    score at or above it calling the candidate a member.
+    An attack may add a threshold that it fixed beforehand (on shadow models, or on rows of its own): balanced accuracy
+    is measured there, a score at or above it calling the candidate a member.
     """
 
     score: Annotated[Tensor, shaped(torch.float64, "n")]

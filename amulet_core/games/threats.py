@@ -120,7 +120,11 @@ class AttributeThreat(Params):
         description="columns of x that the adversary does not know (the victim does), such as those that all but tell",
     )
     candidates: int = Field(
-        2000, ge=20, multiple_of=2, description="how many rows are asked about, half of them members (at most the pool)"
+        2000,
+        # Two values are told apart from 30 rows of each.
+        ge=60,
+        multiple_of=2,
+        description="how many rows are asked about, half of them members (at most the pool)",
     )
     aux: int = Field(1000, ge=10, description="how many rows of its own, with the attribute, the adversary has")
 

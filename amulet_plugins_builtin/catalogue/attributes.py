@@ -1,8 +1,13 @@
 """The built-in attribute inference attacks and their metric: descriptors and parameters. Imports nothing heavy."""
 
+from math import ceil
+
 from pydantic import Field
 
 from amulet_core.components import Attack, Component, Measure, Metric, NoParams, Params, Reference
+from amulet_core.games.threats import AttributeThreat
+from amulet_core.planned import Planned
+from amulet_plugins_builtin.fairness.attributes import SMALLEST_GROUP, attribute_column, attribute_problems
 
 
 class LearnerParams(Params):
@@ -14,6 +19,31 @@ class LearnerParams(Params):
     folds: int = Field(
         3, ge=2, le=20, description="of two values: parts of the own rows, each scored by training on the others"
     )
+
+
+def _too_few_of_two_values(params: NoParams, planned: Planned) -> list[str]:  # noqa: ARG001 (it has none)
+    """List why the metric would be withheld: fewer than two values of the attribute have enough candidates."""
+    threat, schema = planned.threat, planned.schema
+    if not isinstance(threat, AttributeThreat) or not schema.sensitive:
+        return []
+    if attribute_problems(threat.attribute, schema):
+        return []  # the threat model is at fault
+    column = attribute_column(threat.attribute, schema)
+    attribute, counts = schema.sensitive[column], planned.group_rows[column]
+    rows, second = sorted(zip(counts, attribute.categories, strict=True), reverse=True)[1]
+    asked = min(threat.candidates, 2 * planned.train)
+    if asked * rows >= SMALLEST_GROUP * sum(counts):
+        return []
+    if not rows:
+        return [f"all rows of the data set have one and the same {attribute.name}: choose another attribute"]
+    half = ceil(SMALLEST_GROUP * sum(counts) / rows / 2)
+    raised = [f"candidates to {2 * half}"] if threat.candidates < 2 * half else []
+    raised += [f"data.train to {half}"] if planned.train < half else []
+    return [
+        f'of {asked} candidates about {asked * rows / sum(counts):.3g} have {attribute.name} "{second}", and it takes '
+        f"{SMALLEST_GROUP} of each of two values to tell them apart: set {' and '.join(raised)} or more, or choose "
+        "another attribute"
+    ]
 
 
 _PACKAGE = "amulet_plugins_builtin.attributes"
@@ -85,6 +115,7 @@ COMPONENTS: tuple[Component, ...] = (
         params=NoParams,
         risk=_RISK,
         uses_sensitive=True,
+        impossible=_too_few_of_two_values,
         measures=(
             *(
                 measure
@@ -120,6 +151,6 @@ COMPONENTS: tuple[Component, ...] = (
                 where="doi:10.1002/sim.1781",
             ),
         ),
-        checks=f"{_PACKAGE}.checks:metric",
+        checks=f"{_PACKAGE}.metric_checks:metric",
     ),
 )

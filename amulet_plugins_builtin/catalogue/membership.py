@@ -41,7 +41,10 @@ class LossThresholdParams(Params):
     """The settings of the loss attack; its ranking of the candidates has none."""
 
     false_positive_rate: float = Field(
-        0.5, gt=0, lt=1, description="share of the population above the threshold, where there are no shadow models"
+        0.5,
+        gt=0,
+        lt=1,
+        description="share of the adversary's own rows, no members, that the threshold takes for members",
     )
 
 
@@ -168,6 +171,6 @@ COMPONENTS: tuple[Component, ...] = (
                 where="doi:10.2307/2531595",
             ),
         ),
-        checks=f"{_PACKAGE}.checks:metric",
+        checks=f"{_PACKAGE}.metric_checks:metric",
     ),
 )

@@ -1,10 +1,11 @@
 """More built-in membership inference attacks: descriptors and parameters. Imports nothing heavy."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from amulet_core.components import Attack, Component, LabRequest, NoParams, Params, Reference
+from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_core.vocabulary import Norm
 from amulet_plugins_builtin.catalogue.evasion import MADRY, something_can_change
@@ -23,13 +24,15 @@ class ConfidenceAdversarialParams(Params):
     """Where the confidence is read, how adversarial examples are found, and what the threshold comes from."""
 
     inputs: Literal["benign", "adversarial"] = Field(
-        "adversarial", description="read the confidence at the rows themselves, or at their adversarial examples"
+        "adversarial",
+        description="read the confidence at the rows themselves, or at their adversarial examples; either needs a "
+        "model with gradients, though only examples use them: without any, loss-threshold ranks as benign inputs do",
     )
-    threshold: Literal["shadow", "class", "oracle"] = Field(
+    threshold: Literal["shadow", "class", "population", "oracle"] = Field(
         "class",
-        description="shadow: one, the most accurate on shadow models; class: one for each class; oracle: none is fixed "
-        "beforehand, only the best in hindsight is shown. Adversarial inputs: from the adversary's own rows, as its "
-        "shadow models are known by their answers alone",
+        description="shadow: one, the most accurate on shadow models (benign inputs); class: one for each class, from "
+        "shadow models (benign inputs) or the adversary's own rows (adversarial ones); population: one, from its own "
+        "rows; oracle: none is fixed beforehand, only the best in hindsight is shown",
     )
     norm: Norm = Field("linf", description="the norm of the budget, after scaling each feature's range to 1")
     epsilon: float = Field(
@@ -40,9 +43,20 @@ class ConfidenceAdversarialParams(Params):
         None, gt=0, le=10, description="length of a step as a fraction of the budget (none: 2.5 / steps)"
     )
     shadow_models: int = Field(
-        8, ge=2, le=1024, multiple_of=2, description=f"benign inputs, unless oracle: {_SHADOW_MODELS}"
+        8, ge=2, le=1024, multiple_of=2, description=f"benign inputs, shadow or class: {_SHADOW_MODELS}"
     )
-    false_positive_rate: float = Field(0.5, gt=0, lt=1, description=f"adversarial inputs: {_RATE}")
+    false_positive_rate: float = Field(
+        0.5, gt=0, lt=1, description=f"population, and class with adversarial inputs: {_RATE}"
+    )
+
+    @model_validator(mode="after")
+    def _shadow_models_can_be_asked(self) -> Self:
+        if self.inputs == "adversarial" and self.threshold == "shadow":
+            raise ValueError(
+                "threshold shadow does not go with adversarial inputs: of shadow models only the answers to the rows "
+                "themselves are known; set threshold to population, class or oracle, or inputs to benign"
+            )
+        return self
 
 
 class QuantileParams(Params):
@@ -59,13 +73,28 @@ def _lab(params: EntropyParams, schema: DataSchema) -> tuple[LabRequest, ...]:  
 
 
 def _lab_of_benign_inputs(params: ConfidenceAdversarialParams, schema: DataSchema) -> tuple[LabRequest, ...]:  # noqa: ARG001
-    if params.inputs == "adversarial" or params.threshold == "oracle":
+    if params.inputs == "adversarial" or params.threshold in ("population", "oracle"):
         return ()
     return (LabRequest(models=params.shadow_models),)
 
 
 def _adversarial_problems(params: ConfidenceAdversarialParams, schema: DataSchema) -> list[str]:
     return something_can_change(params, schema) if params.inputs == "adversarial" else []
+
+
+def quantile_problems(params: QuantileParams, *, rows: int) -> list[str]:
+    """List why the quantile cannot be told from so many rows of the adversary's own."""
+    rate = params.false_positive_rate
+    if rows * min(rate, 1 - rate) >= 1:
+        return []
+    return [
+        f"a quantile at the false positive rate {rate:g} cannot be told from {rows} rows of the adversary's own: "
+        "raise population (at most data.aux), or move false_positive_rate towards 0.5"
+    ]
+
+
+def _too_few_own_rows(params: QuantileParams, planned: Planned) -> list[str]:
+    return quantile_problems(params, rows=min(getattr(planned.threat, "population", planned.aux), planned.aux))
 
 
 _PACKAGE = "amulet_plugins_builtin.membership"
@@ -145,6 +174,7 @@ COMPONENTS: tuple[Component, ...] = (
         references=(
             Reference(title="Scalable Membership Inference Attacks via Quantile Regression", where="arXiv:2307.03694"),
         ),
+        impossible=_too_few_own_rows,
         checks=f"{_PACKAGE}.attack_checks:quantile",
     ),
 )

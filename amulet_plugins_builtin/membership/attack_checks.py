@@ -1,6 +1,7 @@
 """The checks of the gap, entropy, confidence and quantile attacks: closed forms, and victims leaky and safe."""
 
 import math
+from typing import Literal
 
 import torch
 from scipy.stats import norm
@@ -17,10 +18,21 @@ from amulet_plugins_builtin.membership import confidence_adversarial as confiden
 from amulet_plugins_builtin.membership import entropy as entropy_attack
 from amulet_plugins_builtin.membership import gap as gap_attack
 from amulet_plugins_builtin.membership import quantile as quantile_attack
-from amulet_plugins_builtin.membership.checks import area, beats_the_loss, chance, equal_on_equal_models, within
+from amulet_plugins_builtin.membership.checks import beats_the_loss, equal_on_equal_models
+from amulet_plugins_builtin.membership.expectations import (
+    RATE,
+    Scorer,
+    area,
+    chance,
+    own_threshold,
+    share_called,
+    threshold_of,
+    within,
+)
 from amulet_plugins_builtin.membership.planted import planted
 from amulet_plugins_builtin.membership.planted_models import REACH, memoriser, slopes
 
+_FIXED: tuple[Literal["shadow", "class", "population"], ...] = ("shadow", "class", "population")
 _LEAK = "A leak of the truth into the scores would show here."
 _SAFE = "Nothing is found on a planted safe victim."
 
@@ -50,6 +62,7 @@ def entropy() -> tuple[Check, ...]:
             "One threshold for all classes calls the easy class members and the other one not.",
             _class_thresholds_tell_more,
         ),
+        own_threshold(_entropy),
         Check(_SAFE, _LEAK, lambda: chance(planted(rows=2000, shadow_models=16, shift=0.0, seed=1), _entropy)),
         Check(
             "Models that all agree make every score equal.",
@@ -78,6 +91,7 @@ def confidence_adversarial() -> tuple[Check, ...]:
             "Thresholds of another sign or class call nearly all rows of a class members, or none.",
             _class_thresholds_keep_the_rate,
         ),
+        *(own_threshold(_benign_with(threshold), of=f", {threshold},") for threshold in _FIXED),
         Check(
             "No threshold is handed back for the oracle.",
             "One that is found on the candidates flatters the attack.",
@@ -98,6 +112,12 @@ def quantile() -> tuple[Check, ...]:
             "It beats the loss there.",
             "A quantile that is the same for all rows is the loss attack.",
             lambda: beats_the_loss(_quantile),
+        ),
+        own_threshold(lambda view: quantile_attack.attack(view, QuantileParams(false_positive_rate=RATE))),
+        Check(
+            "Of rows that are no members it calls the share members that was asked for.",
+            "The quantile of the opposite level is the same at the default rate of 1/2 alone.",
+            _the_quantile_keeps_its_rate,
         ),
         Check(
             _SAFE,
@@ -122,6 +142,11 @@ def _adversarial(view: MembershipView) -> MembershipAnswer:
 
 def _benign(view: MembershipView) -> MembershipAnswer:
     return confidence_attack.attack(view, ConfidenceAdversarialParams(inputs="benign", threshold="oracle"))
+
+
+def _benign_with(threshold: Literal["shadow", "class", "population"]) -> Scorer:
+    params = ConfidenceAdversarialParams(inputs="benign", threshold=threshold, false_positive_rate=RATE)
+    return lambda view: confidence_attack.attack(view, params)
 
 
 def _quantile(view: MembershipView) -> MembershipAnswer:
@@ -166,9 +191,7 @@ def _class_thresholds_keep_the_rate() -> None:
     rate, n = 0.1, 4000
     view = slopes(rows=n, shift=0.0, population=n, seed=6).view
     answer = confidence_attack.attack(view, ConfidenceAdversarialParams(epsilon=REACH, false_positive_rate=rate))
-    if answer.threshold is None:
-        raise AssertionError("no threshold was handed back")
-    called = answer.score >= answer.threshold
+    called = answer.score >= threshold_of(answer)
     # Share and threshold come from about n / 2 rows each: four standard errors of their difference.
     error = 4 * (2 * rate * (1 - rate) / (n / 2)) ** 0.5
     for label in (0, 1):
@@ -187,3 +210,10 @@ def _the_quantile_takes_the_ease_off() -> None:
     exact = float(norm.cdf(1.5 / math.sqrt(2)))
     # Four standard errors below it and, for what the trees do not know of the ease, .02 more.
     within("AUC", area(game, _quantile).estimate, exact - 0.04, exact + 0.02)
+
+
+def _the_quantile_keeps_its_rate() -> None:
+    game = planted(rows=4000, shadow_models=2, shift=2.0, difficulty=3.0, population=4000, seed=8)
+    answer = quantile_attack.attack(game.view, QuantileParams(false_positive_rate=0.1))
+    # Trees of a few rows each know a row's own quantile about as well as a quarter of the rows would.
+    share_called(answer, game, rate=0.1, own=1000)

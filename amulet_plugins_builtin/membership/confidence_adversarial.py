@@ -26,16 +26,22 @@ def attack(view: MembershipView, params: ConfidenceAdversarialParams) -> Members
         TypeError: if adversarial examples are asked for and the view's model gives no gradients.
         ValueError: if the thresholds need shadow models that the lab has not, or rows that the adversary has not.
     """
-    if params.inputs == "benign":
-        score = logit_confidence(view.observed, view.y)
-    else:
-        score = adversarial_confidence(view, view.x, view.y, params)
+    score = _confidence(view, params, own=False)
     if params.threshold == "oracle":
         return MembershipAnswer(score=score)
-    thresholds = _benign_thresholds(view, params) if params.inputs == "benign" else _own_thresholds(view, params)
+    on_lab = params.inputs == "benign" and params.threshold != "population"
+    thresholds = _lab_thresholds(view, params) if on_lab else _own_thresholds(view, params)
     if params.threshold == "class":
         return MembershipAnswer(score=score - thresholds[view.y], threshold=0.0)
     return MembershipAnswer(score=score, threshold=float(thresholds[0]))
+
+
+def _confidence(view: MembershipView, params: ConfidenceAdversarialParams, *, own: bool) -> Tensor:
+    """Return the log-odds of the true label of the adversary's ``own`` rows, or of the candidates, float64 ``[n]``."""
+    x, y = (view.population_x, view.population_y) if own else (view.x, view.y)
+    if params.inputs == "adversarial":
+        return adversarial_confidence(view, x, y, params)
+    return logit_confidence(view.observed_population if own else view.observed, y)
 
 
 def adversarial_confidence(view: MembershipView, x: Tensor, y: Tensor, params: ConfidenceAdversarialParams) -> Tensor:
@@ -67,7 +73,7 @@ def _batch(x: Tensor, y: Tensor) -> Batch:
     return Batch(x, y, nothing, torch.ones(len(x)), {START.name: torch.zeros_like(x)})
 
 
-def _benign_thresholds(view: MembershipView, params: ConfidenceAdversarialParams) -> Tensor:
+def _lab_thresholds(view: MembershipView, params: ConfidenceAdversarialParams) -> Tensor:
     lab = first_models(view.lab, models=params.shadow_models, attack="confidence-adversarial", sides=())
     classes = len(view.data_schema.classes)
     if params.threshold == "shadow":
@@ -78,13 +84,13 @@ def _benign_thresholds(view: MembershipView, params: ConfidenceAdversarialParams
 
 
 def _own_thresholds(view: MembershipView, params: ConfidenceAdversarialParams) -> Tensor:
-    """Return the thresholds from the adversary's own rows: the lab has shadow models' answers, not the models."""
+    """Return the thresholds from the adversary's own rows."""
     if not len(view.population_y):
         raise ValueError(
             "confidence-adversarial: the adversary has no rows of its own to fix a threshold on: raise population, "
             "or set threshold to oracle"
         )
-    score = adversarial_confidence(view, view.population_x, view.population_y, params)
+    score = _confidence(view, params, own=True)
     by_class = params.threshold == "class"
     y = view.population_y if by_class else torch.zeros_like(view.population_y)
     classes = len(view.data_schema.classes) if by_class else 1

@@ -124,7 +124,7 @@ def test_nobody_can_compare_the_answers_to_the_rows_with_those_to_values_put_in(
 
 
 def test_half_of_the_candidates_are_members(contest: Make) -> None:
-    for candidates, members, expected in ((2000, 60, (60, 60)), (40, 60, (20, 20)), (2000, 90, (30, 30))):
+    for candidates, members, expected in ((2000, 60, (60, 60)), (60, 60, (30, 30)), (2000, 90, (30, 30))):
         result = result_of(contest(members=members), threat(candidates=candidates))
         assert (int(result.member.sum()), int((~result.member).sum())) == expected
 
@@ -137,7 +137,7 @@ def test_the_order_of_the_candidates_does_not_tell_members(contest: Make) -> Non
 
 def test_the_candidates_are_the_seeds_draw_and_not_the_defenses(contest: Make) -> None:
     first, other_model, other_seed = (
-        view(played, threat(candidates=40, aux=20), "probabilities")
+        view(played, threat(candidates=60, aux=20), "probabilities")
         for played in (contest(), contest(weight=-2.0), contest(seed=5))
     )
     assert torch.equal(first.x, other_model.x)

@@ -339,7 +339,7 @@ def test_a_run_tells_of_it_at_once_and_no_verdict_is_blocked_by_it(registry, tmp
     assert {text for entry in results.entries for text in entry.warnings} == set()
 
 
-@pytest.mark.parametrize("candidates", [7, 18, 0])
+@pytest.mark.parametrize("candidates", [61, 58, 0])
 def test_an_odd_or_tiny_number_of_candidates_is_refused(registry, candidates):
     with pytest.raises(RequestError, match=r"threat\.candidates"):
         resolve(config(threat={"candidates": candidates}), registry)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.stats import norm
 from torch import nn
 
@@ -55,7 +56,6 @@ def test_benign_inputs_rank_as_the_loss_does() -> None:
     benign = confidence_adversarial.attack(view, Params(inputs="benign", threshold="shadow"))
     loss = loss_threshold.attack(view, LossThresholdParams())
     assert torch.equal(benign.score.argsort(stable=True), loss.score.argsort(stable=True))
-    assert torch.equal(benign.score >= benign.threshold, loss.score >= loss.threshold)
 
 
 def test_class_thresholds_shift_each_class_and_the_threshold_is_then_nought() -> None:
@@ -69,7 +69,7 @@ def test_class_thresholds_shift_each_class_and_the_threshold_is_then_nought() ->
     assert shifts[1][0] - shifts[0][0] == pytest.approx(4.0, abs=1.0)
 
 
-@pytest.mark.parametrize("threshold", ["shadow", "class"])
+@pytest.mark.parametrize("threshold", ["population", "class"])
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_adversarial_inputs_take_their_threshold_from_the_adversarys_own_rows(threshold: str, rate: float) -> None:
     game = slopes(rows=4000, shift=0.0, population=4000, seed=5)
@@ -80,6 +80,25 @@ def test_adversarial_inputs_take_their_threshold_from_the_adversarys_own_rows(th
         share = called[game.view.y == label].mean().item()
         # Both the threshold and the share come from about 2,000 rows: four standard errors of their difference.
         assert share == pytest.approx(rate, abs=4 * (2 * rate * (1 - rate) / 2000) ** 0.5)
+
+
+def test_benign_inputs_with_a_threshold_from_own_rows_are_the_loss_attack() -> None:
+    view = planted(rows=1000, shadow_models=8, shift=1.0, difficulty=2.0, seed=3).view
+    for rate in (0.1, 0.5):
+        params = Params(inputs="benign", threshold="population", false_positive_rate=rate)
+        benign = confidence_adversarial.attack(view, params)
+        loss = loss_threshold.attack(view, LossThresholdParams(false_positive_rate=rate))
+        assert torch.equal(benign.score >= benign.threshold, loss.score >= loss.threshold)
+
+
+def test_shadow_models_cannot_be_asked_at_adversarial_inputs() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Params(inputs="adversarial", threshold="shadow")
+    (problem,) = caught.value.errors()
+    assert problem["msg"] == (
+        "Value error, threshold shadow does not go with adversarial inputs: of shadow models only the answers to the rows "
+        "themselves are known; set threshold to population, class or oracle, or inputs to benign"
+    )
 
 
 @pytest.mark.parametrize("inputs", ["benign", "adversarial"])
@@ -132,8 +151,9 @@ def test_benign_thresholds_need_shadow_models_and_say_so() -> None:
     [
         ("benign", "shadow", [8]),
         ("benign", "class", [8]),
+        ("benign", "population", []),
         ("benign", "oracle", []),
-        ("adversarial", "shadow", []),
+        ("adversarial", "population", []),
         ("adversarial", "class", []),
         ("adversarial", "oracle", []),
     ],

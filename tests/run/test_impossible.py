@@ -42,11 +42,27 @@ def poisoning(attack, **threat):
     return {"poisoning": {"attacks": [attack], "threat": threat}}
 
 
+def membership(attack, **threat):
+    return {"membership-inference": {"attacks": [attack], "threat": threat}}
+
+
 def needs_features(label, model):
     return (
         f"defenses.0 ({label}): builtin/{label} needs features, which neither builtin/{model} nor a defense before it in "
         f"the chain makes (made so far: {'affine-logits, interval-bounds, layer-chain' if model == 'logistic' else 'nothing'})"
     )
+
+
+ATTRIBUTES = "risks.attribute-inference.metrics: builtin/attribute-inference:"
+
+
+def german_credit(threat, *, train):
+    data = SIZES | {"train": train}
+    return {
+        "dataset": "german-credit",
+        "data": data,
+        "risks": {"attribute-inference": {"attacks": ["attribute-mlp"], "threat": threat}},
+    }
 
 
 REFUSED = {
@@ -99,6 +115,21 @@ REFUSED = {
         "defenses.0 (adversarial-debiasing): builtin/adversarial-debiasing: of 20 training rows less than one has race "
         "Asian or Native American or Other; train on more rows, or merge the groups of the data set",
     ),
+    "fewer candidates of a value than are measured": (
+        german_credit({"attribute": "age", "candidates": 100}, train=200),
+        f'{ATTRIBUTES} of 100 candidates about 19 have age "up to 25", and it takes 30 of each of two values to tell '
+        "them apart: set candidates to 158 or more, or choose another attribute",
+    ),
+    "fewer rows of a value than are measured": (
+        german_credit({"attribute": "sex"}, train=48),
+        f'{ATTRIBUTES} of 96 candidates about 29.8 have sex "female", and it takes 30 of each of two values to tell them '
+        "apart: set data.train to 49 or more, or choose another attribute",
+    ),
+    "fewer candidates, and rows, of a value than are measured": (
+        german_credit({"attribute": "age", "candidates": 60}, train=30),
+        f'{ATTRIBUTES} of 60 candidates about 11.4 have age "up to 25", and it takes 30 of each of two values to tell '
+        "them apart: set candidates to 158 and data.train to 79 or more, or choose another attribute",
+    ),
     "more rows than there are": (
         {"data": SIZES | {"train": 1000}, "seeds": 3},
         "split: 1 disjoint blocks of 2,200 rows (2 x 1,000 train, 50 val, 100 test, 50 aux) are 2,200 rows, but the data "
@@ -143,12 +174,23 @@ SKIPPED = {
         poisoning(use("label-flip", source="ten")),
         'builtin/label-flip: the data set has no class "ten"; it has 0, 1, 2, 3, 4, 5, 6, 7, 8, 9',
     ),
+    "a quantile that too few rows tell": (
+        membership(use("quantile", false_positive_rate=0.025), population=39),
+        "builtin/quantile: a quantile at the false positive rate 0.025 cannot be told from 39 rows of the adversary's own: "
+        "raise population (at most data.aux), or move false_positive_rate towards 0.5",
+    ),
+    "a quantile that too few rows of aux tell": (
+        membership(use("quantile", false_positive_rate=0.999), population=1000),
+        "builtin/quantile: a quantile at the false positive rate 0.999 cannot be told from 50 rows of the adversary's own: "
+        "raise population (at most data.aux), or move false_positive_rate towards 0.5",
+    ),
 }
 
 
 @pytest.mark.parametrize(("risks", "reason"), SKIPPED.values(), ids=SKIPPED)
 def test_an_attack_that_cannot_be_played_is_skipped_with_its_reason(risks, reason):
-    cells = [cell for cell in planned(risks=risks).cells if cell.risk == "poisoning"]
+    attack = reason.split(":")[0]
+    cells = [cell for cell in planned(risks=risks).cells if cell.attack == attack]
     assert {cell.skipped for cell in cells} == {f"not applicable: {reason}"}
 
 
@@ -175,7 +217,11 @@ FINE = {
     "hidden features": {"model": "cnn", "defenses": ["fine-pruning", "activation-clustering", "spectral-signatures"]},
     "random flips of everything": {"risks": poisoning(use("label-flip", mode="random"), rate=0.5)},
     "as many flips as rows of the source": {"risks": poisoning(use("label-flip", source="3"), rate=0.1)},
+    "a quantile that just enough rows tell": {
+        "risks": membership(use("quantile", false_positive_rate=0.025), population=40)
+    },
     "a target that is no source": {"risks": poisoning(use("label-flip", source="0"), target="3", rate=0.05)},
+    "just enough candidates of a value": german_credit({"attribute": "age", "candidates": 158}, train=79),
     "all the rows there are": {"data": SIZES | {"train": 798}},
 }
 
@@ -190,6 +236,18 @@ def test_a_data_set_of_one_class_is_refused():
     with pytest.raises(RequestError) as error:
         plan(resolve({"dataset": "digits", "data": SIZES, "risks": ["utility"]}, registry()), known)
     assert error.value.problems == ('split: all 1,797 rows are of one class, "0"; a classifier needs two',)
+
+
+def test_candidates_of_one_value_are_refused():
+    changes = german_credit({"attribute": "sex"}, train=200)
+    known = facts("german-credit")
+    (female, male), age = zip(*known.cells[0], strict=True), known.cells[1]
+    of_one = tuple((0, one + other) for one, other in zip(female, male, strict=True))
+    with pytest.raises(RequestError) as error:
+        plan(resolve(changes, registry()), known.model_copy(update={"cells": (of_one, age)}))
+    assert error.value.problems == (
+        f"{ATTRIBUTES} all rows of the data set have one and the same sex: choose another attribute",
+    )
 
 
 def test_facts_count_classes_and_groups():
