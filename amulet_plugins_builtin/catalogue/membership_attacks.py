@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from amulet_core.components import Attack, Component, LabRequest, NoParams, Params, Reference
+from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_core.vocabulary import Norm
 from amulet_plugins_builtin.catalogue.evasion import MADRY, something_can_change
@@ -66,6 +67,21 @@ def _lab_of_benign_inputs(params: ConfidenceAdversarialParams, schema: DataSchem
 
 def _adversarial_problems(params: ConfidenceAdversarialParams, schema: DataSchema) -> list[str]:
     return something_can_change(params, schema) if params.inputs == "adversarial" else []
+
+
+def own_row_problems(params: QuantileParams, rows: int) -> list[str]:
+    """List why the quantile attack cannot learn its quantile from so many rows of the adversary's own."""
+    rate = params.false_positive_rate
+    if rows * min(rate, 1 - rate) >= 1:
+        return []
+    return [
+        f"a quantile at the false positive rate {rate:g} cannot be told from {rows} rows of the adversary's own: raise "
+        "population (and data.aux, which they are of), or move false_positive_rate towards 0.5"
+    ]
+
+
+def _too_few_of_its_own(params: QuantileParams, planned: Planned) -> list[str]:
+    return own_row_problems(params, min(planned.aux, getattr(planned.threat, "population", planned.aux)))
 
 
 _PACKAGE = "amulet_plugins_builtin.membership"
@@ -145,6 +161,7 @@ COMPONENTS: tuple[Component, ...] = (
         references=(
             Reference(title="Scalable Membership Inference Attacks via Quantile Regression", where="arXiv:2307.03694"),
         ),
+        impossible=_too_few_of_its_own,
         checks=f"{_PACKAGE}.attack_checks:quantile",
     ),
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from amulet_core.games.membership import MembershipAnswer, MembershipView
-from amulet_plugins_builtin.catalogue.membership_attacks import QuantileParams
+from amulet_plugins_builtin.catalogue.membership_attacks import QuantileParams, own_row_problems
 from amulet_plugins_builtin.membership.confidence import logit_confidence
 
 Floats = NDArray[np.float64]
@@ -25,16 +25,13 @@ def attack(view: MembershipView, params: QuantileParams) -> MembershipAnswer:
     Raises:
         ValueError: if the adversary has too few rows for such a quantile.
     """
-    rows, rate = len(view.population_y), params.false_positive_rate
-    if rows * min(rate, 1 - rate) < 1:
-        raise ValueError(
-            f"quantile: a quantile at the false positive rate {rate:g} cannot be told from {rows} rows of the "
-            "adversary's own: raise population, or move false_positive_rate towards 0.5"
-        )
+    problems = own_row_problems(params, len(view.population_y))
+    if problems:
+        raise ValueError(f"quantile: {'; '.join(problems)}")
     known, asked = features(view, components=params.components)
     model = HistGradientBoostingRegressor(
         loss="quantile",
-        quantile=1 - rate,
+        quantile=1 - params.false_positive_rate,
         max_iter=params.trees,
         max_leaf_nodes=params.leaves,
         early_stopping=False,

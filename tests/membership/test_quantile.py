@@ -75,5 +75,5 @@ def test_a_quantile_that_too_few_rows_tell_is_refused(rate: float) -> None:
         quantile.attack(view, QuantileParams(false_positive_rate=rate))
     assert str(caught.value) == (
         f"quantile: a quantile at the false positive rate {rate:g} cannot be told from 99 rows of the adversary's own: "
-        "raise population, or move false_positive_rate towards 0.5"
+        "raise population (and data.aux, which they are of), or move false_positive_rate towards 0.5"
     )
