@@ -110,7 +110,7 @@ def _unpack_values(
             plain = {"targeted": record["targeted"], "warnings": tuple(record["warnings"])}
             return PoisonOutput(work.place, PoisoningAnswer(**tensors, **plain))
         case IndependentWork():
-            scores = {name: tensors[name] for name in ("score", "defended")}
+            scores = {name: tensors[name] for name in ("score", "defended", "accuracy")}
             return IndependentOutput(**scores, p=tensors.get("p"), warnings=tuple(record["warnings"]))
     return CertifyOutput(**tensors)
 

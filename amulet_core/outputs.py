@@ -52,11 +52,15 @@ class TheftOutput:
 
 @dataclass(frozen=True)
 class IndependentOutput:
-    """The owner's scores of models that do not derive from its own, ``[pool]``; which of them are ``defended``."""
+    """The owner's scores of models that do not derive from its own, ``[pool]``; which of them are ``defended``.
+
+    ``accuracy`` is each one's, on test rows.
+    """
 
     score: Tensor
     p: Tensor | None
     defended: Tensor
+    accuracy: Tensor
     warnings: tuple[str, ...]
 
 

@@ -112,14 +112,17 @@ def independent(work: IndependentWork, inputs: Sequence[Any], ground: Ground) ->
     """Have the owner score models that have nothing to do with its own: what a claim is compared with.
 
     Raises:
-        ComponentError: blaming the defense that verifies.
+        ComponentError: blaming the defense that verifies, or who made a model without finite answers.
     """
     fit, *fits = inputs
     found = {place: one.model for output in fits for place, one in output.fitted.items()}
     models = [found[place] for place in work.places]
-    answer = _claims(work, fit.fitted[work.victim], models, ground)
     defended = torch.arange(len(models)) < len(models) // 2
-    return IndependentOutput(answer.score, answer.p, defended, answer.warnings)
+    makers = [maker_of(work.recipe) if own else work.recipe.model.id for own in defended.tolist()]
+    # First of all, since a model that gives no finite answers is its maker's fault, not the owner's.
+    accuracy = _accuracies(models, makers, ground.rows(ground.blocks[work.victim.block].test))
+    answer = _claims(work, fit.fitted[work.victim], models, ground)
+    return IndependentOutput(answer.score, answer.p, defended, accuracy, answer.warnings)
 
 
 def verification_play(work: VerificationPlayWork, inputs: Sequence[Any], ground: Ground) -> PlayOutput:
@@ -141,10 +144,10 @@ def verification_play(work: VerificationPlayWork, inputs: Sequence[Any], ground:
     }
     if _retrained_differs(work):
         suspects[RETRAINED] = undefended.fitted[work.victim].model
-    test, names = ground.rows(block.test), list(suspects)
-    makers = [maker_of(work.recipe) if name == RETRAINED else work.attack.id for name in names]
-    # First of all, since a model that gives no finite answers is its maker's fault, not the owner's.
-    predicted = [_predicted(suspects[name], test.x, by=maker) for name, maker in zip(names, makers, strict=True)]
+    names = list(suspects)
+    makers = [work.recipe.model.id if name == RETRAINED else work.attack.id for name in names]
+    # First of all, as above: the retrained model is the architecture's own, no defense had a hand in it.
+    accuracy = _accuracies([suspects[name] for name in names], makers, ground.rows(block.test))
     order = torch.randperm(len(names), generator=generator(*draws, "suspects"))
     answer = _claims(work, fit.fitted[work.victim], [suspects[names[at]] for at in order.tolist()], ground)
     back = order.argsort()
@@ -153,9 +156,10 @@ def verification_play(work: VerificationPlayWork, inputs: Sequence[Any], ground:
         derived=torch.tensor([one != RETRAINED for one in names]),
         score=answer.score[back],
         p=None if answer.p is None else answer.p[back],
-        accuracy=torch.stack([(labels == test.y).double().mean() for labels in predicted]),
+        accuracy=accuracy,
         null=pool.score,
         null_p=pool.p,
+        null_accuracy=pool.accuracy,
         defended=pool.defended,
         fpr=threat.fpr,
         warnings=tuple(dict.fromkeys((*stolen.warnings, *pool.warnings, *answer.warnings))),
@@ -232,6 +236,12 @@ def _claims(
 
     answer: VerificationAnswer = blamed(use.id, call, (*draws, "verification"))
     return answer
+
+
+def _accuracies(models: Sequence[nn.Module], makers: Sequence[str], test: Data) -> Tensor:
+    """Return each model's accuracy, float64 ``[models]``; ``makers`` are to blame for answers that are not finite."""
+    predicted = [_predicted(model, test.x, by=maker) for model, maker in zip(models, makers, strict=True)]
+    return torch.stack([(labels == test.y).double().mean() for labels in predicted])
 
 
 def _predicted(model: nn.Module, x: Tensor, *, by: str) -> Tensor:

@@ -37,6 +37,7 @@ def planned_run(request: Request, facts: DataFacts) -> Planned:
         test=data.test,
         aux=data.aux,
         training=request.training,
+        cells=facts.cells,
     )
 
 

@@ -12,7 +12,8 @@ class Planned:
     """The data, how many rows play which part, how models are trained, and for attacks and metrics the threat model.
 
     ``class_rows`` counts the rows of each class in the whole data set (without duplicates), ``group_rows`` those of
-    each value of every sensitive attribute. Training rows are drawn in these proportions.
+    each value of every sensitive attribute, ``cells[attribute][class][value]`` those of each class and value (nothing
+    where that is not known). Training rows are drawn in these proportions.
     """
 
     schema: DataSchema
@@ -24,6 +25,7 @@ class Planned:
     aux: int
     training: TrainingSettings
     threat: Params | None = None
+    cells: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
     def training_rows(self, rows: int) -> float:
         """Return about how many of so many rows of the data set are training rows of one model."""

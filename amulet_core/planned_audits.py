@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
-from amulet_core.chains import run_problems
+from amulet_core.chains import run_problems, trained
 from amulet_core.games.audit_threat import AuditThreat
 from amulet_core.job_specs import JobSpecs
 from amulet_core.jobs import AuditPlayWork, FitWork, Job
@@ -80,7 +80,7 @@ def skip_reasons(row: RowPlan, attack: Use, schema: DataSchema) -> Iterator[str]
 
 
 def _of_row(row: RowPlan, planned: Planned) -> list[str]:
-    return [text for use in row.chain for text in run_problems(use, planned, row.label)]
+    return [text for use in trained(row.chain) for text in run_problems(use, planned, row.label)]
 
 
 def _audits(request: Request, risk: RiskPlan) -> int:

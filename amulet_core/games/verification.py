@@ -49,7 +49,8 @@ class VerificationResult(Artifact):
 
     ``names`` say what each suspect is; ``derived`` which of them come from the victim (the model retrained without the
     defense does not). ``null`` are the scores of the independent models, ``defended`` those with a defense of their
-    own. ``accuracy`` is each suspect's, on test rows. ``p`` and ``null_p`` are the method's own, both or neither.
+    own. ``accuracy`` is each suspect's, ``null_accuracy`` each independent model's, on the same test rows (none: not
+    measured). ``p`` and ``null_p`` are the method's own, both or neither.
     """
 
     names: tuple[str, ...]
@@ -59,6 +60,7 @@ class VerificationResult(Artifact):
     accuracy: Annotated[Tensor, shaped(torch.float64, "k")]
     null: Annotated[Tensor, shaped(torch.float64, "pool")]
     null_p: Annotated[Tensor, shaped(torch.float64, "pool")] | None
+    null_accuracy: Annotated[Tensor, shaped(torch.float64, "pool")] | None = None
     defended: Annotated[Tensor, shaped(torch.bool, "pool")]
     fpr: float
     warnings: tuple[str, ...] = ()

@@ -117,6 +117,7 @@ def _verification(toy: Toy, outcome: Outcome) -> VerificationResult:
         p=torch.where(derived == good, 0.001, 0.5).double(),
         accuracy=torch.full((8,), 0.5 if good else 0.9, dtype=torch.float64),
         null=torch.rand(pool, generator=draws, dtype=torch.float64),
+        null_accuracy=torch.full((pool,), 0.9 if good else 0.5, dtype=torch.float64),
         null_p=torch.full((pool,), 0.5 if good else 0.001, dtype=torch.float64),
         defended=torch.arange(pool) % 2 == 0,
         fpr=0.05,

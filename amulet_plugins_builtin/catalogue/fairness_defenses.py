@@ -7,7 +7,7 @@ from pydantic import Field
 from amulet_core.components import Defense, Params, Reference
 from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
-from amulet_plugins_builtin.fairness.attributes import attribute_column, attribute_problems
+from amulet_plugins_builtin.fairness.attributes import SMALLEST_GROUP, attribute_column, attribute_problems
 
 _ATTRIBUTE: Final = "the sensitive attribute (empty: the data set's first)"
 
@@ -128,6 +128,50 @@ def _hurried(_params: ExponentiatedGradientParams, planned: Planned) -> list[str
     ]
 
 
+def _one_sided(params: ExponentiatedGradientParams, planned: Planned) -> list[str]:
+    """Return why about all training rows are of one class, or of one group: there is nothing to compare."""
+    column = _known_column(params.attribute, planned.schema)
+    sides = [("class", planned.schema.classes, planned.class_rows)]
+    if column is not None:
+        attribute = planned.schema.sensitive[column]
+        sides.append((attribute.name, attribute.categories, planned.group_rows[column]))
+    return [
+        f"it compares groups of both classes, and of {planned.train:,} training rows less than one has another {what} "
+        f'than "{names[rows.index(max(rows))]}": train on more rows'
+        for what, names, rows in sides
+        if planned.training_rows(sorted(rows)[-2]) < 1
+    ]
+
+
+def _lopsided(params: ExponentiatedGradientParams, planned: Planned) -> list[str]:
+    return _hurried(params, planned) + _one_sided(params, planned)
+
+
+def _small_groups(params: ThresholdOptimizerParams, planned: Planned) -> list[str]:
+    """Return why fewer than two groups have validation rows enough behind the rate that is to be alike."""
+    column = _known_column(params.attribute, planned.schema)
+    if column is None or len(planned.schema.classes) != 2:
+        return []
+    second = params.constraint == "equal-opportunity" and planned.cells
+    rows = planned.cells[column][1] if second else planned.group_rows[column]
+    sizes = [planned.val * count / max(1, sum(planned.class_rows)) for count in rows]
+    if sorted(sizes)[-2] >= SMALLEST_GROUP:
+        return []
+    attribute = planned.schema.sensitive[column]
+    listed = ", ".join(f"{label} about {size:.0f}" for label, size in zip(attribute.categories, sizes, strict=True))
+    return [
+        f"it needs {SMALLEST_GROUP} validation rows behind the rates of at least 2 groups ({attribute.name}: "
+        f"{listed}): raise data.val"
+    ]
+
+
+def _known_column(name: str, schema: DataSchema) -> int | None:
+    """Return the column of the sensitive attribute, if the data set has it; that it has none is said elsewhere."""
+    if not schema.sensitive or attribute_problems(name, schema):
+        return None
+    return attribute_column(name, schema)
+
+
 def _beside_remover(_params: CorrelationRemoverParams, chain: tuple[Defense, ...]) -> list[str]:
     names = [defense.name for defense in chain]
     wrapping = {"exponentiated-gradient", "threshold-optimizer"} & set(names[: names.index("correlation-remover")])
@@ -160,7 +204,7 @@ DEFENSES: Final[tuple[Defense, ...]] = (
         produces=("exponentiated-gradient",),
         unmakes=("affine-logits", "features", "layer-chain"),
         applicable=_gradient_problems,
-        impossible=_hurried,
+        impossible=_lopsided,
         beside=_beside_gradient,
         checks=f"{_PACKAGE}.checks_of_wrappers:exponentiated_gradient",
         references=(
@@ -183,6 +227,7 @@ DEFENSES: Final[tuple[Defense, ...]] = (
         produces=("threshold-optimizer",),
         unmakes=("affine-logits", "features"),
         applicable=_threshold_problems,
+        impossible=_small_groups,
         checks=f"{_PACKAGE}.checks_of_wrappers:threshold_optimizer",
         references=(
             Reference(title="Hardt et al.: Equality of Opportunity in Supervised Learning", where="arXiv:1610.02413"),

@@ -172,6 +172,11 @@ COMPONENTS: tuple[Component, ...] = (
                 summary="mean accuracy of the derived models: what washing the evidence off cost the thief",
                 better="lower",
             ),
+            Measure(
+                name="accuracy_of_independent",
+                summary="median accuracy of the independent models: what a thief could have had without stealing",
+                better="higher",
+            ),
         ),
         checks=f"{_PACKAGE}.metric_checks:verification_checks",
         references=(

@@ -5,6 +5,7 @@ from typing import Final
 from pydantic import Field
 
 from amulet_core.components import Defense, Params, Reference
+from amulet_core.planned import Planned
 
 
 class WatermarkParams(Params):
@@ -58,6 +59,35 @@ class OutputRoundingParams(Params):
     decimals: int = Field(1, ge=1, le=6, description="to how many decimals the probabilities are rounded")
 
 
+FEWEST: Final = 20
+"""With fewer training rows, or validation rows, than this dataset inference makes no test."""
+
+
+def row_problems(*, train: int, val: int) -> list[str]:
+    """List why dataset inference cannot compare so many training rows with so many validation rows."""
+    used = min(train, val)
+    if used >= FEWEST:
+        return []
+    few = [name for name, rows in (("data.train", train), ("data.val", val)) if rows < FEWEST]
+    return [
+        f"dataset inference compares training rows with validation rows, and has {used} of each to go by: "
+        f"{FEWEST} are needed; set {' and '.join(few)} higher"
+    ]
+
+
+def _too_few_rows(_params: _Inference, planned: Planned) -> list[str]:
+    return row_problems(train=planned.train, val=planned.val)
+
+
+def _nothing_marked(params: RadioactiveDataParams, planned: Planned) -> list[str]:
+    if params.share * planned.train + 1e-9 >= 1:
+        return []
+    return [
+        f"a share of {params.share:g} is less than one of {planned.train} training rows, and no row would be marked: "
+        "raise share, or data.train"
+    ]
+
+
 _PACKAGE: Final = "amulet_plugins_builtin.ownership"
 _RISK: Final = "unauthorized-model-ownership"
 
@@ -96,6 +126,7 @@ COMPONENTS: Final = (
         wraps_fit=True,
         requires=("features",),
         produces=("radioactive-data",),
+        impossible=_nothing_marked,
         checks=f"{_PACKAGE}.defense_checks:radioactive_data_checks",
         references=(
             Reference(
@@ -113,6 +144,7 @@ COMPONENTS: Final = (
         params=BlindWalkParams,
         risk=_RISK,
         sok="RD4",
+        impossible=_too_few_rows,
         checks=f"{_PACKAGE}.inference_checks:blind_walk_checks",
         references=(
             Reference(
@@ -130,6 +162,7 @@ COMPONENTS: Final = (
         params=GradientWalkParams,
         risk=_RISK,
         sok="RD4",
+        impossible=_too_few_rows,
         checks=f"{_PACKAGE}.inference_checks:gradient_walk_checks",
         references=(
             Reference(

@@ -18,11 +18,9 @@ from torch import Tensor
 
 from amulet_core.games.verification import VerificationAnswer, VerificationView
 from amulet_core.victims import LabelOracle, WhiteBox
-from amulet_plugins_builtin.catalogue.ownership_defenses import BlindWalkParams, GradientWalkParams
+from amulet_plugins_builtin.catalogue.ownership_defenses import BlindWalkParams, GradientWalkParams, row_problems
 from amulet_plugins_builtin.ownership.distances import blind_walk, gradient_walk
 
-FEWEST: Final = 20
-"""With fewer validation rows than this no test is made."""
 _LEVEL: Final = 0.05
 
 Features = Callable[[LabelOracle, Tensor, Tensor], Tensor]
@@ -70,14 +68,12 @@ def verified(view: VerificationView, features: Features, *, rows: int) -> Verifi
     rows do. ``p`` is its own p-value.
 
     Raises:
-        ValueError: if there are too few validation rows.
+        ValueError: if there are too few training or validation rows.
     """
+    problems = row_problems(train=len(view.y), val=len(view.val_y))
+    if problems:
+        raise ValueError("; ".join(problems))
     used = min(rows, len(view.y), len(view.val_y))
-    if used < FEWEST:
-        raise ValueError(
-            f"dataset inference compares training rows with validation rows, and has {used} of each to go by: "
-            f"{FEWEST} are needed; set data.val higher"
-        )
     trained, held = (torch.randperm(len(y))[:used] for y in (view.y, view.val_y))
     members, others = _Rows(view.x[trained], view.y[trained]), _Rows(view.val_x[held], view.val_y[held])
     half = used // 2

@@ -70,7 +70,8 @@ def gains_nothing_over_itself() -> None:
 def counts_suspects() -> None:
     """Compare with counts done by hand: 19 independent models with the scores 0 .. 18."""
     scores = verification.measure(suspects(), NoParams())
-    _expect(scores, {"true_positive_rate": 0.5, "retrained_claimed": 0.0, "accuracy_of_derived": 0.7})
+    rates = {"true_positive_rate": 0.5, "retrained_claimed": 0.0}
+    _expect(scores, {**rates, "accuracy_of_derived": 0.7, "accuracy_of_independent": 0.6})
     p = [one["p"] for one in scores.details["suspects"]]  # type: ignore[union-attr,index,call-overload]
     # A score as high as one of the pool's counts as reached: the second suspect is not claimed.
     expected = [1 / 20, 2 / 20, 11 / 20]
@@ -118,6 +119,7 @@ def suspects(*, pool: int = 19) -> VerificationResult:
         accuracy=torch.tensor([0.9, 0.5, 0.8], dtype=torch.float64),
         null=torch.arange(pool, dtype=torch.float64),
         null_p=None,
+        null_accuracy=torch.linspace(0.4, 0.8, pool, dtype=torch.float64),
         defended=torch.arange(pool) % 2 == 0,
         fpr=0.05,
     )

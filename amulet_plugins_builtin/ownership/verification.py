@@ -27,6 +27,7 @@ def measure(result: VerificationResult, params: NoParams) -> Scores:  # noqa: AR
             _claimed("retrained_claimed", claimed, ~result.derived, result, who="retrained without the defense"),
             _own_false_claims(result),
             _mean_accuracy(result),
+            _median_accuracy(result),
         ),
         details={
             "fpr": result.fpr,
@@ -84,6 +85,21 @@ def _mean_accuracy(result: VerificationResult) -> Value | Withheld:
     return Value(name=name, estimate=float(found.mean()), method=method, n=len(found))
 
 
+def _median_accuracy(result: VerificationResult) -> Value | Withheld:
+    name, found = "accuracy_of_independent", result.null_accuracy
+    if found is None:
+        return Withheld(name=name, reason="how accurate the independent models are was not measured")
+    if not len(found):
+        return Withheld(name=name, reason="the pool has no independent model")
+    method = "median over the independent models, which share rows: no interval"
+    return Value(name=name, estimate=_median(found), method=method, n=len(found))
+
+
+def _median(values: Tensor) -> float:
+    """Return the median, midway between the two in the middle of evenly many (where ``Tensor.median`` takes one)."""
+    return float(values.quantile(0.5))
+
+
 def _suspects(result: VerificationResult, p: Tensor) -> list[JsonValue]:
     own = [None] * len(p) if result.p is None else result.p.tolist()
     return [
@@ -100,18 +116,23 @@ def _suspects(result: VerificationResult, p: Tensor) -> list[JsonValue]:
 
 
 def _pool(result: VerificationResult, kind: str, chosen: Tensor) -> dict[str, JsonValue]:
-    """Return the pool's scores of one kind, and how many of them the method's own p-value condemns."""
-    score = result.null[chosen]
+    """Return the scores and accuracies of the pool's models of one kind, and how many the method's own p condemns."""
     own = None if result.null_p is None else int((result.null_p[chosen] <= result.fpr).sum())
-    some = len(score) > 0
     return {
         "kind": kind,
-        "models": len(score),
-        "lowest_score": float(score.min()) if some else None,
-        "median_score": float(score.median()) if some else None,
-        "highest_score": float(score.max()) if some else None,
+        "models": int(chosen.sum()),
+        **_spread("score", result.null[chosen]),
+        **_spread("accuracy", None if result.null_accuracy is None else result.null_accuracy[chosen]),
         "own_p_claims": own,
     }
+
+
+def _spread(what: str, values: Tensor | None) -> dict[str, float | None]:
+    """Return the lowest, the median and the highest of some values (nothing of none)."""
+    if values is None or not len(values):
+        return {f"{how}_{what}": None for how in ("lowest", "median", "highest")}
+    found = {"lowest": float(values.min()), "median": _median(values), "highest": float(values.max())}
+    return {f"{how}_{what}": value for how, value in found.items()}
 
 
 def _share(name: str, holds: Tensor) -> Value:

@@ -24,6 +24,16 @@ def telling(view, params):
     return VerificationAnswer(score=torch.zeros(len(view.suspects), dtype=torch.float64), warnings=(text,))
 
 
+def weight_of(model):
+    return torch.stack([value.double().abs().sum() for value in model.state_dict().values()]).sum()
+
+
+def weighing(view, params):
+    """Score each suspect by something known of it, whatever its name and its place among them."""
+    score = torch.stack([weight_of(one.module) for one in view.suspects])
+    return VerificationAnswer(score=score, p=1 / (1 + score))
+
+
 def _entry(component):
     return Entry(component, plugin="made", distribution="amulet-plugin-made", version="1.0")
 
@@ -38,6 +48,17 @@ OWNER = _entry(
         produces=("note", "plain"),
         verify="odd_players:telling",
         verify_access="labels",
+    )
+)
+WEIGHER = _entry(
+    Defense(
+        name="weighing",
+        summary="Made for a test.",
+        target="odd_players:noting",
+        risk="unauthorized-model-ownership",
+        stages={"data": "odd_players:noting"},
+        verify="odd_players:weighing",
+        verify_access="white-box",
     )
 )
 USELESS = _entry(

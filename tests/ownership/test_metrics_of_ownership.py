@@ -108,11 +108,20 @@ def test_a_verification_has_every_value_that_is_declared_in_order():
         "mean over the derived suspects, which the game chooses: no interval",
         2,
     )
+    independent = scores["accuracy_of_independent"]
+    assert (independent.estimate, independent.low, independent.method, independent.n) == (
+        pytest.approx(0.6),
+        None,
+        "median over the independent models, which share rows: no interval",
+        19,
+    )
 
 
 def test_the_details_say_what_became_of_each_suspect_and_of_the_pool():
     own = torch.tensor([0.04, *(0.5,) * 18], dtype=torch.float64)
-    result = suspects().model_copy(update={"null_p": own, "p": torch.tensor([0.001, 0.02, 0.7], dtype=torch.float64)})
+    accuracy = torch.tensor([0.25, *(0.5,) * 17, 0.75], dtype=torch.float64)
+    told = {"null_p": own, "null_accuracy": accuracy, "p": torch.tensor([0.001, 0.02, 0.7], dtype=torch.float64)}
+    result = suspects().model_copy(update=told)
     assert verification.measure(result, NoParams()).details == {
         "fpr": 0.05,
         "smallest_p": 0.05,
@@ -127,8 +136,11 @@ def test_the_details_say_what_became_of_each_suspect_and_of_the_pool():
                 "kind": "with a defense of their own",
                 "models": 10,
                 "lowest_score": 0.0,
-                "median_score": 8.0,
+                "median_score": 9.0,  # of ten: midway between 8 and 10
                 "highest_score": 18.0,
+                "lowest_accuracy": 0.25,
+                "median_accuracy": 0.5,
+                "highest_accuracy": 0.75,
                 "own_p_claims": 1,
             },
             {
@@ -137,6 +149,9 @@ def test_the_details_say_what_became_of_each_suspect_and_of_the_pool():
                 "lowest_score": 1.0,
                 "median_score": 9.0,
                 "highest_score": 17.0,
+                "lowest_accuracy": 0.5,
+                "median_accuracy": 0.5,
+                "highest_accuracy": 0.5,
                 "own_p_claims": 0,
             },
         ],
@@ -170,6 +185,7 @@ def few(pool, needed, floor):
             {
                 "null": torch.zeros(4, dtype=torch.float64),
                 "null_p": torch.ones(4, dtype=torch.float64),
+                "null_accuracy": torch.ones(4, dtype=torch.float64),
                 "defended": torch.zeros(4, dtype=torch.bool),
             },
             {"true_positive_rate": few(4, 19, 0.2), "retrained_claimed": few(4, 19, 0.2)},
@@ -178,16 +194,25 @@ def few(pool, needed, floor):
             {
                 "null": torch.zeros(0, dtype=torch.float64),
                 "null_p": torch.zeros(0, dtype=torch.float64),
+                "null_accuracy": torch.zeros(0, dtype=torch.float64),
                 "defended": torch.zeros(0, dtype=torch.bool),
             },
             {
                 "true_positive_rate": few(0, 19, 1),
                 "retrained_claimed": few(0, 19, 1),
                 "own_p_false_claims": "the pool has no independent model",
+                "accuracy_of_independent": "the pool has no independent model",
+            },
+        ),
+        (
+            {"null_accuracy": None},
+            {
+                "own_p_false_claims": "the method has no p-value of its own",
+                "accuracy_of_independent": "how accurate the independent models are was not measured",
             },
         ),
     ],
-    ids=["no own p", "none derived", "none retrained", "a small pool", "no pool"],
+    ids=["no own p", "none derived", "none retrained", "a small pool", "no pool", "accuracies unknown"],
 )
 def test_what_the_suspects_or_the_pool_cannot_say_is_withheld_with_the_reason(changes, withheld):
     scores = verification.measure(suspects().model_copy(update=changes), NoParams())

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 import torch
-from odd_players import OWNER, USELESS
+from odd_players import OWNER, USELESS, WEIGHER, weight_of
 
 from amulet_core import discover, run
 from amulet_core.codec import pack, unpack
@@ -15,12 +15,14 @@ from amulet_core.config import resolve
 from amulet_core.errors import ComponentError
 from amulet_core.facts import facts_of
 from amulet_core.ground import lay_ground, load_data
-from amulet_core.jobs import AttackWork, FitWork, TheftPlayWork, TheftWork, VerificationPlayWork
+from amulet_core.jobs import AttackWork, FitWork, IndependentWork, TheftPlayWork, TheftWork, VerificationPlayWork
 from amulet_core.layout import layout_of
 from amulet_core.outputs import TheftOutput
+from amulet_core.ownership import pruned
 from amulet_core.perform import perform
 from amulet_core.plan import plan
 from amulet_core.request import Use
+from amulet_core.victims import logits_of
 
 THEFT, VERIFICATION = "unauthorized-model-ownership", "ownership-verification"
 WALKS = {"name": "dataset-inference", "params": {"rows": 40, "walks": 1, "steps": 5}}
@@ -108,6 +110,99 @@ def test_the_owner_is_shown_the_same_evidence_whether_its_model_comes_from_the_c
     fresh, again = outputs[job.key], perform(job, kept, ground, threads=1)
     note = {"note": {"text": "mine", "numbers": [1, 2]}, "plain": {"pair": [3, 4]}}
     assert fresh.warnings == again.warnings == (f"{note!r} of ['dict', 'dict']",)
+
+
+@pytest.fixture(scope="module")
+def weighed():
+    """Return a plan of a verification by an owner that weighs models and trains with another defense, and all outputs."""
+
+    def owned(request):
+        rows = [
+            replace(row, chain=(Use(WEIGHER, NoParams()), *row.chain[1:])) if row.chain else row for row in request.rows
+        ]
+        return replace(request, rows=tuple(rows))
+
+    chain = {"label": "row", "chain": ["watermark", "label-smoothing"]}
+    found, ground = planned(config(chain, risks=verification()), owned)
+    return found, ground, done(found, ground, {})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_suspect_gets_its_own_score_back_whatever_its_place_among_them(weighed, seed):
+    found, ground, outputs = weighed
+    job = the(found, VerificationPlayWork)
+    _, undefended, stolen, _ = inputs = [outputs[need] for need in job.needs]
+    result = perform(replace(job, work=replace(job.work, seed=seed)), inputs, ground, threads=1).result
+    known = {
+        "model-copy, as it is": stolen.model,
+        "model-copy, pruned": pruned(stolen.model, 0.5),
+        "retrained without the defense": undefended.fitted[job.work.victim].model,
+    }
+    scores = dict(zip(result.names, result.score.tolist(), strict=True))
+    washed = scores.pop("model-copy, fine-tuned")
+    assert scores == {name: weight_of(model).item() for name, model in known.items()}
+    assert washed not in scores.values()
+    assert torch.equal(result.p, 1 / (1 + result.score))
+
+
+def test_half_of_the_pool_is_trained_by_the_row_s_recipe_and_flagged_so_half_without_a_defense(weighed):
+    found, _, outputs = weighed
+    job = the(found, IndependentWork)
+    fits = [found.jobs[need].work for need in job.needs[1:]]
+    chains = {place: [use.id for use in fit.recipe.chain] for fit in fits for place in fit.places}
+    assert [chains[place] for place in job.work.places] == [["made/weighing", "builtin/label-smoothing"]] * 2 + [[]] * 2
+    assert outputs[job.key].defended.tolist() == [True, True, False, False]
+    played = outputs[the(found, VerificationPlayWork).key].result
+    assert torch.equal(played.defended, outputs[job.key].defended)
+
+
+def test_the_independent_models_are_scored_and_asked_about_the_test_rows_in_the_order_of_the_pool(weighed):
+    found, ground, outputs = weighed
+    job = the(found, IndependentWork)
+    fitted = {place: one.model for need in job.needs[1:] for place, one in outputs[need].fitted.items()}
+    test = ground.rows(ground.blocks[job.work.victim.block].test)
+    models, own = [fitted[place] for place in job.work.places], outputs[job.key]
+    assert own.score.tolist() == [weight_of(model).item() for model in models]
+    right = [(logits_of(model, test.x).argmax(1) == test.y).double().mean().item() for model in models]
+    assert own.accuracy.tolist() == right
+    assert len(set(right)) > 1
+    played = outputs[the(found, VerificationPlayWork).key]
+    assert torch.equal(played.result.null_accuracy, own.accuracy)
+    assert torch.equal(unpack(job, pack(job, own, ground).entry, ground).accuracy, own.accuracy)
+    value = played.measured[0].scores["accuracy_of_independent"]
+    assert (value.estimate, value.n) == (pytest.approx(sum(sorted(right)[1:3]) / 2), 4)
+
+
+@pytest.mark.parametrize(("at", "blamed"), [(0, "builtin/label-smoothing"), (-1, "builtin/mlp")])
+def test_an_independent_model_without_finite_answers_is_the_fault_of_who_made_it(weighed, at, blamed):
+    found, ground, outputs = weighed
+    job = the(found, IndependentWork)
+    place = job.work.places[at]
+    inputs = [outputs[job.needs[0]], *(broken(outputs[need], place) for need in job.needs[1:])]
+    with pytest.raises(ComponentError) as failure:
+        perform(job, inputs, ground, threads=1)
+    said = f"{blamed}: ModelOutputError: the model's logits are not finite for 100 of 100 inputs: {NOT_FINITE}"
+    assert str(failure.value) == said
+
+
+def test_a_retrained_model_without_finite_answers_is_the_fault_of_its_architecture(weighed):
+    found, ground, outputs = weighed
+    job = the(found, VerificationPlayWork)
+    inputs = [outputs[need] for need in job.needs]
+    inputs[1] = broken(inputs[1], job.work.victim)
+    with pytest.raises(ComponentError) as failure:
+        perform(job, inputs, ground, threads=1)
+    said = f"builtin/mlp: ModelOutputError: the model's logits are not finite for 100 of 100 inputs: {NOT_FINITE}"
+    assert str(failure.value) == said
+
+
+def broken(fit, place):
+    """Return a fit whose model of a place, if it is one of these, has weights too large to answer with."""
+    changed = {
+        one: replace(fitted, model=with_weights_times(fitted.model, 1e30)) if one == place else fitted
+        for one, fitted in fit.fitted.items()
+    }
+    return replace(fit, fitted=changed)
 
 
 @pytest.fixture(scope="module")

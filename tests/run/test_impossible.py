@@ -29,13 +29,42 @@ def facts(dataset):
     return facts_of(load_data(resolve({"dataset": dataset, "risks": ["utility"]}, registry())))
 
 
+@cache
+def groups_in_x():
+    """Return facts of compas as if 300 of 1,000 rows were of women, 100 of them of the second class, and 200 of men's."""
+    known = facts_of(load_data(resolve({"dataset": GROUPS_IN_X, "risks": ["utility"]}, registry())))
+    return known.model_copy(update={"class_rows": (700, 300), "cells": (((200, 500), (100, 200)),)})
+
+
 def planned(**changes):
     raw = {"dataset": "digits", "data": SIZES, "risks": ["utility"], "seeds": 1} | changes
-    return plan(resolve(raw, registry()), facts(raw["dataset"]))
+    known = groups_in_x() if raw["dataset"] == GROUPS_IN_X else facts(raw["dataset"])
+    return plan(resolve(raw, registry()), known)
 
 
 def use(name, **params):
     return {"name": name, "params": params}
+
+
+GROUPS_IN_X = use("compas", sensitive_in_x=True)
+
+
+def thresholds(val, **params):
+    return {"dataset": GROUPS_IN_X, "data": SIZES | {"val": val}, "defenses": [use("threshold-optimizer", **params)]}
+
+
+def small_groups(female, male):
+    return (
+        "defenses.0 (threshold-optimizer): builtin/threshold-optimizer: it needs 30 validation rows behind the rates of at "
+        f"least 2 groups (sex: Female about {female}, Male about {male}): raise data.val"
+    )
+
+
+def too_few_to_compare(label, used, few):
+    return (
+        f"defenses.0 ({label}): builtin/{label}: dataset inference compares training rows with validation rows, and has "
+        f"{used} of each to go by: 20 are needed; set {few} higher"
+    )
 
 
 def poisoning(attack, **threat):
@@ -130,6 +159,28 @@ REFUSED = {
         f'{ATTRIBUTES} of 60 candidates about 11.4 have age "up to 25", and it takes 30 of each of two values to tell '
         "them apart: set candidates to 158 and data.train to 79 or more, or choose another attribute",
     ),
+    "too few validation rows for dataset inference": (
+        {"defenses": ["dataset-inference"], "data": SIZES | {"val": 19}},
+        too_few_to_compare("dataset-inference", 19, "data.val"),
+    ),
+    "too few training rows for dataset inference": (
+        {"defenses": ["dataset-inference"], "data": SIZES | {"train": 12}},
+        too_few_to_compare("dataset-inference", 12, "data.train"),
+    ),
+    "too few rows of both kinds for dataset inference": (
+        {"defenses": ["dataset-inference-mingd"], "data": SIZES | {"train": 15, "val": 19}},
+        too_few_to_compare("dataset-inference-mingd", 15, "data.train and data.val"),
+    ),
+    "no row marked": (
+        {"defenses": [use("radioactive-data", share=0.009)]},
+        "defenses.0 (radioactive-data): builtin/radioactive-data: a share of 0.009 is less than one of 100 training rows, and "
+        "no row would be marked: raise share, or data.train",
+    ),
+    "groups too small for thresholds": (thresholds(99), small_groups(30, 69)),
+    "groups with too few rows of the second class for thresholds": (
+        thresholds(299, constraint="equal-opportunity"),
+        small_groups(30, 60),
+    ),
     "more rows than there are": (
         {"data": SIZES | {"train": 1000}, "seeds": 3},
         "split: 1 disjoint blocks of 2,200 rows (2 x 1,000 train, 50 val, 100 test, 50 aux) are 2,200 rows, but the data "
@@ -194,6 +245,24 @@ def test_an_attack_that_cannot_be_played_is_skipped_with_its_reason(risks, reaso
     assert {cell.skipped for cell in cells} == {f"not applicable: {reason}"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "what", "label"),
+    [
+        ({"class_rows": (2173, 1)}, "class", "no new offence"),
+        ({"cells": (((4, 895), (5, 1270)),)}, "sex", "Male"),
+    ],
+)
+def test_exponentiated_gradient_needs_rows_of_two_groups_and_of_both_classes(changes, what, label):
+    known = facts("compas").model_copy(update=changes)
+    raw = {"dataset": "compas", "data": SIZES, "defenses": ["exponentiated-gradient"], "risks": ["utility"]}
+    with pytest.raises(RequestError) as error:
+        plan(resolve(raw, registry()), known)
+    assert error.value.problems == (
+        "defenses.0 (exponentiated-gradient): builtin/exponentiated-gradient: it compares groups of both classes, and of "
+        f'100 training rows less than one has another {what} than "{label}": train on more rows',
+    )
+
+
 @pytest.mark.parametrize("attack", ["badnets", "blended", "label-flip"])
 def test_rows_of_other_classes_must_suffice_for_the_rate(attack):
     """In Adult without duplicates 26 % are of the class that is not the default target."""
@@ -223,6 +292,13 @@ FINE = {
     "a target that is no source": {"risks": poisoning(use("label-flip", source="0"), target="3", rate=0.05)},
     "just enough candidates of a value": german_credit({"attribute": "age", "candidates": 158}, train=79),
     "all the rows there are": {"data": SIZES | {"train": 798}},
+    "as many rows as dataset inference compares": {
+        "defenses": ["dataset-inference", "dataset-inference-mingd"],
+        "data": SIZES | {"train": 20, "val": 20},
+    },
+    "one row marked": {"model": "mlp", "defenses": [use("radioactive-data", share=0.01)]},
+    "two groups large enough for thresholds": thresholds(100),
+    "two groups with enough rows of the second class": thresholds(300, constraint="equal-opportunity"),
 }
 
 
@@ -267,3 +343,15 @@ def test_a_component_whose_answer_fails_is_named():
     assert run_problems(Use(entry, NoParams()), planned_run(request, facts("digits")), "model") == [
         "model: made/mlp: its impossible() failed: ZeroDivisionError: division by zero. Update or report amulet-plugin-made."
     ]
+
+
+def test_an_audit_of_fewer_rows_is_none_of_the_business_of_a_defense_that_only_verifies():
+    """Its model trains on 18 rows where 2 of 4 coins say no; dataset inference never looks at that model."""
+    risks = {
+        "privacy-audit": {"attacks": ["loss-threshold"], "threat": {"canaries": 4, "guessed_in": 1, "guessed_out": 1}}
+    }
+    chain = ["dataset-inference", use("dp-sgd", batch_size=10)]
+    found = planned(
+        data=SIZES | {"train": 20}, defenses=[{"label": "both", "chain": chain}], members_alone=False, risks=risks
+    )
+    assert {cell.skipped for cell in found.cells if (cell.row, cell.risk) == ("both", "privacy-audit")} == {""}
