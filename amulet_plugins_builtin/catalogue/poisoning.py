@@ -193,7 +193,7 @@ COMPONENTS: tuple[Component, ...] = (
         measures=(
             Measure(
                 name="attack_success_rate",
-                summary="share of triggered rows of other classes, or of the attack's source, that get the target class",
+                summary="share of triggered rows of other classes, or of the attack's source, that get the target",
                 better="lower",
             ),
             Measure(

@@ -80,7 +80,7 @@ def _too_few_leave(params: SpectralSignaturesParams, planned: Planned) -> list[s
         ]
     if target.poison <= count:
         return []
-    return [f"{target.told}, and at most {count:,} rows leave a class: {_more(params, target)}"]
+    return [f"{target.told}, and at most {count:,} of its rows will go: {_more(params, target)}"]
 
 
 def _more(params: SpectralSignaturesParams, target: Mixed) -> str:
