@@ -1,5 +1,6 @@
 """What the built-in components cannot do is said before anything is trained: each message, by a plan and nothing else."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -13,7 +14,7 @@ from amulet_core.errors import RequestError
 from amulet_core.facts import facts_of
 from amulet_core.ground import load_data
 from amulet_core.plan import plan
-from amulet_core.plan_problems import planned_run
+from amulet_core.plan_problems import plan_warnings, planned_run
 from amulet_core.registry import discover
 from amulet_core.request import Use
 
@@ -266,8 +267,14 @@ def test_a_defense_whose_answer_fails_is_named_in_a_warning():
     ]
 
 
-def test_a_defense_is_not_warned_of_where_its_own_risk_is_not_played():
-    assert planned(defenses=["activation-clustering"]).warnings == ()
+@pytest.mark.parametrize("risk", ["utility", "poisoning"])
+def test_a_defense_is_warned_of_in_its_own_risk_alone(risk):
+    request = resolve({"dataset": "digits", "data": SIZES, "risks": [risk], "defenses": ["fine-pruning"]}, registry())
+    component = registry().find("defense", "fine-pruning").component
+    helpless = component.model_copy(update={"outmatched": lambda params, planned: ["never"]})
+    chain = (Use(Entry(helpless, plugin="made", distribution="made", version="1.0"), NoParams()),)
+    known = plan_warnings(replace(request, rows=(replace(request.rows[-1], chain=chain),)), facts("digits"))
+    assert known == (("risks.poisoning: made/fine-pruning: never",) if risk == "poisoning" else ())
 
 
 def test_a_data_set_of_one_class_is_refused():
