@@ -166,6 +166,11 @@ def run_problems(use: Use, planned: Planned, path: str) -> list[str]:
     return data_problems(use, planned.schema, path) + against
 
 
+def doubts(use: Use, planned: Planned, path: str) -> list[str]:
+    """List what a defense cannot stand of the threat model of its own risk, which ``planned`` has; it still runs."""
+    return _reasons(use, "outmatched", defense_of(use).outmatched, planned, path)
+
+
 def _reasons(use: Use, what: str, ask: Callable[[Any, Any], list[str]], about: Any, path: str) -> list[str]:
     try:
         reasons = ask(use.params, about)

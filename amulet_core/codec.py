@@ -88,7 +88,8 @@ def _values(output: Any) -> Stored:
         case PoisonOutput():
             answer = output.answer
             fields = {name: getattr(answer, name) for name in type(answer).model_fields}
-            record = {"kind": "poison", "targeted": answer.targeted, "warnings": list(answer.warnings)}
+            plain = {"targeted": answer.targeted, "source": answer.source, "warnings": list(answer.warnings)}
+            record = {"kind": "poison", **plain}
             return Stored(record, _saved(_tensors(fields)))
         case IndependentOutput():
             return Stored({"kind": "independent", "warnings": list(output.warnings)}, _saved(_tensors(vars(output))))
@@ -107,7 +108,7 @@ def _unpack_values(
             names = dict.fromkeys(name.partition("/")[0] for name in tensors)
             return BankOutput({_place(name): (tensors[f"{name}/pool"], tensors[f"{name}/aux"]) for name in names})
         case PoisonWork():
-            plain = {"targeted": record["targeted"], "warnings": tuple(record["warnings"])}
+            plain = {name: record[name] for name in ("targeted", "source")} | {"warnings": tuple(record["warnings"])}
             return PoisonOutput(work.place, PoisoningAnswer(**tensors, **plain))
         case IndependentWork():
             scores = {name: tensors[name] for name in ("score", "defended", "accuracy")}

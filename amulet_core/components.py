@@ -208,6 +208,8 @@ class Defense(Component):
     defenses that require it cannot stand after this one."""
     verify_access: Literal["white-box", "probabilities", "labels"] = "probabilities"
     """What ``verify`` may see of a suspect model."""
+    outmatched: Callable[[Any, Any], list[str]] = _possible
+    """``outmatched(params, planned)``: what of its risk's threat model it cannot stand. Light; the run is warned."""
     beside: Callable[[Any, tuple["Defense", ...]], list[str]] = _beside_any
     """``beside(params, chain)``: why it cannot stand in a chain (all descriptors in order, its own included). Light."""
 

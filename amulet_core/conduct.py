@@ -59,6 +59,8 @@ def conduct(ready: Prepared, folder: Path | None, observers: Observers, progress
     Raises:
         RequestError: if the executor cannot be started; nothing has been run then.
     """
+    for warning in ready.plan.warnings:
+        progress.tell(warning)
     journal = _journaled(folder / JOURNAL, progress) if folder is not None else Journal({})
     records = _known(ready, journal, progress)
     bench = _bench(ready)

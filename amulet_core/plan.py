@@ -10,7 +10,7 @@ from amulet_core.facts import DataFacts
 from amulet_core.job_specs import JobSpecs
 from amulet_core.jobs import Job
 from amulet_core.layout import wanted
-from amulet_core.plan_problems import attack_problems, request_problems
+from amulet_core.plan_problems import attack_problems, plan_warnings, request_problems
 from amulet_core.planned_audits import audit_play
 from amulet_core.planned_contests import contest, joined, shadow_row
 from amulet_core.planned_ownership import theft_play, verification_play
@@ -51,10 +51,11 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs by key, each after what it needs, and the cells."""
+    """The jobs by key, each after what it needs, the cells, and what a reader of the results must know beforehand."""
 
     jobs: Mapping[str, Job]
     cells: tuple[PlannedCell, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def plan(request: Request, facts: DataFacts) -> Plan:
@@ -74,7 +75,7 @@ def plan(request: Request, facts: DataFacts) -> Plan:
         for seed in range(request.seeds)
         for cell in _cells(specs, row, risk, seed)
     ]
-    return Plan(specs.jobs, tuple(cells))
+    return Plan(specs.jobs, tuple(cells), plan_warnings(request, facts))
 
 
 def _cells(specs: JobSpecs, row: RowPlan, risk: RiskPlan, seed: int) -> list[PlannedCell]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from amulet_core.chains import remaking, run_problems
+from amulet_core.chains import doubts, remaking, run_problems
 from amulet_core.errors import did_you_mean
 from amulet_core.facts import DataFacts
 from amulet_core.games.threats import (
@@ -58,6 +58,20 @@ def request_problems(request: Request, facts: DataFacts) -> list[str]:
         if risk.game.play == "audit":
             problems += [f"{path}.threat: {text}" for text in audit_problems(request, planned, risk)]
     return problems
+
+
+def plan_warnings(request: Request, facts: DataFacts) -> tuple[str, ...]:
+    """Return what defenses cannot stand of the threat models of their own risks, each once; nothing is refused."""
+    planned = planned_run(request, facts)
+    found = [
+        text
+        for row in request.rows
+        for use in row.chain
+        for risk in request.risks
+        if risk.game.risk == defense_of(use).risk
+        for text in doubts(use, replace(planned, threat=risk.threat), f"risks.{risk.game.risk}")
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _row_problems(request: Request, facts: DataFacts) -> list[str]:

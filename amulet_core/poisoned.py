@@ -79,6 +79,7 @@ def poisoned_play(work: PoisonedPlayWork, inputs: Sequence[Any], ground: Ground)
         classes=test.schema.classes,
         has_trigger=answer.has_trigger,
         targeted=answer.targeted,
+        source=answer.source,
         warnings=(*answer.warnings, *(_void(changed) if answer.has_trigger else ())),
     )
     played = measured_play(work.risk, result, (*draws, "poisoning"))

@@ -39,7 +39,8 @@ class PoisoningAnswer(Artifact):
     ``rows`` are positions in the view's rows, each once, at most ``budget``; what replaces them is any possible input
     of any class. ``triggered`` are the test inputs as the adversary would hand them in: possible ones, which keep the
     values of immutable features. An attack without a trigger hands back none of them (``view.test_x[:0]``). One that is
-    not ``targeted`` wants errors of any kind: how often the target is answered says nothing of its success.
+    not ``targeted`` wants errors of any kind: how often the target is answered says nothing of its success. One with a
+    ``source`` wants the target for rows of that class alone: its success is counted on these.
     """
 
     rows: Annotated[Tensor, shaped(torch.int64, "k")]
@@ -47,6 +48,7 @@ class PoisoningAnswer(Artifact):
     y: Annotated[Tensor, shaped(torch.int64, "k")]
     triggered: Annotated[Tensor, shaped(torch.float32, "m", ...)]
     targeted: bool = True
+    source: int | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -60,7 +62,7 @@ class PoisoningResult(Artifact):
 
     ``changed``: which test inputs the trigger changed at all. ``poisoned``: how many training rows were replaced.
     Without a trigger (``has_trigger``) the predictions under it are the plain ones. ``targeted``: the attack wants the
-    target, and not errors of any kind.
+    target, and not errors of any kind. ``source``: the class whose rows it wants to get the target (None: all others).
     """
 
     y: Annotated[Tensor, shaped(torch.int64, "m")]
@@ -75,7 +77,13 @@ class PoisoningResult(Artifact):
     classes: tuple[str, ...]
     has_trigger: bool = True
     targeted: bool = True
+    source: int | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def aimed_at(self) -> Tensor:
+        """Return on which rows success is counted, bool ``[m]``: of the source class, or of all but the target."""
+        return self.y != self.target if self.source is None else self.y == self.source
 
 
 def view(train: Data, test: Data, threat: PoisoningThreat, draws: tuple[str | int, ...]) -> PoisoningView:
@@ -154,7 +162,20 @@ def _problems(seen: PoisoningView, answer: PoisoningAnswer) -> list[str]:
             problems.append(f"{name} has rows of the shape {list(given.shape[1:])}, expected {list(like.shape[1:])}")
     if len(answer.triggered) not in (0, len(seen.test_x)):
         problems.append(f"{len(answer.triggered)} triggered inputs came back for {len(seen.test_x)}")
-    return problems
+    return problems + _source_problems(seen, answer)
+
+
+def _source_problems(seen: PoisoningView, answer: PoisoningAnswer) -> list[str]:
+    if answer.source is None:
+        return []
+    if not answer.targeted:
+        return ["it has a source class, and aims at no target"]
+    last = len(seen.data_schema.classes) - 1
+    if not 0 <= answer.source <= last:
+        return [f"source must be a class in 0 .. {last}, found {answer.source}"]
+    if answer.source == seen.target:
+        return [f"source is the target class, {seen.target}: its rows have it already"]
+    return []
 
 
 def _impossible_rows(seen: PoisoningView, answer: PoisoningAnswer) -> list[str]:

@@ -144,7 +144,7 @@ def _effect(toy: Toy, answer: PoisoningAnswer) -> _Effect:
     given = [rows, game.replaced(rows, answer)]
     streams = [Streams(("conformance", "poisoning"))] * 2
     clean, poisoned = (one.model for one in fit_recipe(Recipe(NETWORK, (), _SETTINGS), given, given, streams))
-    others = test.y != 0
+    others = test.y != 0 if answer.source is None else test.y == answer.source
 
     def success(model: nn.Module, x: Tensor) -> float:
         answers = model(x).argmax(1)

@@ -94,7 +94,7 @@ def _checks(component: Component) -> Iterator[tuple[str, str, Callable[[Entry], 
     yield TARGETS, "a run calls them by position", _targets
     yield (
         "what it says of data is light and of the right type",
-        "plans ask applicable(), impossible() and needs() before anything is loaded",
+        "plans ask applicable(), impossible(), outmatched() and needs() before anything is loaded",
         _planning,
     )
     if hasattr(component, "risk"):
@@ -213,6 +213,8 @@ def _planning(entry: Entry) -> None:
         ]
         if isinstance(component, Attack):
             asked.append(("needs", component.needs, toy.schema, tuple, LabRequest))
+        if isinstance(component, Defense):
+            asked.append(("outmatched", component.outmatched, planned, list, str))
         for name, function, about, container, item in asked:
             _answers_with(f"{name}() on {toy.label}", partial(function, params, about), container, item)
 

@@ -9,6 +9,7 @@ from amulet_core.planned import Planned
 from amulet_core.schema import DataSchema
 from amulet_plugins_builtin.catalogue.poisoning_defenses import DEFENSES
 from amulet_plugins_builtin.poisoning.choices import image_problems, table_problems
+from amulet_plugins_builtin.poisoning.rates import budget_of, target_of
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 
@@ -74,7 +75,7 @@ def _source_is_there(params: LabelFlipParams, schema: DataSchema) -> list[str]:
 
 def _too_few_others(params: Params, planned: Planned) -> list[str]:  # noqa: ARG001 - whatever the trigger
     """List why rows of other classes than the target do not suffice for the rate."""
-    others = sum(planned.class_rows) - planned.class_rows[_target(planned)]
+    others = sum(planned.class_rows) - planned.class_rows[target_of(planned)]
     return _too_few(planned, others, "of other classes than the target")
 
 
@@ -86,7 +87,7 @@ def _no_flips(params: LabelFlipParams, planned: Planned) -> list[str]:
     if not params.source:
         return _too_few_others(params, planned)
     source = classes.index(params.source)
-    if source == _target(planned):
+    if source == target_of(planned):
         return [source_is_target(params.source)]
     return _too_few(planned, planned.class_rows[source], f'of the class "{params.source}"')
 
@@ -99,14 +100,9 @@ def source_is_target(source: str) -> str:
     )
 
 
-def _target(planned: Planned) -> int:
-    wanted = getattr(planned.threat, "target", "")
-    return planned.schema.classes.index(wanted) if wanted in planned.schema.classes else 0
-
-
 def _too_few(planned: Planned, rows: int, whose: str) -> list[str]:
     rate = getattr(planned.threat, "rate", 0.0)
-    budget, about = int(rate * planned.train + 1e-9), int(planned.training_rows(rows))
+    budget, about = budget_of(planned), int(planned.training_rows(rows))
     if budget <= about:
         return []
     return [
@@ -197,7 +193,7 @@ COMPONENTS: tuple[Component, ...] = (
         measures=(
             Measure(
                 name="attack_success_rate",
-                summary="share of the triggered rows of other classes that get the target class",
+                summary="share of triggered rows of other classes, or of the attack's source, that get the target",
                 better="lower",
             ),
             Measure(

@@ -5,6 +5,8 @@ from typing import Final
 from pydantic import Field
 
 from amulet_core.components import Defense, Params, Reference
+from amulet_core.planned import Planned
+from amulet_plugins_builtin.poisoning.rates import FACTOR, Mixed, leaving, mixed
 
 
 class OutlierRemovalParams(Params):
@@ -45,8 +47,52 @@ class SpectralSignaturesParams(Params):
     """The settings of spectral signatures."""
 
     share: float = Field(
-        0.1, ge=0, le=0.6, description="the share of poison expected in a class; 1.5 times as many rows are removed"
+        0.1,
+        ge=0,
+        le=0.5,
+        description="the largest share of all training rows that may be poison; 1.5 times as many leave each class",
     )
+    largest_share: float = Field(
+        0.5, gt=0, le=0.5, description="no class loses a larger share of its rows, however many may be poison"
+    )
+
+
+def _no_small_cluster(params: ActivationClusteringParams, planned: Planned) -> list[str]:
+    """Say where poison may be a larger share of its class than any cluster that is suspected."""
+    target = mixed(planned)
+    if target.share <= params.largest_share:
+        return []
+    raised = f", or raise largest_share to {target.share:.2f} or more" if target.share < _HALF else ""
+    return [
+        f"{target.told}, and no cluster of more than {params.largest_share:.0%} is suspected: lower "
+        f"risks.poisoning.threat.rate to {target.rate_at(params.largest_share)} or less{raised}"
+    ]
+
+
+def _too_few_leave(params: SpectralSignaturesParams, planned: Planned) -> list[str]:
+    """Say where poison may be no minority of its class, or more than the rows that leave it."""
+    target = mixed(planned)
+    count = leaving(target.own + target.poison, target.train, share=params.share, largest_share=params.largest_share)
+    if target.poison and target.share >= _HALF:
+        return [
+            f"{target.told}, and what is no minority has no direction of its own: lower risks.poisoning.threat.rate "
+            f"below {target.rate_at(_HALF)}"
+        ]
+    if target.poison <= count:
+        return []
+    return [f"{target.told}, and at most {count:,} of its rows will go: {_more(params, target)}"]
+
+
+def _more(params: SpectralSignaturesParams, target: Mixed) -> str:
+    few = [
+        (FACTOR * params.share < target.rate, f"raise share to {target.rate:g}"),
+        (params.largest_share < target.share, f"raise largest_share to {_HALF:g}"),
+    ]
+    return " and ".join(text for wrong, text in few if wrong)
+
+
+_HALF: Final = 0.5
+"""Neither its size nor its direction tells poison that is half of a class from the other half."""
 
 
 _PACKAGE: Final = "amulet_plugins_builtin.poisoning"
@@ -101,6 +147,7 @@ DEFENSES: tuple[Defense, ...] = (
         wraps_fit=True,
         requires=("features",),
         produces=("activation-clustering",),
+        outmatched=_no_small_cluster,
         checks=f"{_PACKAGE}.checks_of_defenses:activation_clustering_checks",
         references=(
             Reference(
@@ -120,6 +167,7 @@ DEFENSES: tuple[Defense, ...] = (
         wraps_fit=True,
         requires=("features",),
         produces=("spectral-signatures",),
+        outmatched=_too_few_leave,
         checks=f"{_PACKAGE}.checks_of_defenses:spectral_signatures_checks",
         references=(Reference(title="Tran et al.: Spectral Signatures in Backdoor Attacks", where="arXiv:1811.00636"),),
     ),

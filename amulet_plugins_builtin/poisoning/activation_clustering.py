@@ -28,8 +28,11 @@ def train(training: Training, params: ActivationClusteringParams, context: Train
     """Return training of a first model, and of one from scratch without the clusters that the first makes suspect.
 
     The paper's algorithm 1 with its relative size and silhouette criteria: of each class the activations of the last
-    hidden layer are reduced (here to principal components, which always converge: among these, clean classes come to
-    silhouettes of .2 to .3) and split by 2-means.
+    hidden layer are reduced (here to principal components, which always converge: among these, clean classes of
+    planted rows come to silhouettes of .2 to .3, of 600 pictures of clothes to .3 to .6) and split by 2-means. Size
+    tells no cluster that is half of its class; the paper's other criterion, a further model for each cluster that is
+    trained without it (exclusionary reclassification), is not offered. Poison from one class, as in the paper, is one
+    cluster; from many classes it may be several.
 
     Raises:
         ValueError: when fitting, if the architecture does not show its hidden features.

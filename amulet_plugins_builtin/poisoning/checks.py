@@ -8,7 +8,7 @@ from torch import Tensor
 from amulet_core.checks import Check
 from amulet_core.components import NoParams
 from amulet_core.games.poisoning import PoisoningResult
-from amulet_core.scores import Withheld
+from amulet_core.scores import Value, Withheld
 from amulet_plugins_builtin.catalogue.poisoning import BadnetsParams, BlendedParams, LabelFlipParams
 from amulet_plugins_builtin.poisoning import badnets, blended, label_flip, metric, planted
 from amulet_plugins_builtin.poisoning.planted import Attack
@@ -70,6 +70,11 @@ def metric_checks() -> tuple[Check, ...]:
     """Return the checks of ``poisoning``."""
     return (
         Check("it counts a planted result exactly", "every verdict rests on these counts", counts_exactly),
+        Check(
+            "a source class that is lost wholly to the target is a success rate of 1",
+            "over the rows of all other classes, ten classes would make it one of a ninth",
+            counts_the_source,
+        ),
         Check(
             "what is not defined is withheld",
             "a success rate over no rows, or changes by no trigger, would be a number without meaning",
@@ -189,8 +194,33 @@ def counts_exactly() -> None:
     assert found == expected, f"value and count are {found}, by hand they are {expected}"
 
 
+def counts_the_source() -> None:
+    """Lose the second of ten classes to the first, and nothing else."""
+    y = torch.arange(100) % 10
+    lost = torch.where(y == 1, 0, y)
+    result = PoisoningResult(
+        y=y,
+        target=0,
+        plain=lost,
+        triggered=lost,
+        clean_plain=y,
+        clean_triggered=y,
+        changed=torch.zeros(100, dtype=torch.bool),
+        poisoned=50,
+        rows=500,
+        classes=tuple("abcdefghij"),
+        has_trigger=False,
+        source=1,
+    )
+    success, before = metric.measure(result, NoParams()).values[:2]
+    assert isinstance(success, Value)
+    assert isinstance(before, Value)
+    found = (success.estimate, success.n, before.estimate)
+    assert found == (1.0, 10, 0.0), f"success, its rows, and that without poison are {found}, expected 1, 10 and 0"
+
+
 def withholds() -> None:
-    """Ask for success and balanced accuracy where every row is of the target class, and for changes without trigger."""
+    """Ask for success where every row is of the target class, and for what a trigger does where there is none."""
     zeros = torch.zeros(5, dtype=torch.int64)
     result = PoisoningResult(
         y=zeros,
@@ -207,7 +237,13 @@ def withholds() -> None:
     )
     scores = metric.measure(result, NoParams())
     found = sorted(value.name for value in scores.values if isinstance(value, Withheld))
-    expected = ["attack_success_rate", "balanced_accuracy", "changed_inputs", "success_rate_without_poison"]
+    expected = [
+        "accuracy_under_trigger",
+        "attack_success_rate",
+        "balanced_accuracy",
+        "changed_inputs",
+        "success_rate_without_poison",
+    ]
     assert found == expected, f"{found} are withheld, expected {expected}"
 
 

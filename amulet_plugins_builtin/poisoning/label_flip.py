@@ -21,6 +21,7 @@ def attack(view: PoisoningView, params: LabelFlipParams) -> PoisoningAnswer:
         y=_flipped(view, rows, params),
         triggered=view.test_x[:0],
         targeted=params.mode == "targeted",
+        source=view.data_schema.classes.index(params.source) if params.source else None,
     )
 
 

@@ -11,8 +11,10 @@ from amulet_core.statistics.proportions import wilson
 
 
 def measure(result: PoisoningResult, params: NoParams) -> Scores:  # noqa: ARG001 - there is nothing to set
-    """Return success rates over the rows that are not of the target class, accuracies, and how many inputs changed.
+    """Return success rates over the rows that the attack aims at, accuracies, and how many inputs changed.
 
+    These are the rows of its source class, if it has one: over all rows that are not of the target class, ten classes
+    would make a source that is lost wholly a success rate of one ninth.
     Balanced accuracy tells a poisoned model that has collapsed: its success rate says nothing of a backdoor.
     """
     return Scores(
@@ -22,12 +24,15 @@ def measure(result: PoisoningResult, params: NoParams) -> Scores:  # noqa: ARG00
             _share("clean_accuracy", result.plain == result.y),
             _balanced(result),
             _share("accuracy_without_poison", result.clean_plain == result.y),
-            _share("accuracy_under_trigger", result.triggered == result.y),
-            _share("changed_inputs", result.changed)
-            if result.has_trigger
-            else Withheld(name="changed_inputs", reason="the attack has no trigger"),
+            _of_trigger("accuracy_under_trigger", result, result.triggered == result.y),
+            _of_trigger("changed_inputs", result, result.changed),
         ),
-        details={"target": result.classes[result.target], "poisoned_rows": result.poisoned, "rows": result.rows},
+        details={
+            "target": result.classes[result.target],
+            "source": "" if result.source is None else result.classes[result.source],
+            "poisoned_rows": result.poisoned,
+            "rows": result.rows,
+        },
     )
 
 
@@ -41,12 +46,18 @@ def _balanced(result: PoisoningResult) -> Value | Withheld:
 
 
 def _success(name: str, result: PoisoningResult, predicted: Tensor) -> Value | Withheld:
-    others = result.y != result.target
+    aimed_at = result.aimed_at
     if not result.targeted:
         return Withheld(name=name, reason="the attack aims at no class: read what it does to clean_accuracy")
-    if not others.any():
+    if result.source is not None and not aimed_at.any():
+        return Withheld(name=name, reason=f"no row asked about is of the source class {result.classes[result.source]}")
+    if not aimed_at.any():
         return Withheld(name=name, reason="every row asked about is of the target class: there is nothing to win")
-    return _share(name, (predicted == result.target)[others])
+    return _share(name, (predicted == result.target)[aimed_at])
+
+
+def _of_trigger(name: str, result: PoisoningResult, holds: Tensor) -> Value | Withheld:
+    return _share(name, holds) if result.has_trigger else Withheld(name=name, reason="the attack has no trigger")
 
 
 def _share(name: str, holds: Tensor) -> Value:

@@ -27,6 +27,9 @@ TABLE: Final = DataSchema(modality="tabular", shape=(12,), classes=("no", "yes")
 IMAGES: Final = DataSchema(
     modality="image", shape=(1, 8, 8), classes=("dark", "bright", "glaring"), feasible=Feasible(low=0.0, high=16.0)
 )
+TEN: Final = DataSchema(
+    modality="image", shape=(1, 8, 8), classes=tuple("abcdefghij"), feasible=Feasible(low=0.0, high=16.0)
+)
 
 Attack = Callable[[PoisoningView], PoisoningAnswer]
 
@@ -49,6 +52,15 @@ def images(*, rows: int, seed: int, levels: int = 2) -> Data:
     return make_data(x.clamp(0, 16), y, IMAGES)
 
 
+def ten_pictures(*, rows: int, seed: int) -> Data:
+    """Return images of ten classes, each a picture of its own, with noise."""
+    pictures = torch.rand(10, 1, 8, 8, generator=generator("ten pictures"))
+    draws = generator("rows of ten pictures", seed)
+    y = torch.arange(rows) % 10
+    x = 2 + 10 * pictures[y] + 2 * torch.randn(rows, 1, 8, 8, generator=draws)
+    return make_data(x.clamp(0, 16), y, TEN)
+
+
 def view_of(train: Data, test: Data, *, budget: int, target: int = 0) -> PoisoningView:
     """Return the adversary's view."""
     return PoisoningView(x=train.x, y=train.y, budget=budget, target=target, test_x=test.x, data_schema=train.schema)
@@ -63,9 +75,10 @@ class Poisoned:
     test: Data
     triggered: Tensor
 
-    def success(self, model: nn.Module, *, target: int = 0) -> float:
-        """Return how often the target is answered on triggered rows of other classes."""
-        return float((model(self.triggered).argmax(1) == target)[self.test.y != target].float().mean())
+    def success(self, model: nn.Module, *, target: int = 0, source: int | None = None) -> float:
+        """Return how often the target is answered on triggered rows of other classes, or of the source class."""
+        aimed_at = self.test.y != target if source is None else self.test.y == source
+        return float((model(self.triggered).argmax(1) == target)[aimed_at].float().mean())
 
     def accuracy(self, model: nn.Module) -> float:
         """Return the accuracy on the plain test rows."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -86,16 +85,6 @@ class _Features(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model.features(x)
-
-
-def in_proportion(counts: Sequence[int], total: int) -> list[int]:
-    """Return how many to take of each class: ``total`` in all, in proportion to ``counts`` to within one row.
-
-    Every model then loses equally many rows, whatever its classes, and a stack of them stays one.
-    """
-    whole = sum(counts)
-    ends = [0, *(done * total // whole for done in accumulate(counts))]
-    return [end - start for start, end in pairwise(ends)]
 
 
 def _refitted(

@@ -121,6 +121,13 @@ MUTANTS = {
         "a list of str",
         "return an empty one where there is nothing to say",
     ),
+    "what a defense cannot stand as a text": (
+        defense("inference", "released", outmatched=mutants.impossible_as_text),
+        "what it says of data is light and of the right type",
+        "outmatched() on the toy table returned 'never'",
+        "a list of str",
+        "return an empty one where there is nothing to say",
+    ),
     "needs as a list": (
         attack("honest", needs=mutants.needs_as_list),
         "what it says of data is light and of the right type",

@@ -61,6 +61,13 @@ def test_flips_have_no_trigger_and_change_no_input(params):
     assert answer.targeted == (params.mode == "targeted")
     assert torch.equal(answer.x, rows.x[answer.rows])
     assert (answer.y != rows.y[answer.rows]).all()
+    assert answer.source is None
+
+
+def test_flips_of_one_class_say_which():
+    rows = planted.images(rows=90, seed=1, levels=3)
+    answer = label_flip.attack(planted.view_of(rows, rows, budget=20, target=1), LabelFlipParams(source="glaring"))
+    assert answer.source == 2
 
 
 def test_of_fewer_rows_of_the_source_than_the_budget_all_are_flipped():

@@ -198,9 +198,20 @@ def test_an_attack_without_a_trigger_is_not_warned_of():
     cells = [cell for cell in results.cells if cell.risk == "poisoning"]
     assert [cell.warnings for cell in cells] == [(), ()]
     (measured,) = cells[0].measured
-    assert measured.scores["changed_inputs"].reason == "the attack has no trigger"
+    for name in ("changed_inputs", "accuracy_under_trigger"):
+        assert measured.scores[name].reason == "the attack has no trigger"
     poisoned, clean = (measured.scores[f"{name}"].estimate for name in ("clean_accuracy", "accuracy_without_poison"))
     assert poisoned < clean
+
+
+def test_flips_of_one_class_are_judged_on_the_rows_of_that_class():
+    flips = {"name": "label-flip", "params": {"source": "3"}}
+    doing = done(config(seeds=1, training={"epochs": 1}, risks={"poisoning": poisoning([flips], rate=0.02)}))
+    for _, played in outputs(doing, PoisonedPlayWork):
+        found = played.measured[0].scores["attack_success_rate"]
+        assert played.result.source == 3
+        assert found.n == int((played.result.y == 3).sum())
+        assert 10 <= found.n <= 30
 
 
 def test_random_flips_aim_at_no_class_and_have_no_success_rate():

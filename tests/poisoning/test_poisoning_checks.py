@@ -105,6 +105,15 @@ def over_all_rows(result, params):
     return scores.model_copy(update={"values": (wrong, *scores.values[1:])})
 
 
+def over_all_others(result, params):
+    return _measure(result.model_copy(update={"source": None}), params)
+
+
+def of_all_rows(own, rows, *, share, largest_share):
+    """Remove a share of each class, as if the bound were one on every class."""
+    return int(1.5 * share * own)
+
+
 def nothing_withheld(result, params):
     scores = _measure(result, params)
     values = [value for value in scores.values if not isinstance(value, Withheld)]
@@ -129,6 +138,12 @@ _scores = spectral_signatures.scores
         ),
         (replacing(metric, "measure", over_all_rows), checks.counts_exactly, "by hand they are"),
         (replacing(metric, "measure", nothing_withheld), checks.withholds, "are withheld"),
+        (replacing(metric, "measure", over_all_others), checks.counts_the_source, "expected 1, 10 and 0"),
+        (
+            replacing(spectral_signatures, "leaving", of_all_rows),
+            checks_of_defenses.spectral_signatures_checks()[2].run,
+            "among ten classes|defended success rate",
+        ),
         (
             replacing(checks_of_defenses, "knn_shapley", lambda *rows, neighbours: _shapley(*rows, neighbours=1)),
             checks_of_defenses.equal_the_definition,

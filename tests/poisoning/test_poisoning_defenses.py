@@ -23,7 +23,8 @@ from amulet_plugins_builtin.poisoning import (
     planted,
     spectral_signatures,
 )
-from amulet_plugins_builtin.poisoning.removal import RowsRemoved, in_proportion
+from amulet_plugins_builtin.poisoning.rates import leaving
+from amulet_plugins_builtin.poisoning.removal import RowsRemoved
 
 DEFENSES = {
     "outlier-removal": (outlier_removal.train, OutlierRemovalParams),
@@ -87,11 +88,10 @@ def test_the_model_is_the_one_trained_from_scratch_on_the_rows_that_are_left(nam
     (expected,) = fits(plain, [data.take(keep)], [val])
     assert same(found, expected)
     assert not same(found, fits(plain, [data], [val])[0])
-    assert found.evidence[name].removed == len(removed) == {"outlier-removal": 30, "spectral-signatures": 45}[name]
+    assert found.evidence[name].removed == len(removed) == {"outlier-removal": 30, "spectral-signatures": 90}[name]
 
 
-@pytest.mark.parametrize("name", ["outlier-removal", "spectral-signatures"])
-def test_every_model_loses_equally_many_rows_so_that_a_stack_stays_one(name):
+def test_every_model_loses_equally_many_outliers_so_that_a_stack_stays_one():
     data = [rows(301, seed=1), rows(301, seed=2)]
     data[1].y[:80] = 0
     sizes = []
@@ -101,11 +101,11 @@ def test_every_model_loses_equally_many_rows_so_that_a_stack_stays_one(name):
         sizes.append([len(one) for one in given])
         return plain.fit(training, given, val, streams)
 
-    train, kind = DEFENSES[name]
-    training = train(replace(plain, fit=watching), kind(share=0.17), planted.context(rows()))
+    training = outlier_removal.train(
+        replace(plain, fit=watching), OutlierRemovalParams(share=0.17), planted.context(rows())
+    )
     fits(training, data, [rows(60, seed=3)] * 2)
-    expected = 301 - int((0.17 if name == "outlier-removal" else 1.5 * 0.17) * 301)
-    assert sizes[-1] == [expected, expected]
+    assert sizes[-1] == [301 - 51, 301 - 51]
 
 
 @pytest.mark.parametrize("name", DEFENSES)
@@ -133,14 +133,31 @@ def test_what_is_removed_is_counted_by_its_label():
 
 
 @pytest.mark.parametrize(
-    ("counts", "total"), [([5, 0, 5], 3), ([1, 1, 1], 2), ([7, 100, 13], 30), ([3], 3), ([0, 4], 0), ([2, 3], 5)]
+    ("own", "rows", "share", "largest_share", "expected"),
+    [
+        (500, 1000, 0.1, 0.5, 150),  # 1.5 times the poison there may be in all, whatever the class
+        (300, 1000, 0.1, 0.5, 150),
+        (200, 1000, 0.1, 0.5, 100),  # but half of a class stays
+        (200, 1000, 0.1, 0.25, 50),
+        (1, 1000, 0.1, 0.5, 0),
+        (0, 1000, 0.1, 0.5, 0),
+        (500, 1000, 0.0, 0.5, 0),
+        (500, 1000, 0.002, 0.5, 3),
+        (500, 1000, 0.006, 0.5, 9),  # 1.5 * .006 * 1000 is 8.999999999999998
+    ],
 )
-def test_shares_of_classes_make_the_total_and_lie_within_one_row_of_proportion(counts, total):
-    taken = in_proportion(counts, total)
-    assert sum(taken) == total
-    for count, take in zip(counts, taken, strict=True):
-        assert abs(take - total * count / sum(counts)) < 1
-        assert 0 <= take <= count
+def test_of_each_class_leave_one_and_a_half_times_the_poison_there_may_be_but_no_more_than_a_share(
+    own, rows, share, largest_share, expected
+):
+    assert leaving(own, rows, share=share, largest_share=largest_share) == expected
+
+
+def test_spectral_signatures_take_the_same_count_of_every_class_whatever_its_size():
+    """Of 300 rows 4 may be poison: 6 leave each class, but of the class with 8 rows half stay."""
+    data = rows()
+    data.y[:] = torch.tensor([0] * 200 + [1] * 92 + [2] * 8)
+    (found,) = fits(protected("spectral-signatures", epochs=1, share=4 / 300), [data], [rows(60, seed=3)])
+    assert found.evidence["spectral-signatures"].by_class == {"dark": 6, "bright": 6, "glaring": 4}
 
 
 @pytest.mark.parametrize(
@@ -258,8 +275,8 @@ def test_two_removals_chain_and_both_leave_their_evidence():
     first = outlier_removal.train(plain, OutlierRemovalParams(share=0.1), context)
     both = spectral_signatures.train(first, SpectralSignaturesParams(share=0.1), context)
     (found,) = fits(both, [data], [val])
-    assert found.evidence["spectral-signatures"].removed == 45
-    assert (found.evidence["outlier-removal"].rows, found.evidence["outlier-removal"].removed) == (255, 25)
+    assert found.evidence["spectral-signatures"].removed == 90
+    assert (found.evidence["outlier-removal"].rows, found.evidence["outlier-removal"].removed) == (210, 21)
 
 
 @pytest.mark.parametrize("name", DEFENSES)

@@ -115,6 +115,10 @@ def test_a_replaced_row_may_have_other_immutable_values_but_a_triggered_input_ma
             lambda given: (given["y"].fill_(2), given["triggered"][:4, 1].fill_(-0.1)),
             "the rows it replaced: y must lie in 0 .. 1, found 0 .. 2; 4 triggered inputs leave the data's bounds",
         ),
+        (lambda given: given.update(source=2), "source must be a class in 0 .. 1, found 2"),
+        (lambda given: given.update(source=-1), "source must be a class in 0 .. 1, found -1"),
+        (lambda given: given.update(source=1), "source is the target class, 1: its rows have it already"),
+        (lambda given: given.update(source=0, targeted=False), "it has a source class, and aims at no target"),
     ],
 )
 def test_an_answer_against_the_rules_is_refused_with_every_reason(change, text):
@@ -127,6 +131,11 @@ def test_an_attack_without_a_trigger_hands_back_no_triggered_inputs():
     answer, _ = answered(lambda given: given.update(triggered=given["triggered"][:0]))
     assert not answer.has_trigger
     assert answered()[0].has_trigger
+
+
+def test_an_answer_may_name_the_class_that_it_aims_at():
+    assert answered(source=0)[0].source == 0
+    assert answered()[0].source is None
 
 
 def test_a_target_that_is_no_class_is_named():

@@ -48,13 +48,23 @@ def test_every_value_is_the_count_by_hand():
         (3 / 6, 6),
         (4 / 6, 6),
     ]
-    assert scores.details == {"target": "b", "poisoned_rows": 4, "rows": 40}
+    assert scores.details == {"target": "b", "source": "", "poisoned_rows": 4, "rows": 40}
 
 
 def test_success_counts_only_rows_of_other_classes():
     """All rows of the target get the target, no other row does: the trigger achieves nothing."""
     own = result(triggered=torch.tensor([1, 1, 1, 0, 2, 0]))
     assert measure(own, NoParams())["attack_success_rate"].estimate == 0
+
+
+def test_the_success_of_an_attack_on_one_class_is_counted_on_its_rows():
+    """Both rows of c; over all rows of other classes one third would be added that nobody aimed at."""
+    scores = measure(result(source=2), NoParams())
+    assert [(value.estimate, value.n) for value in scores.values[:2]] == [(1 / 2, 2), (1 / 2, 2)]
+    alone = measure(result(source=0), NoParams())
+    assert [(value.estimate, value.n) for value in alone.values[:2]] == [(1.0, 1), (0.0, 1)]
+    assert scores.details["source"] == "c"
+    assert scores.values[2:] == measure(result(), NoParams()).values[2:]
 
 
 def test_the_intervals_are_wilsons():
@@ -81,7 +91,17 @@ def test_the_intervals_are_wilsons():
                 "the attack aims at no class: read what it does to clean_accuracy",
             ),
         ),
-        ({"has_trigger": False}, {"changed_inputs": "the attack has no trigger"}),
+        (
+            {"source": 0, "y": torch.tensor([1, 1, 1, 2, 2, 2])},
+            dict.fromkeys(
+                ("attack_success_rate", "success_rate_without_poison"), "no row asked about is of the source class a"
+            )
+            | {"balanced_accuracy": "no row asked about is of the class a"},
+        ),
+        (
+            {"has_trigger": False},
+            dict.fromkeys(("accuracy_under_trigger", "changed_inputs"), "the attack has no trigger"),
+        ),
     ],
 )
 def test_what_is_not_defined_is_withheld_with_the_reason(changes, withheld):

@@ -13,7 +13,7 @@ from amulet_core.request import load_all
 from amulet_core.store import Store, Stored
 
 LIRA = {"name": "lira", "params": {"shadow_models": 2, "variance": "shared"}}
-FLIPS = [{"name": "label-flip", "params": {"mode": mode}} for mode in ("random", "targeted")]
+FLIPS = [{"name": "label-flip", "params": params} for params in ({"mode": "random"}, {}, {"source": "yes"})]
 EVERY = {
     "evasion": {"attacks": ["random-noise"]},
     "membership-inference": {"attacks": [LIRA]},
@@ -64,7 +64,7 @@ IMAGES = {"dataset": {"name": "digits"}, "model": "cnn", "data": {"train": 50, "
         ),
         ({"risks": {"evasion": {"attacks": ["toy/nudge", "toy/shove"]}}}, {FitWork, AttackWork, WorstWork}),
     ],
-    ids=["linear", "mlp", "cnn", "random flips", "targeted flips", "worst case"],
+    ids=["linear", "mlp", "cnn", "random flips", "targeted flips", "flips of one class", "worst case"],
 )
 def test_every_output_comes_back_bit_by_bit(performed, tmp_path, changes, kinds):
     seen = set()

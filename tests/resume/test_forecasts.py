@@ -160,6 +160,11 @@ def test_a_forecast_as_text():
     assert forecast_text("mine", found) == TABLE
 
 
+def test_a_forecast_says_what_a_run_would_warn_of():
+    found = Forecast(1, (), (Line("train", 3, 0, 0.0, 0),), (3, 1), (0, 0), 2048.0, warnings=("too much poison",))
+    assert forecast_text("mine", found).splitlines()[-2:] == ["warning: too much poison", "Nothing was run."]
+
+
 @pytest.mark.parametrize(
     ("line", "total"),
     [

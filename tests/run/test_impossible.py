@@ -1,10 +1,12 @@
 """What the built-in components cannot do is said before anything is trained: each message, by a plan and nothing else."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from amulet_core.chains import run_problems
+from amulet_core import run
+from amulet_core.chains import doubts, run_problems
 from amulet_core.components import NoParams
 from amulet_core.config import resolve
 from amulet_core.entries import Entry
@@ -12,7 +14,7 @@ from amulet_core.errors import RequestError
 from amulet_core.facts import facts_of
 from amulet_core.ground import load_data
 from amulet_core.plan import plan
-from amulet_core.plan_problems import planned_run
+from amulet_core.plan_problems import plan_warnings, planned_run
 from amulet_core.registry import discover
 from amulet_core.request import Use
 
@@ -305,6 +307,96 @@ FINE = {
 @pytest.mark.parametrize("changes", FINE.values(), ids=FINE)
 def test_what_just_suffices_is_planned(changes):
     assert not [cell.skipped for cell in planned(**changes).cells if cell.skipped]
+
+
+TEN = (
+    "risks.poisoning: builtin/{}: a rate of {:g} is {} of 100 training rows, beside about 10 of the target class: poison "
+    "may be {}% of it, and "
+)
+WARNED = {
+    "poison of the size of the class beside it": (
+        "activation-clustering",
+        {"rate": 0.1},
+        TEN.format("activation-clustering", 0.1, 10, 50) + "no cluster of more than 35% is suspected: lower "
+        "risks.poisoning.threat.rate to 0.053 or less",
+    ),
+    "a cluster a little too large": (
+        use("activation-clustering", largest_share=0.3),
+        {"rate": 0.05},
+        TEN.format("activation-clustering", 0.05, 5, 34) + "no cluster of more than 30% is suspected: lower "
+        "risks.poisoning.threat.rate to 0.042 or less, or raise largest_share to 0.34 or more",
+    ),
+    "poison that is no minority": (
+        "spectral-signatures",
+        {"rate": 0.1},
+        TEN.format("spectral-signatures", 0.1, 10, 50) + "what is no minority has no direction of its own: lower "
+        "risks.poisoning.threat.rate below 0.099",
+    ),
+    "less poison expected than allowed": (
+        use("spectral-signatures", share=0.02),
+        {"rate": 0.05},
+        TEN.format("spectral-signatures", 0.05, 5, 34) + "at most 3 of its rows will go: raise share to 0.05",
+    ),
+    "too little removed of a class": (
+        use("spectral-signatures", largest_share=0.2),
+        {"rate": 0.05},
+        TEN.format("spectral-signatures", 0.05, 5, 34) + "at most 2 of its rows will go: raise largest_share to 0.5",
+    ),
+    "both": (
+        use("spectral-signatures", share=0.01, largest_share=0.2),
+        {"rate": 0.05},
+        TEN.format("spectral-signatures", 0.05, 5, 34)
+        + "at most 1 of its rows will go: raise share to 0.05 and raise largest_share to 0.5",
+    ),
+}
+
+
+@pytest.mark.parametrize(("defense", "threat", "warning"), WARNED.values(), ids=WARNED)
+def test_a_threat_that_a_defense_cannot_stand_is_warned_of_once_and_nothing_is_refused(defense, threat, warning):
+    name = defense if isinstance(defense, str) else defense["name"]
+    made = planned(defenses=[defense, ["label-smoothing", defense]], risks=poisoning("badnets", **threat))
+    assert made.warnings == (warning,)
+    assert name in {cell.row for cell in made.cells if not cell.skipped}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "threat"), [("digits", {"rate": 0.05}), ("digits", {"rate": 0}), ("adult", {"rate": 0.1})]
+)
+def test_a_threat_that_defenses_can_stand_is_not_warned_of(dataset, threat):
+    defenses = ["activation-clustering", "spectral-signatures", "outlier-removal"]
+    assert planned(dataset=dataset, defenses=defenses, risks=poisoning("badnets", **threat)).warnings == ()
+
+
+def test_warnings_of_a_plan_are_shown_at_once_and_stand_in_the_provenance(capsys, tmp_path):
+    raw = {"dataset": "digits", "data": SIZES, "seeds": 1, "training": {"epochs": 1}, "model": "mlp"}
+    raw |= {"defenses": ["spectral-signatures"], "risks": poisoning("badnets", rate=0.1)}
+    results = run(raw, registry=registry(), cache=tmp_path)
+    assert results.provenance.warnings == (WARNED["poison that is no minority"][2],)
+    assert capsys.readouterr().err.count(f"warning: {WARNED['poison that is no minority'][2]}") == 1
+
+
+def test_a_defense_whose_answer_fails_is_named_in_a_warning():
+    component = (
+        registry()
+        .find("defense", "spectral-signatures")
+        .component.model_copy(update={"outmatched": lambda params, planned: planned.train / 0})
+    )
+    entry = Entry(component, plugin="made", distribution="amulet-plugin-made", version="1.0")
+    request = resolve({"dataset": "digits", "data": SIZES, "risks": ["utility"]}, registry())
+    assert doubts(Use(entry, NoParams()), planned_run(request, facts("digits")), "risks.poisoning") == [
+        "risks.poisoning: made/spectral-signatures: its outmatched() failed: ZeroDivisionError: division by zero. Update "
+        "or report amulet-plugin-made."
+    ]
+
+
+@pytest.mark.parametrize("risk", ["utility", "poisoning"])
+def test_a_defense_is_warned_of_in_its_own_risk_alone(risk):
+    request = resolve({"dataset": "digits", "data": SIZES, "risks": [risk], "defenses": ["fine-pruning"]}, registry())
+    component = registry().find("defense", "fine-pruning").component
+    helpless = component.model_copy(update={"outmatched": lambda params, planned: ["never"]})
+    chain = (Use(Entry(helpless, plugin="made", distribution="made", version="1.0"), NoParams()),)
+    known = plan_warnings(replace(request, rows=(replace(request.rows[-1], chain=chain),)), facts("digits"))
+    assert known == (("risks.poisoning: made/fine-pruning: never",) if risk == "poisoning" else ())
 
 
 def test_a_data_set_of_one_class_is_refused():
