@@ -1,4 +1,4 @@
-"""The checks that the attacks ship: they hold, and each of them catches what it is there for."""
+"""The checks that the attacks ship: each of them catches what it is there for."""
 
 from functools import partial
 
@@ -8,24 +8,6 @@ from amulet_core.games.evasion import EvasionAnswer
 from amulet_plugins_builtin.catalogue.evasion_attacks import ApgdParams, AutoAttackParams, DeepFoolParams, SquareParams
 from amulet_plugins_builtin.evasion import apgd, attack_checks, autoattack, checks, deepfool, losses, square
 from amulet_plugins_builtin.evasion.losses import targeted_dlr
-
-ALL = [
-    check
-    for make in (
-        attack_checks.fgsm_checks,
-        attack_checks.apgd_checks,
-        attack_checks.square_checks,
-        attack_checks.autoattack_checks,
-        attack_checks.cw_l2_checks,
-        attack_checks.deepfool_checks,
-    )
-    for check in make()
-]
-
-
-@pytest.mark.parametrize("check", ALL, ids=lambda check: check.name)
-def test_every_shipped_check_holds(check):
-    check.run()
 
 
 def nothing(view):

@@ -14,7 +14,7 @@ from amulet_core.training.parts import weighted_cross_entropy
 from amulet_core.training.values import Batch, Bundle, Streams, TrainingContext
 from amulet_plugins_builtin.catalogue.fairness import AdversarialDebiasingParams
 from amulet_plugins_builtin.fairness.adversarial_debiasing import debiased, train
-from amulet_plugins_builtin.fairness.checks import adversarial_debiasing, planted, planted_training
+from amulet_plugins_builtin.fairness.checks import planted, planted_training
 
 
 def bundle(groups=3):
@@ -47,11 +47,6 @@ def _generator_as_before():
     state = torch.get_rng_state()
     yield
     torch.set_rng_state(state)
-
-
-@pytest.mark.parametrize("check", adversarial_debiasing(), ids=lambda check: check.name)
-def test_the_shipped_check_holds(check):
-    check.run()
 
 
 WRAPPED = {

@@ -18,7 +18,6 @@ from amulet_core.entries import Entry
 from amulet_core.modules import Classifier
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
-from amulet_core.testing import component_checks
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Streams, TrainingContext
 from amulet_plugins_builtin.catalogue.models import CapacityParams
@@ -55,11 +54,6 @@ def make(name: str, described: DataSchema, capacity: str = "m1") -> Classifier:
 def entry(name: str) -> Entry:
     (component,) = [one for one in COMPONENTS if one.name == name]
     return Entry(component, plugin="builtin", distribution="amulet-framework", version="0")
-
-
-@pytest.mark.parametrize("check", [check for name in BUILDS for check in component_checks(entry(name))], ids=str)
-def test_the_conformance_checks_hold(check) -> None:
-    check.run()
 
 
 @pytest.mark.parametrize(("name", "shape"), MODELS)
