@@ -16,7 +16,7 @@ quickstart: $(VENV)/installed
 	@$(BIN)/amulet quickstart --out amulet-quickstart
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-plugins: $(VENV)/developed
 	set -e; for plugin in $(PLUGINS); do $(BIN)/python -m pytest -n 2 $$plugin/tests; done
