@@ -12,7 +12,7 @@ from amulet_core.errors import RequestError
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_plugins_builtin.catalogue.own_datasets import ImageFolderParams
 from amulet_plugins_builtin.datasets.cells import Cells, read_cells, some
-from amulet_plugins_builtin.datasets.own_columns import group_of, known_rows, label_of, unknown_columns
+from amulet_plugins_builtin.datasets.own_columns import group_of, known_rows, label_of, number_problems, unknown_columns
 from amulet_plugins_builtin.datasets.pictures import SUFFIXES, Shape, decoded, files
 from amulet_plugins_builtin.datasets.places import place_of
 
@@ -40,6 +40,7 @@ def image_folder(params: ImageFolderParams) -> Data:
     rows = known_rows(cells, used, params, problems) if params.annotations else cells
     if len(rows) == 0:
         _refuse(folder, problems)
+    problems += number_problems(cells, rows, list(params.groups), params.unknown)
     label = label_of(rows, params, problems)
     groups = [group_of(rows, name, params, problems) for name in params.sensitive]
     names = rows.columns[params.file]

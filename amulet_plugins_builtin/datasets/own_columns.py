@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from amulet_core.errors import did_you_mean
 from amulet_plugins_builtin.catalogue.own_datasets import OwnParams
 from amulet_plugins_builtin.datasets.cells import Cells, some
+from amulet_plugins_builtin.datasets.doubtful import advice
 from amulet_plugins_builtin.datasets.tables import Group
 
 MOST_CLASSES: Final = 1000
@@ -68,7 +69,7 @@ def group_of(cells: Cells, name: str, params: OwnParams, problems: list[str]) ->
     """Return a sensitive column as a group: of numbers by the ends that ``groups`` declares, else of its values."""
     if name in params.groups:
         ends = params.groups[name]
-        values = numbers(cells, name, problems)
+        values = numbers(cells, name)
         starts = ("up to", *(f"over {end:g} to" for end in ends[:-1]))
         labels = (*(f"{start} {end:g}" for start, end in zip(starts, ends, strict=True)), f"over {ends[-1]:g}")
         return Group(name, labels, np.searchsorted(np.array(ends), values, side="left").astype(np.int64))
@@ -94,17 +95,26 @@ def labelled(cells: Cells, name: str, declared: Sequence[str], problems: list[st
     return Labels(names, np.array([place.get(value, 0) for value in values], dtype=np.int64))
 
 
-def numbers(cells: Cells, name: str, problems: list[str]) -> NDArray[np.float64]:
-    """Return a column of finite numbers."""
-    parsed = [_number(cell) for cell in cells.columns[name]]
-    wrong = [i for i, number in enumerate(parsed) if number is None]
-    if wrong:
-        found = f'"{cells.columns[name][wrong[0]]}" in {cells.places[wrong[0]]}'
+def number_problems(cells: Cells, rows: Cells, names: Sequence[str], unknown: Sequence[str]) -> list[str]:
+    """List the columns of numbers of which ``rows`` hold something else, counted in the whole table ``cells``."""
+    problems = []
+    for name in names:
+        if all(_number(cell) is not None for cell in rows.columns[name]):
+            continue
+        known = [i for i, cell in enumerate(cells.columns[name]) if cell not in unknown]
+        wrong = [i for i in known if _number(cells.columns[name][i]) is None]
+        values, texts = ([cells.columns[name][i] for i in found] for found in (known, wrong))
         problems.append(
-            f"the column {name} holds {len(wrong)} cells that are no finite numbers (first: {found}): name it in "
-            "categorical or in drop, or correct them"
+            f"in {len(wrong):,} of {len(cells):,} rows the column {name} is no finite number (first: "
+            f'"{texts[0]}" in {cells.places[wrong[0]]}): {advice(values, texts)}'
         )
-    return np.array([0.0 if number is None else number for number in parsed], dtype=np.float64)
+    return problems
+
+
+def numbers(cells: Cells, name: str) -> NDArray[np.float64]:
+    """Return a column of numbers ``[n]``; not a number is what ``number_problems`` names."""
+    parsed = [_number(cell) for cell in cells.columns[name]]
+    return np.array([np.nan if number is None else number for number in parsed], dtype=np.float64)
 
 
 def _number(cell: str) -> float | None:

@@ -151,10 +151,10 @@ GOOD = TEXT.replace(' "clerk"', "clerk")
             GOOD.replace("51,", "inf,").replace("62,", "130,"),
             {"categorical": (), "bounds": {"hours": (1, 40)}, "immutable": ()},
             [
-                'the column age holds 1 cells that are no finite numbers (first: "inf" in line 4): name it in '
-                "categorical or in drop, or correct them",
-                'the column job holds 4 cells that are no finite numbers (first: "cook" in line 2): name it in '
-                "categorical or in drop, or correct them",
+                'in 1 of 4 rows the column age is no finite number (first: "inf" in line 4): correct them, or name '
+                "them in unknown if they say that a value is unknown",
+                'in 4 of 4 rows the column job is no finite number (first: "cook" in line 2): name it in categorical '
+                "or in drop, or correct them",
                 "the column hours leaves its bounds 1 to 40 (the file holds 0 to 40) in line 4",
             ],
         ),
@@ -224,6 +224,83 @@ def test_every_mistake_is_named_at_once(
     folder: Path, text: str, settings: dict[str, object], problems: list[str]
 ) -> None:
     assert refused(folder, text, **settings) == problems
+
+
+def column(cells: list[str], **settings: object) -> tuple[str, dict[str, object]]:
+    """Return a table with these cells in the column ``own``, and settings for it."""
+    lines = "".join(f'"{cell}",{i % 7},{"no" if i % 2 else "yes"}\n' for i, cell in enumerate(cells))
+    plain = {"sensitive": (), "categorical": (), "immutable": (), "bounds": {"hours": (0, 60)}}
+    return f"own,hours,label\n{lines}", plain | settings
+
+
+def test_a_column_of_identifiers_is_no_category(folder: Path) -> None:
+    text, settings = column([f"C-{i}" for i in range(1, 1101)], categorical=("own",))
+    assert refused(folder, text, **settings) == [
+        "the column own has 1,100 different values in 1,100 rows, as an identifier or free text has, and is no "
+        "category: name it in drop, or list its values in categories if they are some"
+    ]
+    assert load(folder, text, **settings | {"categorical": (), "drop": ("own",)}).schema.features == ("hours",)
+    declared = {"categories": {"own": tuple(f"C-{i}" for i in range(1, 1101))}}
+    assert load(folder, text, **settings | declared).schema.width == 1101
+
+
+@pytest.mark.parametrize(("rows", "distinct"), [(100, 50), (102, 51), (200, 100)])
+def test_a_column_of_many_values_is_a_category_where_rows_share_them(folder: Path, rows: int, distinct: int) -> None:
+    text, settings = column([f"C-{i % distinct}" for i in range(rows)], categorical=("own",))
+    assert load(folder, text, **settings).schema.width == distinct + 1
+    fewer = text.splitlines(keepends=True)[: distinct + 1]
+    if distinct > 50:
+        (problem,) = refused(folder, "".join(fewer), **settings)
+        assert problem.startswith(f"the column own has {distinct} different values in {distinct} rows, as an ident")
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        (
+            [f"C-{i}" for i in range(1200)],
+            'in 1,200 of 1,200 rows the column own is no finite number (first: "C-0" in line 2): its 1,200 different '
+            "values are no categories: name it in drop",
+        ),
+        (
+            [f"{i},299.57" for i in range(1, 61)],
+            'in 60 of 60 rows the column own is no finite number (first: "1,299.57" in line 2): write its numbers '
+            "without thousands separators, as in 35299.57",
+        ),
+        (
+            ["1.299,57", "17,5", ",5", "38"],
+            'in 3 of 4 rows the column own is no finite number (first: "1.299,57" in line 2): write its numbers with a '
+            "decimal point, as in 35299.57",
+        ),
+        (
+            ["soon", "17,000", "18", "19", "20"],
+            'in 2 of 5 rows the column own is no finite number (first: "soon" in line 2): correct them, or name them in '
+            "unknown if they say that a value is unknown",
+        ),
+    ],
+)
+def test_what_to_do_about_a_column_of_no_numbers_depends_on_what_it_holds(
+    folder: Path, cells: list[str], problem: str
+) -> None:
+    text, settings = column(cells)
+    assert refused(folder, text, **settings)[0] == problem
+
+
+def test_numbers_of_which_each_stands_once_are_not_advised_to_be_categories(folder: Path) -> None:
+    text, settings = column([str(i) for i in range(60)])
+    assert refused(folder, text, **settings) == [
+        "the column own has no bounds (the file holds 0 to 59): declare them in bounds, name it in drop (if it is an "
+        "identifier, it must not be an input), or set other_bounds to from-file"
+    ]
+
+
+def test_cells_that_are_no_numbers_are_counted_in_all_rows(folder: Path) -> None:
+    text, settings = column(["a", "b", "c", "?", "a", "d"])
+    text = text.replace('"b",1', '"b",?').replace('"c",2', '"c",?')
+    assert refused(folder, text, **settings, missing="drop") == [
+        'in 5 of 6 rows the column own is no finite number (first: "a" in line 2): name it in categorical or in drop, '
+        "or correct them"
+    ]
 
 
 @pytest.mark.parametrize(
