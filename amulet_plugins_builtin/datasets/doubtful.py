@@ -1,8 +1,10 @@
-"""What the cells of a user's column are rather than what was said of them: identifiers, numbers with commas, text."""
+"""What a user's column holds in place of categories and numbers: identifiers, commas, values typed twice."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+from amulet_plugins_builtin.datasets.cells import some
 
 MOST_DISTINCT: Final = 50
 _THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
@@ -25,6 +27,23 @@ def identifier_problem(name: str, values: Sequence[str]) -> str:
         f"the column {name} has {len(set(values)):,} different values in {len(values):,} rows, as an identifier or "
         "free text has, and is no category: name it in drop, or list its values in categories if they are some"
     )
+
+
+def written_alike(values: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the values that differ in case or in the number of blanks alone, those of one meaning together, sorted."""
+    alike: dict[str, list[str]] = {}
+    for value in sorted(set(values)):
+        alike.setdefault(" ".join(value.split()).casefold(), []).append(value)
+    return [tuple(found) for found in alike.values() if len(found) > 1]
+
+
+def spelling_problems(name: str, values: Iterable[str], *, otherwise: str = "") -> list[str]:
+    """Say that a column writes a value in several ways; ``otherwise`` is what to do if they are several values."""
+    alike = written_alike(values)
+    if not alike:
+        return []
+    found = some([" and ".join(f'"{value}"' for value in one) for one in alike])
+    return [f"the column {name} writes one value in several ways: {found}: make them one in the file{otherwise}"]
 
 
 def advice(values: Sequence[str], wrong: Sequence[str]) -> str:

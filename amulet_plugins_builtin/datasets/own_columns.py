@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from amulet_core.errors import did_you_mean
 from amulet_plugins_builtin.catalogue.own_datasets import OwnParams
 from amulet_plugins_builtin.datasets.cells import Cells, some
-from amulet_plugins_builtin.datasets.doubtful import advice
+from amulet_plugins_builtin.datasets.doubtful import advice, spelling_problems
 from amulet_plugins_builtin.datasets.tables import Group
 
 MOST_CLASSES: Final = 1000
@@ -57,6 +57,9 @@ def known_rows(cells: Cells, used: Sequence[str], params: OwnParams, problems: l
 def label_of(cells: Cells, params: OwnParams, problems: list[str]) -> Labels:
     """Return the classes and each row's."""
     labels = labelled(cells, params.label, params.classes, problems)
+    if not params.classes:
+        otherwise = ", or name each in classes if they are several"
+        problems += spelling_problems(params.label, labels.names, otherwise=otherwise)
     if not 2 <= len(labels.names) <= MOST_CLASSES:
         problems.append(
             f"the label {params.label} has {len(labels.names)} different values ({some(list(labels.names))}): "
@@ -74,6 +77,7 @@ def group_of(cells: Cells, name: str, params: OwnParams, problems: list[str]) ->
         labels = (*(f"{start} {end:g}" for start, end in zip(starts, ends, strict=True)), f"over {ends[-1]:g}")
         return Group(name, labels, np.searchsorted(np.array(ends), values, side="left").astype(np.int64))
     found = labelled(cells, name, (), problems)
+    problems += spelling_problems(name, found.names)
     if len(found.names) < 2:
         problems.append(f"the sensitive column {name} has one value only ({some(list(found.names))}): leave it out")
     if len(found.names) > MOST_GROUPS:

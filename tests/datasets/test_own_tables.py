@@ -254,6 +254,19 @@ def test_a_column_of_many_values_is_a_category_where_rows_share_them(folder: Pat
         assert problem.startswith(f"the column own has {distinct} different values in {distinct} rows, as an ident")
 
 
+def test_values_that_differ_in_case_or_blanks_alone_are_refused(folder: Path) -> None:
+    labels, sexes = ("No", "NO", "yes  sir", "Yes Sir", "maybe"), ("F", "f", "m", "m ", "m")
+    lines = [f"{i},cook,1,{sex},{label}" for i, (sex, label) in enumerate(zip(sexes, labels, strict=True))]
+    text = "\n".join(["age,job,hours,sex,label", *lines])
+    assert refused(folder, text) == [
+        'the column label writes one value in several ways: "NO" and "No", "Yes Sir" and "yes  sir": make them one in '
+        "the file, or name each in classes if they are several",
+        'the column sex writes one value in several ways: "F" and "f": make them one in the file',
+    ]
+    named = load(folder, text.replace("F", "f"), classes=tuple(sorted(labels)))
+    assert named.schema.classes == tuple(sorted(labels))
+
+
 @pytest.mark.parametrize(
     ("cells", "problem"),
     [
