@@ -190,10 +190,37 @@ GOOD = TEXT.replace(' "clerk"', "clerk")
         (
             GOOD.replace("40,f", "40,f,9").replace(",m,yes", ""),
             {},
-            ["the header has 5 columns, but not so the lines 2, 3"],
+            [
+                'the header has 5 columns, and line 2 has 6, line 3 has 3: quote cells that hold ",", and give every '
+                "line as many cells as the header"
+            ],
         ),
         ("a,b,a\n1,2,3\n", {}, ["several columns have one name: a"]),
         ("a,,b\n1,2,3\n", {}, ["its first line must name every column"]),
+        (
+            "age;job;label\n1,5;cook;no\n2;cook;yes,no,yes\n",
+            {},
+            [
+                "its header reads as one column, 'age;job;label', with the delimiter \",\": set delimiter to "
+                '";" if that parts its cells'
+            ],
+        ),
+        (
+            GOOD,
+            {"delimiter": "\t"},
+            [
+                "its header reads as one column, 'age,job,hours,sex,label', with the delimiter \"\\t\" (tab): set "
+                'delimiter to "," if that parts its cells'
+            ],
+        ),
+        (
+            "age|job|label\n1|cook|no\n",
+            {"delimiter": ";"},
+            [
+                "its header reads as one column, 'age|job|label', with the delimiter \";\": a table needs a column to be "
+                'predicted and another, parted by ",", ";", "\\t" (tab)'
+            ],
+        ),
         ("", {}, ["its first line must name every column"]),
         ("age,label\n", {}, ["it has no rows"]),
         (
@@ -321,12 +348,33 @@ def test_cells_that_are_no_numbers_are_counted_in_all_rows(folder: Path) -> None
     [
         (
             "table.csv",
-            b"a,label\n\xff\xfe,1\n",
-            "cannot be read: 'utf-8' codec can't decode byte 0xff in position 8: invalid start byte",
+            b"a,label\n1,1\nZ\xfcrich,1\n",
+            'is no UTF-8 text (line 3 holds the byte 0xfc): save it as UTF-8; a spreadsheet calls it "CSV UTF-8"',
+        ),
+        (
+            "table.csv.gz",
+            gzip.compress("a,label\n1,Zü\n".encode("latin-1")),
+            'is no UTF-8 text (line 2 holds the byte 0xfc): save it as UTF-8; a spreadsheet calls it "CSV UTF-8"',
+        ),
+        (
+            "table.csv",
+            "a,label\n1,Zü".encode()[:-1],
+            'is no UTF-8 text (line 2 holds the byte 0xc3): save it as UTF-8; a spreadsheet calls it "CSV UTF-8"',
         ),
         ("table.csv", b'a,label\n"1,2\n', "cannot be read: unexpected end of data"),
         ("table.csv.gz", b"a,label\n1,2\n", "cannot be read: Not a gzipped file (b'a,')"),
-        ("table.pkl", b"\x80\x04.", "is of no known kind: expected .csv, .csv.gz, .parquet"),
+        ("table.pkl", b"\x80\x04.", "is of no kind that is read, which are .csv, .csv.gz, .parquet"),
+        (
+            "table.XLSX",
+            b"PK",
+            'is of no kind that is read, which are .csv, .csv.gz, .parquet; save the sheet as "CSV UTF-8" and name that',
+        ),
+        (
+            "table.tsv",
+            b"a\tlabel",
+            "is of no kind that is read, which are .csv, .csv.gz, .parquet; if it is a table in text, name it .csv and "
+            "give its delimiter",
+        ),
     ],
 )
 def test_a_file_that_is_no_table_is_an_error(folder: Path, name: str, content: bytes, reason: str) -> None:
