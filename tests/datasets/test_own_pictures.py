@@ -217,7 +217,7 @@ def test_groups_without_annotations_are_refused() -> None:
     with pytest.raises(ValidationError) as raised:
         ImageFolderParams(sensitive=("sex",))
     assert raised.value.errors()[0]["msg"] == (
-        "Value error, sensitive columns stand in a file of annotations: name it in annotations"
+        "Value error, sensitive columns stand in a file of annotations: name it here"
     )
 
 

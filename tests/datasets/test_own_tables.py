@@ -8,8 +8,9 @@ from typing import Literal
 import pandas as pd
 import pytest
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from amulet_core.checked import checked
 from amulet_core.data import Data
 from amulet_core.entries import Entry
 from amulet_core.errors import RequestError
@@ -467,29 +468,47 @@ def test_classes_that_are_numbers_are_sorted_by_size(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "problems"),
     [
         (
-            {"sensitive": ("label", "a", "a"), "groups": {"b": (1,)}},
-            "sensitive names the label label; sensitive names a more than once; groups names b, which is not sensitive",
+            {"sensitive": ["label", "a", "a"], "groups": {"b": [1], "c": [2, 1]}, "classes": ["x", "x"]},
+            [
+                "params.classes: it names x more than once, got ['x', 'x']",
+                "params.sensitive: it names a more than once; it names the label label: leave it out here, got "
+                "['label', 'a', 'a']",
+                "params.groups.c: the ends of groups must ascend, and be one at least, got [2, 1]",
+            ],
         ),
-        ({"sensitive": ("a",), "groups": {"a": (2, 1)}}, "groups of a must ascend, and be one at least"),
         (
-            {
-                "categorical": ("a",),
-                "bounds": {"a": (0, 1), "b": (3, 2)},
-                "categories": {"c": ("x",)},
-                "drop": ("label",),
-            },
-            "drop names the label label; a cannot be categorical and have bounds; categories names c, which is not "
-            "categorical; the bounds of b must be a lower and a higher number",
+            {"sensitive": ["a"], "groups": {"b": [1]}},
+            ["params.groups: it names b, and sensitive does not: name it there too, or leave it out here"],
+        ),
+        (
+            {"categorical": ["a"], "bounds": {"a": [0, 1]}, "categories": {"c": ["x"]}, "drop": ["label"]},
+            [
+                "params.categories: it names c, and categorical does not: name it there too, or leave it out here",
+                "params.bounds: it names a, and so does categorical: leave it out here or there",
+                "params.drop: it names the label label: leave it out here, got ['label']",
+            ],
+        ),
+        (
+            {"bounds": {"b": [3, 2], "c": 5}, "immutable": ["b", "b"], "sensitive": "sex", "categorical": {"a": 1}},
+            [
+                "params.sensitive: expected a list, such as [sex], got 'sex'",
+                "params.categorical: expected a list, got {'a': 1}",
+                "params.bounds.b: bounds must be a lower and a higher number, got [3, 2]",
+                "params.bounds.c: expected a list, got 5",
+                "params.immutable: it names b more than once, got ['b', 'b']",
+            ],
         ),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ValidationError) as raised:
-        TableFileParams(**settings)
-    assert raised.value.errors()[0]["msg"] == f"Value error, {message}"
+def test_settings_that_contradict_each_other_are_refused_where_they_stand(
+    settings: dict[str, object], problems: list[str]
+) -> None:
+    found: list[str] = []
+    assert checked(TableFileParams, settings, "params", found) is None
+    assert found == problems
 
 
 def test_settings_come_back_from_json() -> None:
