@@ -63,7 +63,7 @@ def run(
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
         progress = Progress()
-        for text in (text for risk in request.risks for text in unmatched(risk)):
+        for text in (*ready.facts.notes, *(text for risk in request.risks for text in unmatched(risk))):
             progress.tell(text)
         results = _run(ready, registry, folder, observers, progress)
         if folder is not None:

@@ -67,6 +67,7 @@ class Forecast:
     independent: tuple[int, int] = (0, 0)
     populations: tuple[int, int] = (0, 0)
     audited: tuple[int, int] = (0, 0)
+    warnings: tuple[str, ...] = ()
 
 
 def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[], DataFacts]) -> Forecast:
@@ -100,6 +101,7 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         independent=_models(jobs, todo, lambda place: place.source == "aux"),
         populations=_models(jobs, todo, lambda place: place.population is not None),
         audited=_models(audits, todo, lambda _: True),
+        warnings=facts.notes,
     )
 
 
@@ -127,6 +129,7 @@ def forecast_text(name: str, found: Forecast) -> str:
         f"Models: {_untrained(found)} are still to be trained.",
         _total(found, todo),
     ]
+    lines += [f"warning: {text}" for text in found.warnings]
     lines += [f"skipped ({count}): {reason}" for reason, count in found.skipped]
     return "\n".join([*lines, "Nothing was run."])
 

@@ -13,7 +13,8 @@ from amulet_core.errors import RequestError
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_plugins_builtin.catalogue.own_datasets import TableFileParams
 from amulet_plugins_builtin.datasets.cells import Cells, read_cells, some
-from amulet_plugins_builtin.datasets.doubtful import identifier_problem, tells_rows_apart
+from amulet_plugins_builtin.datasets.doubtful import identifier_problem, spelling_problems, tells_rows_apart
+from amulet_plugins_builtin.datasets.kept import kept_notes
 from amulet_plugins_builtin.datasets.own_columns import (
     group_of,
     known_rows,
@@ -75,7 +76,9 @@ def table_file(params: TableFileParams) -> Data:
     )
     x = torch.from_numpy(np.hstack([feature.values for feature in features]).astype(np.float32))
     z = torch.from_numpy(np.stack([group.values for group in groups], axis=1)) if groups else None
-    return make_data(x, torch.from_numpy(label.places), schema, z=z, ids=torch.tensor(rows.ids))
+    return make_data(
+        x, torch.from_numpy(label.places), schema, z=z, ids=torch.tensor(rows.ids), notes=_notes(cells, rows, params)
+    )
 
 
 def _refuse(path: Path, problems: Sequence[str]) -> None:
@@ -100,6 +103,14 @@ def _column_problems(cells: Cells, params: TableFileParams) -> list[str]:
 def _inputs(cells: Cells, params: TableFileParams) -> list[str]:
     left_out = {params.label, *params.drop, *(() if params.sensitive_in_x else params.sensitive)}
     return [name for name in cells.columns if name not in left_out]
+
+
+def _notes(cells: Cells, rows: Cells, params: TableFileParams) -> list[str]:
+    """Say what was left out, and which categories are written in several ways (such groups and classes are refused)."""
+    names = [name for name in params.categorical if name in rows.columns and name not in params.categories]
+    otherwise = ", or list each in categories if they are several"
+    alike = [text for name in names for text in spelling_problems(name, rows.columns[name], otherwise=otherwise)]
+    return [f"{_WHOSE}: {params.path}: {text}" for text in (*kept_notes(cells, rows, params), *alike)]
 
 
 def _number_columns(inputs: Sequence[str], params: TableFileParams) -> list[str]:

@@ -115,6 +115,10 @@ def test_annotations_give_labels_groups_and_the_order(folder: Path) -> None:
     assert (data.y.tolist(), data.z.tolist(), data.id.tolist()) == ([1, 0], [[0], [1]], [0, 1])
     assert torch.allclose(data.x[:, :, 0, 0], torch.tensor([[0.0, 1, 0], [0, 0, 0.2]]))
     assert data.schema.sensitive[0].categories == ("f", "m")
+    assert data.notes == (
+        "image-folder: images: 2 of 3 rows are kept (missing: drop): 1 lack sex; the shares of smile change: yes 33.3 % to "
+        "50 %, no 66.7 % to 50 %; the shares of sex change by less than a point",
+    )
 
 
 def test_every_mistake_of_the_annotations_is_named_at_once(folder: Path, tmp_path: Path) -> None:

@@ -295,6 +295,64 @@ def test_values_that_differ_in_case_or_blanks_alone_are_refused(folder: Path) ->
     assert named.schema.classes == tuple(sorted(labels))
 
 
+def lines_of(counts: dict[str, int]) -> str:
+    """Return a table with so many lines of each kind: hours, sex and label."""
+    lines = [f"{i % 50},{line}" for i, line in enumerate(line for line, n in counts.items() for _ in range(n))]
+    return "\n".join(["age,hours,sex,label", *lines])
+
+
+@pytest.mark.parametrize(
+    ("counts", "note"),
+    [
+        (
+            {"40,f,no": 900, "?,f,no": 600, "40,m,yes": 780, "?,m,yes": 20, "40,m,?": 700},
+            "1,680 of 3,000 rows are kept (missing: drop): 700 lack label, 620 lack hours; the shares of label change: "
+            "no 65.2 % to 53.6 %, yes 34.8 % to 46.4 %; the shares of sex change: f 50 % to 53.6 %, m 50 % to 46.4 %",
+        ),
+        (
+            {
+                "40,f,no": 990,
+                "?,m,no": 10,
+                "40,f,yes": 990,
+                "?,f,yes": 10,
+                "40,m,yes": 990,
+                "40,m,no": 1010,
+                "?,m,so": 1,
+            },
+            "3,980 of 4,001 rows are kept (missing: drop): 21 lack hours; the shares of label change: so 0.025 % to 0 %; "
+            "the shares of sex change by less than a point",
+        ),
+    ],
+)
+def test_what_was_dropped_for_want_of_values_is_noted_with_what_it_changes(
+    folder: Path, counts: dict[str, int], note: str
+) -> None:
+    plain = {"categorical": (), "immutable": (), "missing": "drop"}
+    assert load(folder, lines_of(counts), **plain).notes == (f"table-file: table.csv: {note}",)
+
+
+def test_of_a_table_that_is_kept_nothing_is_noted(folder: Path) -> None:
+    assert load(folder, GOOD, missing="drop").notes == ()
+
+
+def test_the_shares_of_a_number_that_is_grouped_are_not_told(folder: Path) -> None:
+    settings = {"sensitive": ("age",), "groups": {"age": (40,)}, "categorical": ("job", "sex"), "missing": "drop"}
+    (note,) = load(folder, GOOD.replace("40,clerk", "?,clerk"), **settings).notes
+    assert note == (
+        "table-file: table.csv: 3 of 4 rows are kept (missing: drop): 1 lack age; the shares of label change: yes 50 % to "
+        "33.3 %, no 50 % to 66.7 %"
+    )
+
+
+def test_a_category_that_is_written_in_several_ways_is_noted(folder: Path) -> None:
+    text = GOOD.replace("51,cook", "51,Cook")
+    assert load(folder, text).notes == (
+        'table-file: table.csv: the column job writes one value in several ways: "Cook" and "cook": make them one in the '
+        "file, or list each in categories if they are several",
+    )
+    assert load(folder, text, categories={"job": ("cook", "Cook", "clerk", "a, b")}).notes == ()
+
+
 @pytest.mark.parametrize(
     ("cells", "problem"),
     [
