@@ -45,12 +45,34 @@ def test_notes_of_the_data_are_told_in_dry_runs_at_the_start_of_runs_and_in_the_
 ) -> None:
     for _ in range(2):  # the second forecast reads the facts that the first one kept
         assert command(loans, registry, monkeypatch, "--dry-run") == 0
-        assert f"warning: {NOTE}" in capsys.readouterr().out.splitlines()
+        shown = capsys.readouterr().out.splitlines()
+        assert shown[1:5] == [
+            "data: 600 rows without exact duplicates, 1 features",
+            "classes: no 350, yes 250",
+            "sex: f 300, m 300",
+            "",
+        ]
+        assert shown[-2:] == [f"warning: {NOTE}", "Nothing was run."]
     assert command(loans, registry, monkeypatch) == 0
     told = capsys.readouterr().err.splitlines()
     assert told.count(f"warning: {NOTE}") == 1
     assert told[0] == f"warning: {NOTE}"
     assert NOTE in Path("amulet-loans/report.html").read_text()
+
+
+def test_a_small_class_is_told_in_dry_runs_and_at_the_start_of_runs(
+    loans: dict[str, Any], registry: Registry, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path("loans.csv").read_text().replace("699,m,yes", "699,m,maybe")
+    Path("loans.csv").write_text(text)
+    small = (
+        'warning: the class "maybe" has 1 of 600 rows (0.17 %), on average 0.083 of the 50 rows of train: too few to say '
+        "much of it; merge it with another class in the file, or leave its rows out"
+    )
+    assert command(loans, registry, monkeypatch, "--dry-run") == 0
+    assert small in capsys.readouterr().out.splitlines()
+    command(loans, registry, monkeypatch)
+    assert small in capsys.readouterr().err.splitlines()
 
 
 def test_no_component_is_handed_the_notes(loans: dict[str, Any], registry: Registry) -> None:
