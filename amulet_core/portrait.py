@@ -13,8 +13,9 @@ _LEAST: Final = 0.01
 def portrait(facts: DataFacts) -> list[str]:
     """Return a line for the rows, one for the classes, and one for the groups of each sensitive attribute."""
     schema = facts.data_schema
+    features = "1 feature" if schema.width == 1 else f"{schema.width:,} features"
     return [
-        f"data: {facts.rows:,} rows without exact duplicates, {schema.width:,} features",
+        f"data: {facts.rows:,} rows without exact duplicates, {features}",
         f"classes: {_counts(schema.classes, facts.class_rows)}",
         *(
             f"{attribute.name}: {_counts(attribute.categories, rows)}"

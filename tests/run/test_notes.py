@@ -47,7 +47,7 @@ def test_notes_of_the_data_are_told_in_dry_runs_at_the_start_of_runs_and_in_the_
         assert command(loans, registry, monkeypatch, "--dry-run") == 0
         shown = capsys.readouterr().out.splitlines()
         assert shown[1:5] == [
-            "data: 600 rows without exact duplicates, 1 features",
+            "data: 600 rows without exact duplicates, 1 feature",
             "classes: no 350, yes 250",
             "sex: f 300, m 300",
             "",
