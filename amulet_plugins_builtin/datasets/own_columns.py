@@ -41,12 +41,13 @@ def known_rows(cells: Cells, used: Sequence[str], params: OwnParams, problems: l
     unknown = frozenset(params.unknown)
     holes = {name: [i for i, cell in enumerate(cells.columns[name]) if cell in unknown] for name in used}
     holes = {name: rows for name, rows in holes.items() if rows}
+    dropped = {i for rows in holes.values() for i in rows}
     if holes and params.missing == "error":
         counts = ", ".join(f"{name} ({len(rows)}, first in {cells.places[rows[0]]})" for name, rows in holes.items())
         problems.append(
-            f"there are unknown values in {counts}: fill them, or set missing to drop to leave out their rows"
+            f"there are unknown values in {counts}: fill them, or set missing to drop to leave out their rows "
+            f"({len(cells) - len(dropped):,} of {len(cells):,} would be kept)"
         )
-    dropped = {i for rows in holes.values() for i in rows}
     if len(dropped) == len(cells):
         problems.append("every row has an unknown value: leave out the columns that are mostly unknown")
     kept = [i for i in range(len(cells)) if i not in dropped]

@@ -132,7 +132,7 @@ def test_every_mistake_of_the_annotations_is_named_at_once(folder: Path, tmp_pat
     )
     assert refused(folder, **settings) == [
         "there are unknown values in smile (1, first in line 7): fill them, or set missing to drop to leave out their "
-        "rows",
+        "rows (5 of 6 would be kept)",
         "2 pictures of the annotations are outside of it, where nothing is read: ../secret.png, link.png (line 5)",
         "1 pictures of the annotations are not there: a/9.png (line 4)",
         "1 pictures of the annotations are annotated more than once: a/1.PNG (line 2)",
