@@ -46,8 +46,11 @@ def spelling_problems(name: str, values: Iterable[str], *, otherwise: str = "") 
     return [f"the column {name} writes one value in several ways: {found}: make them one in the file{otherwise}"]
 
 
-def advice(values: Sequence[str], wrong: Sequence[str]) -> str:
-    """Return what to do about cells of a column that are no numbers: ``wrong``, of all its ``values``."""
+def advice(values: Sequence[str], wrong: Sequence[str], *, grouped: bool) -> str:
+    """Return what to do about cells of a column that are no numbers: ``wrong``, of all its ``values``.
+
+    ``grouped`` says that they were to be numbers for the sake of groups.
+    """
     for form, what in (
         (_THOUSANDS, "without thousands separators, as in 35299.57"),
         (_DECIMAL_COMMA, "with a decimal point, as in 35299.57"),
@@ -56,6 +59,8 @@ def advice(values: Sequence[str], wrong: Sequence[str]) -> str:
             return f"write its numbers {what}"
     if 2 * len(wrong) <= len(values):
         return "correct them, or name them in unknown if they say that a value is unknown"
+    if grouped:
+        return "correct them, or leave it out of groups, so that each value is a group"
     if tells_rows_apart(values):
         return f"its {len(set(values)):,} different values are no categories: name it in drop"
     return "name it in categorical or in drop, or correct them"

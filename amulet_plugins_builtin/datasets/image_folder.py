@@ -41,7 +41,7 @@ def image_folder(params: ImageFolderParams) -> Data:
     rows = known_rows(cells, used, params, problems) if params.annotations else cells
     if len(rows) == 0:
         _refuse(folder, problems)
-    problems += number_problems(cells, rows, list(params.groups), params.unknown)
+    problems += number_problems(cells, rows, list(params.groups), params)
     label = label_of(rows, params, problems)
     groups = [group_of(rows, name, params, problems) for name in params.sensitive]
     names = rows.columns[params.file]

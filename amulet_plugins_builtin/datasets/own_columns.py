@@ -100,18 +100,19 @@ def labelled(cells: Cells, name: str, declared: Sequence[str], problems: list[st
     return Labels(names, np.array([place.get(value, 0) for value in values], dtype=np.int64))
 
 
-def number_problems(cells: Cells, rows: Cells, names: Sequence[str], unknown: Sequence[str]) -> list[str]:
+def number_problems(cells: Cells, rows: Cells, names: Sequence[str], params: OwnParams) -> list[str]:
     """List the columns of numbers of which ``rows`` hold something else, counted in the whole table ``cells``."""
     problems = []
     for name in names:
         if all(_number(cell) is not None for cell in rows.columns[name]):
             continue
-        known = [i for i, cell in enumerate(cells.columns[name]) if cell not in unknown]
+        known = [i for i, cell in enumerate(cells.columns[name]) if cell not in params.unknown]
         wrong = [i for i in known if _number(cells.columns[name][i]) is None]
         values, texts = ([cells.columns[name][i] for i in found] for found in (known, wrong))
+        todo = advice(values, texts, grouped=name in params.groups)
         problems.append(
             f"in {len(wrong):,} of {len(cells):,} rows the column {name} is no finite number (first: "
-            f'"{texts[0]}" in {cells.places[wrong[0]]}): {advice(values, texts)}'
+            f'"{texts[0]}" in {cells.places[wrong[0]]}): {todo}'
         )
     return problems
 

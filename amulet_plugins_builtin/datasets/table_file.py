@@ -58,7 +58,7 @@ def table_file(params: TableFileParams) -> Data:
     rows = known_rows(cells, list(dict.fromkeys((params.label, *params.sensitive, *inputs))), params, problems)
     if len(rows) == 0:
         _refuse(path, problems)
-    problems += number_problems(cells, rows, _number_columns(inputs, params), params.unknown)
+    problems += number_problems(cells, rows, _number_columns(inputs, params), params)
     label = label_of(rows, params, problems)
     groups = [group_of(rows, name, params, problems) for name in params.sensitive]
     features = [_feature(rows, name, params, problems) for name in inputs]

@@ -144,6 +144,15 @@ def test_every_mistake_of_the_annotations_is_named_at_once(folder: Path, tmp_pat
     ]
 
 
+def test_a_group_of_numbers_that_are_none_is_refused(folder: Path) -> None:
+    write_classes(folder)
+    settings = annotate(folder, "sex,file,smile\n31,b/1.png,yes\nold,a/2.png,no\n1e999,a/1.PNG,no\n")
+    assert refused(folder, groups={"sex": (40,)}, **settings) == [
+        'in 2 of 3 rows the column sex is no finite number (first: "old" in line 3): correct them, or leave it out of '
+        "groups, so that each value is a group"
+    ]
+
+
 @pytest.mark.parametrize(
     ("names", "problems"),
     [
