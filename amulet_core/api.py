@@ -17,6 +17,7 @@ from amulet_core.errors import ComponentError, RequestError, UnwrittenError
 from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
 from amulet_core.observers import Observers, observed
+from amulet_core.portrait import data_warnings
 from amulet_core.provenance import provenance
 from amulet_core.recipes import blamed
 from amulet_core.registry import Registry, discover
@@ -63,7 +64,8 @@ def run(
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
         progress = Progress()
-        for text in (text for risk in request.risks for text in unmatched(risk)):
+        controls = (text for risk in request.risks for text in unmatched(risk))
+        for text in (*data_warnings(ready.facts, request.data), *controls):
             progress.tell(text)
         results = _run(ready, registry, folder, observers, progress)
         if folder is not None:

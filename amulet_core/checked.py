@@ -30,7 +30,12 @@ def _problem(error: Mapping[str, Any], model: type[BaseModel], path: str) -> str
         return f"{where}: there is no such key, got {shown(error['input'])}{hint} There are: {known}."
     if error["type"] == "missing":
         return f"{where}: this key is missing: {_description(model, error['loc'])}"
+    if error["type"] in ("list_type", "tuple_type"):
+        such = f", such as [{error['input']}]" if isinstance(error["input"], str) else ""
+        return f"{where}: expected a list{such}, got {shown(error['input'])}"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error" and isinstance(error["input"], Mapping):  # the message names what of it is meant
+        return f"{where or 'the configuration'}: {message[0].lower() + message[1:]}"
     return f"{where or 'the configuration'}: {message[0].lower() + message[1:]}, got {shown(error['input'])}"
 
 

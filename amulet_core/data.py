@@ -1,5 +1,6 @@
 """Rows: inputs, labels, sensitive attributes, weights and stable ids, checked once where they cross a boundary."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +15,8 @@ class Data:
 
     ``x`` float32 ``[n, *schema.shape]`` within ``schema.feasible``'s bounds; ``y`` int64 ``[n]``; ``z`` int64
     ``[n, len(schema.sensitive)]``; ``w`` float32 ``[n]`` sample weights; ``id`` int64 ``[n]``, stable and unique.
+    ``notes`` are what whoever loaded the rows has to say of them to the user (that some were left out, say): they are
+    told when a run starts, in its forecast and in the report, and no component is handed them.
     """
 
     x: Tensor
@@ -22,6 +25,7 @@ class Data:
     w: Tensor
     id: Tensor
     schema: DataSchema
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -32,14 +36,22 @@ class Data:
         return replace(self, x=self.x[rows], y=self.y[rows], z=self.z[rows], w=self.w[rows], id=self.id[rows])
 
 
-def make_data(x: Tensor, y: Tensor, schema: DataSchema, *, z: Tensor | None = None, ids: Tensor | None = None) -> Data:
+def make_data(
+    x: Tensor,
+    y: Tensor,
+    schema: DataSchema,
+    *,
+    z: Tensor | None = None,
+    ids: Tensor | None = None,
+    notes: Sequence[str] = (),
+) -> Data:
     """Make rows with unit weights, and check them as ``checked`` does."""
     n = len(y)
     if z is None:
         z = torch.zeros(n, 0, dtype=torch.int64)
     if ids is None:
         ids = torch.arange(n)
-    return checked(Data(x=x, y=y, z=z, w=torch.ones(n), id=ids, schema=schema), whose="data")
+    return checked(Data(x=x, y=y, z=z, w=torch.ones(n), id=ids, schema=schema, notes=tuple(notes)), whose="data")
 
 
 def checked(data: Data, *, whose: str) -> Data:

@@ -21,7 +21,7 @@ class DataFacts(Frozen):
     """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them.
 
     ``class_rows`` counts the rows of each class, ``cells[attribute][class][value]`` those of each class and value of
-    every sensitive attribute.
+    every sensitive attribute. ``notes`` are what the data set has to say of its rows.
     """
 
     data_schema: DataSchema
@@ -29,6 +29,7 @@ class DataFacts(Frozen):
     content: str
     class_rows: tuple[int, ...]
     cells: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def group_rows(self) -> tuple[tuple[int, ...], ...]:
@@ -49,6 +50,7 @@ def facts_of(data: "Data") -> DataFacts:
         content=digest.hexdigest(),
         class_rows=tuple(classes),
         cells=_cells(data),
+        notes=data.notes,
     )
 
 

@@ -31,6 +31,7 @@ from amulet_core.jobs import (
 from amulet_core.journal import read_journal
 from amulet_core.layout import Place, layout_of
 from amulet_core.plan import Plan, plan
+from amulet_core.portrait import data_warnings, portrait
 from amulet_core.registry import Registry
 from amulet_core.request import Request
 from amulet_core.run_folder import JOURNAL, check_folder, located
@@ -67,6 +68,7 @@ class Forecast:
     independent: tuple[int, int] = (0, 0)
     populations: tuple[int, int] = (0, 0)
     audited: tuple[int, int] = (0, 0)
+    data: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -101,7 +103,8 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         independent=_models(jobs, todo, lambda place: place.source == "aux"),
         populations=_models(jobs, todo, lambda place: place.population is not None),
         audited=_models(audits, todo, lambda _: True),
-        warnings=planned.warnings,
+        data=tuple(portrait(facts)),
+        warnings=(*data_warnings(facts, request.data), *planned.warnings),
     )
 
 
@@ -122,6 +125,7 @@ def forecast_text(name: str, found: Forecast) -> str:
     skipped = sum(count for _, count in found.skipped)
     lines = [
         f"{name}: {found.cells} cells ({skipped} skipped), {total} jobs, {total - todo} of them done before",
+        *found.data,
         "",
         f"{'':24}{'jobs':>8}{'to do':>8}   time",
         *(f"{line.kind:24}{line.jobs:>8}{line.todo:>8}   {_time(line)}" for line in found.lines),
@@ -129,8 +133,8 @@ def forecast_text(name: str, found: Forecast) -> str:
         f"Models: {_untrained(found)} are still to be trained.",
         _total(found, todo),
     ]
-    lines += [f"skipped ({count}): {reason}" for reason, count in found.skipped]
     lines += [f"warning: {text}" for text in found.warnings]
+    lines += [f"skipped ({count}): {reason}" for reason, count in found.skipped]
     return "\n".join([*lines, "Nothing was run."])
 
 

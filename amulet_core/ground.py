@@ -1,6 +1,6 @@
 """The ground a run stands on: the rows, who gets which, and which models train on which half of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def lay_ground(data: Data, request: Request, layout: Layout) -> Ground:
         )
         for number, block in enumerate(drawn)
     ]
-    return Ground(data, drawn, tuple(members), request.root_seed)
+    return Ground(replace(data, notes=()), drawn, tuple(members), request.root_seed)
 
 
 def load_data(request: Request) -> Data:

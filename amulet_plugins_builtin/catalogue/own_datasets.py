@@ -1,16 +1,30 @@
 """Tables and pictures of the user's own: their descriptors and parameters. Imports nothing heavy."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from amulet_core.components import Component, Dataset, Params, Reference
 from amulet_plugins_builtin.catalogue.more_datasets import Columns, Missing, PictureSize, twice
 
-Bounds = tuple[
-    Annotated[float, Field(allow_inf_nan=False)],
-    Annotated[float, Field(allow_inf_nan=False)],
-]
+V = TypeVar("V")
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _widens(pair: tuple[float, float]) -> tuple[float, float]:
+    if not pair[0] < pair[1]:
+        raise ValueError("bounds must be a lower and a higher number")
+    return pair
+
+
+def _ascends(ends: tuple[float, ...]) -> tuple[float, ...]:
+    if not ends or list(ends) != sorted(set(ends)):
+        raise ValueError("the ends of groups must ascend, and be one at least")
+    return ends
+
+
+Bounds = Annotated[tuple[Finite, Finite], AfterValidator(_widens)]
+Ends = Annotated[tuple[Finite, ...], AfterValidator(_ascends)]
 UNKNOWN: Final = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
 
 
@@ -22,7 +36,7 @@ class OwnParams(Params):
         default=(), max_length=1000, description="the values of the label in their order (none: those found, sorted)"
     )
     sensitive: Columns = Field(default=(), max_length=20, description="the columns that form groups")
-    groups: dict[str, tuple[Annotated[float, Field(allow_inf_nan=False)], ...]] = Field(
+    groups: dict[str, Ends] = Field(
         default={},
         description="for sensitive columns of numbers: the highest number of each group but the last, ascending",
     )
@@ -34,19 +48,34 @@ class OwnParams(Params):
         default="error", description="what to do with rows that have unknown values: say where they are, or drop them"
     )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        problems = [f"sensitive names the label {self.label}"] if self.label in self.sensitive else []
-        for name in ("classes", "sensitive"):
-            repeated = twice(getattr(self, name))
-            problems += [f"{name} names {', '.join(repeated)} more than once"] if repeated else []
-        strange = sorted(set(self.groups) - set(self.sensitive))
-        problems += [f"groups names {', '.join(strange)}, which is not sensitive"] if strange else []
-        unordered = [name for name, ends in self.groups.items() if not ends or list(ends) != sorted(set(ends))]
-        problems += [f"groups of {', '.join(unordered)} must ascend, and be one at least"] if unordered else []
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+    @field_validator("classes", "sensitive")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return _well_named(names, info)
+
+    @field_validator("groups")
+    @classmethod
+    def _of_sensitive_columns(cls, groups: dict[str, Ends], info: ValidationInfo) -> dict[str, Ends]:
+        return _among(groups, "sensitive", info)
+
+
+def _well_named(names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """Refuse names that stand there twice, and the label among columns."""
+    problems = [f"it names {', '.join(twice(names))} more than once"] if twice(names) else []
+    if info.field_name != "classes" and info.data.get("label") in names:
+        problems.append(f"it names the label {info.data['label']}: leave it out here")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return names
+
+
+def _among(named: dict[str, V], others: str, info: ValidationInfo) -> dict[str, V]:
+    """Refuse columns that another parameter does not name (one that is wrong itself is not looked at)."""
+    strange = sorted(set(named) - set(info.data.get(others, named)))
+    if strange:
+        listed = ", ".join(strange)
+        raise ValueError(f"it names {listed}, and {others} does not: name it there too, or leave it out here")
+    return named
 
 
 class TableFileParams(OwnParams):
@@ -78,22 +107,23 @@ class TableFileParams(OwnParams):
         description="Whether the sensitive columns are inputs of the model too; they are always there as groups.",
     )
 
-    @model_validator(mode="after")
-    def _columns_play_one_part(self) -> Self:
-        parts = {"categorical": self.categorical, "drop": self.drop, "immutable": self.immutable}
-        problems = [f"{name} names the label {self.label}" for name, own in parts.items() if self.label in own]
-        problems += [
-            f"{name} names {', '.join(twice(own))} more than once" for name, own in parts.items() if twice(own)
-        ]
-        both = sorted(set(self.categorical) & set(self.bounds))
-        problems += [f"{', '.join(both)} cannot be categorical and have bounds"] if both else []
-        strange = sorted(set(self.categories) - set(self.categorical))
-        problems += [f"categories names {', '.join(strange)}, which is not categorical"] if strange else []
-        empty = sorted(name for name, (low, high) in self.bounds.items() if not low < high)
-        problems += [f"the bounds of {', '.join(empty)} must be a lower and a higher number"] if empty else []
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+    @field_validator("categorical", "immutable", "drop")
+    @classmethod
+    def _inputs_named_once(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return _well_named(names, info)
+
+    @field_validator("categories")
+    @classmethod
+    def _of_categorical_columns(cls, categories: dict[str, Columns], info: ValidationInfo) -> dict[str, Columns]:
+        return _among(categories, "categorical", info)
+
+    @field_validator("bounds")
+    @classmethod
+    def _of_numbers(cls, bounds: dict[str, Bounds], info: ValidationInfo) -> dict[str, Bounds]:
+        both = sorted(set(bounds) & set(info.data.get("categorical", ())))
+        if both:
+            raise ValueError(f"it names {', '.join(both)}, and so does categorical: leave it out here or there")
+        return bounds
 
 
 class ImageFolderParams(OwnParams, PictureSize):
@@ -106,6 +136,7 @@ class ImageFolderParams(OwnParams, PictureSize):
     )
     annotations: str = Field(
         default="",
+        validate_default=True,
         description="a CSV file in the folder, one line a picture (none: the class of a picture is its subfolder)",
     )
     file: str = Field(
@@ -113,11 +144,12 @@ class ImageFolderParams(OwnParams, PictureSize):
     )
     colour: Literal["rgb", "grey"] = Field(default="rgb", description="three channels, or one")
 
-    @model_validator(mode="after")
-    def _groups_need_annotations(self) -> Self:
-        if self.sensitive and not self.annotations:
-            raise ValueError("sensitive columns stand in a file of annotations: name it in annotations")
-        return self
+    @field_validator("annotations")
+    @classmethod
+    def _holds_groups(cls, annotations: str, info: ValidationInfo) -> str:
+        if info.data.get("sensitive") and not annotations:
+            raise ValueError("sensitive columns stand in a file of annotations: name it here")
+        return annotations
 
 
 _PACKAGE = "amulet_plugins_builtin.datasets"

@@ -4,14 +4,19 @@ import csv
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from math import isnan
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
+from amulet_core.checked import shown
 from amulet_core.errors import RequestError
 
 _CSV: Final = (".csv", ".csv.gz")
 _PARQUET: Final = ".parquet"
+_SHEETS: Final = (".xlsx", ".xls", ".xlsm", ".ods")
+_TEXTS: Final = (".tsv", ".tab", ".txt", ".dat")
+_DELIMITERS: Final = {",": '","', ";": '";"', "\t": r'"\t" (tab)'}
 _SHOWN: Final = 5
 
 
@@ -42,8 +47,14 @@ def read_cells(path: Path, *, delimiter: str, whose: str) -> Cells:
         elif path.name.lower().endswith(_PARQUET):
             cells = _from_parquet(path, problems)
         else:
-            raise RequestError(f"{whose}: {path} is of no known kind: expected {', '.join((*_CSV, _PARQUET))}")
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+            raise RequestError(f"{whose}: {path} {_of_no_known_kind(path)}")
+    except UnicodeDecodeError as error:
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        raise RequestError(
+            f"{whose}: {path} is no UTF-8 text (line {line} holds the byte 0x{byte:02x}): save it as UTF-8; a "
+            'spreadsheet calls it "CSV UTF-8"'
+        ) from error
+    except (OSError, EOFError, csv.Error) as error:
         raise RequestError(f"{whose}: {path} cannot be read: {' '.join(str(error).split())}") from error
     if not problems and not cells.places:
         problems.append("it has no rows")
@@ -58,24 +69,50 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _opened(path: Path) -> TextIO:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _of_no_known_kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    hint = ""
+    if suffix in _SHEETS:
+        hint = '; save the sheet as "CSV UTF-8" and name that'
+    elif suffix in _TEXTS:
+        hint = "; if it is a table in text, name it .csv and give its delimiter"
+    return f"is of no kind that is read, which are {', '.join((*_CSV, _PARQUET))}{hint}"
+
+
+def _text_of(path: Path) -> str:
+    content = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
+    return content.decode("utf-8-sig")
 
 
 def _from_csv(path: Path, delimiter: str, problems: list[str]) -> Cells:
-    with _opened(path) as stream:
-        lines = csv.reader(stream, delimiter=delimiter, strict=True)
-        header = [name.strip() for name in next(lines, [])]
-        problems += _header_problems(header)
-        rows = [(lines.line_num, row) for row in lines if row]
-    wrong = [str(line) for line, row in rows if len(row) != len(header)]
+    lines = csv.reader(StringIO(_text_of(path), newline=""), delimiter=delimiter, strict=True)
+    header = [name.strip() for name in next(lines, [])]
+    one_column = _delimiter_problem(header, delimiter)
+    if one_column:
+        problems.append(one_column)
+        return Cells({}, [], [])
+    problems += _header_problems(header)
+    rows = [(lines.line_num, row) for row in lines if row]
+    wrong = [f"line {line} has {len(row)}" for line, row in rows if len(row) != len(header)]
     if wrong:
-        problems.append(f"the header has {len(header)} columns, but not so the lines {some(wrong)}")
+        problems.append(
+            f"the header has {len(header)} columns, and {some(wrong)}: quote cells that hold {_DELIMITERS[delimiter]}, "
+            "and give every line as many cells as the header"
+        )
     whole = [(line, row) for line, row in rows if len(row) == len(header)]
     columns = {name: [row[place].strip() for _, row in whole] for place, name in enumerate(header)}
     return Cells(columns, [f"line {line}" for line, _ in whole], list(range(len(whole))))
+
+
+def _delimiter_problem(header: list[str], delimiter: str) -> str:
+    """Say that a header is not parted; no table of one column is of use, since a label needs something beside it."""
+    if len(header) != 1:
+        return ""
+    found = max(_DELIMITERS, key=header[0].count)
+    read = f"its header reads as one column, {shown(header[0])}, with the delimiter {_DELIMITERS[delimiter]}"
+    if header[0].count(found):
+        return f"{read}: set delimiter to {_DELIMITERS[found]} if that parts its cells"
+    return f"{read}: a table needs a column to be predicted and another, parted by {', '.join(_DELIMITERS.values())}"
 
 
 def _header_problems(header: list[str]) -> Iterator[str]:

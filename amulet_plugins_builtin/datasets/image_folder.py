@@ -12,7 +12,8 @@ from amulet_core.errors import RequestError
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_plugins_builtin.catalogue.own_datasets import ImageFolderParams
 from amulet_plugins_builtin.datasets.cells import Cells, read_cells, some
-from amulet_plugins_builtin.datasets.own_columns import group_of, known_rows, label_of, unknown_columns
+from amulet_plugins_builtin.datasets.kept import kept_notes
+from amulet_plugins_builtin.datasets.own_columns import group_of, known_rows, label_of, number_problems, unknown_columns
 from amulet_plugins_builtin.datasets.pictures import SUFFIXES, Shape, decoded, files
 from amulet_plugins_builtin.datasets.places import place_of
 
@@ -40,6 +41,7 @@ def image_folder(params: ImageFolderParams) -> Data:
     rows = known_rows(cells, used, params, problems) if params.annotations else cells
     if len(rows) == 0:
         _refuse(folder, problems)
+    problems += number_problems(cells, rows, list(params.groups), params)
     label = label_of(rows, params, problems)
     groups = [group_of(rows, name, params, problems) for name in params.sensitive]
     names = rows.columns[params.file]
@@ -55,7 +57,8 @@ def image_folder(params: ImageFolderParams) -> Data:
     )
     z = torch.from_numpy(np.stack([group.values for group in groups], axis=1)) if groups else None
     x = decoded(files(folder, names), shape, whose=f"{_WHOSE}: {folder}")
-    return make_data(x, torch.from_numpy(label.places), schema, z=z, ids=torch.tensor(rows.ids))
+    notes = [f"{_WHOSE}: {params.path}: {text}" for text in kept_notes(cells, rows, params)]
+    return make_data(x, torch.from_numpy(label.places), schema, z=z, ids=torch.tensor(rows.ids), notes=notes)
 
 
 def _refuse(folder: Path, problems: Sequence[str]) -> None:

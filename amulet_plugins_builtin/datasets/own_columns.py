@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from amulet_core.errors import did_you_mean
 from amulet_plugins_builtin.catalogue.own_datasets import OwnParams
 from amulet_plugins_builtin.datasets.cells import Cells, some
+from amulet_plugins_builtin.datasets.doubtful import advice, spelling_problems
 from amulet_plugins_builtin.datasets.tables import Group
 
 MOST_CLASSES: Final = 1000
@@ -40,12 +41,13 @@ def known_rows(cells: Cells, used: Sequence[str], params: OwnParams, problems: l
     unknown = frozenset(params.unknown)
     holes = {name: [i for i, cell in enumerate(cells.columns[name]) if cell in unknown] for name in used}
     holes = {name: rows for name, rows in holes.items() if rows}
+    dropped = {i for rows in holes.values() for i in rows}
     if holes and params.missing == "error":
         counts = ", ".join(f"{name} ({len(rows)}, first in {cells.places[rows[0]]})" for name, rows in holes.items())
         problems.append(
-            f"there are unknown values in {counts}: fill them, or set missing to drop to leave out their rows"
+            f"there are unknown values in {counts}: fill them, or set missing to drop to leave out their rows "
+            f"({len(cells) - len(dropped):,} of {len(cells):,} would be kept)"
         )
-    dropped = {i for rows in holes.values() for i in rows}
     if len(dropped) == len(cells):
         problems.append("every row has an unknown value: leave out the columns that are mostly unknown")
     kept = [i for i in range(len(cells)) if i not in dropped]
@@ -56,6 +58,9 @@ def known_rows(cells: Cells, used: Sequence[str], params: OwnParams, problems: l
 def label_of(cells: Cells, params: OwnParams, problems: list[str]) -> Labels:
     """Return the classes and each row's."""
     labels = labelled(cells, params.label, params.classes, problems)
+    if not params.classes:
+        otherwise = ", or name each in classes if they are several"
+        problems += spelling_problems(params.label, labels.names, otherwise=otherwise)
     if not 2 <= len(labels.names) <= MOST_CLASSES:
         problems.append(
             f"the label {params.label} has {len(labels.names)} different values ({some(list(labels.names))}): "
@@ -68,11 +73,12 @@ def group_of(cells: Cells, name: str, params: OwnParams, problems: list[str]) ->
     """Return a sensitive column as a group: of numbers by the ends that ``groups`` declares, else of its values."""
     if name in params.groups:
         ends = params.groups[name]
-        values = numbers(cells, name, problems)
+        values = numbers(cells, name)
         starts = ("up to", *(f"over {end:g} to" for end in ends[:-1]))
         labels = (*(f"{start} {end:g}" for start, end in zip(starts, ends, strict=True)), f"over {ends[-1]:g}")
         return Group(name, labels, np.searchsorted(np.array(ends), values, side="left").astype(np.int64))
     found = labelled(cells, name, (), problems)
+    problems += spelling_problems(name, found.names)
     if len(found.names) < 2:
         problems.append(f"the sensitive column {name} has one value only ({some(list(found.names))}): leave it out")
     if len(found.names) > MOST_GROUPS:
@@ -94,17 +100,27 @@ def labelled(cells: Cells, name: str, declared: Sequence[str], problems: list[st
     return Labels(names, np.array([place.get(value, 0) for value in values], dtype=np.int64))
 
 
-def numbers(cells: Cells, name: str, problems: list[str]) -> NDArray[np.float64]:
-    """Return a column of finite numbers."""
-    parsed = [_number(cell) for cell in cells.columns[name]]
-    wrong = [i for i, number in enumerate(parsed) if number is None]
-    if wrong:
-        found = f'"{cells.columns[name][wrong[0]]}" in {cells.places[wrong[0]]}'
+def number_problems(cells: Cells, rows: Cells, names: Sequence[str], params: OwnParams) -> list[str]:
+    """List the columns of numbers of which ``rows`` hold something else, counted in the whole table ``cells``."""
+    problems = []
+    for name in names:
+        if all(_number(cell) is not None for cell in rows.columns[name]):
+            continue
+        known = [i for i, cell in enumerate(cells.columns[name]) if cell not in params.unknown]
+        wrong = [i for i in known if _number(cells.columns[name][i]) is None]
+        values, texts = ([cells.columns[name][i] for i in found] for found in (known, wrong))
+        todo = advice(values, texts, grouped=name in params.groups)
         problems.append(
-            f"the column {name} holds {len(wrong)} cells that are no finite numbers (first: {found}): name it in "
-            "categorical or in drop, or correct them"
+            f"in {len(wrong):,} of {len(cells):,} rows the column {name} is no finite number (first: "
+            f'"{texts[0]}" in {cells.places[wrong[0]]}): {todo}'
         )
-    return np.array([0.0 if number is None else number for number in parsed], dtype=np.float64)
+    return problems
+
+
+def numbers(cells: Cells, name: str) -> NDArray[np.float64]:
+    """Return a column of numbers ``[n]``; not a number is what ``number_problems`` names."""
+    parsed = [_number(cell) for cell in cells.columns[name]]
+    return np.array([np.nan if number is None else number for number in parsed], dtype=np.float64)
 
 
 def _number(cell: str) -> float | None:

@@ -13,11 +13,14 @@ from amulet_core.errors import RequestError
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_plugins_builtin.catalogue.own_datasets import TableFileParams
 from amulet_plugins_builtin.datasets.cells import Cells, read_cells, some
+from amulet_plugins_builtin.datasets.doubtful import identifier_problem, spelling_problems, tells_rows_apart
+from amulet_plugins_builtin.datasets.kept import kept_notes
 from amulet_plugins_builtin.datasets.own_columns import (
     group_of,
     known_rows,
     label_of,
     labelled,
+    number_problems,
     numbers,
     unknown_columns,
 )
@@ -55,6 +58,7 @@ def table_file(params: TableFileParams) -> Data:
     rows = known_rows(cells, list(dict.fromkeys((params.label, *params.sensitive, *inputs))), params, problems)
     if len(rows) == 0:
         _refuse(path, problems)
+    problems += number_problems(cells, rows, _number_columns(inputs, params), params)
     label = label_of(rows, params, problems)
     groups = [group_of(rows, name, params, problems) for name in params.sensitive]
     features = [_feature(rows, name, params, problems) for name in inputs]
@@ -72,7 +76,9 @@ def table_file(params: TableFileParams) -> Data:
     )
     x = torch.from_numpy(np.hstack([feature.values for feature in features]).astype(np.float32))
     z = torch.from_numpy(np.stack([group.values for group in groups], axis=1)) if groups else None
-    return make_data(x, torch.from_numpy(label.places), schema, z=z, ids=torch.tensor(rows.ids))
+    return make_data(
+        x, torch.from_numpy(label.places), schema, z=z, ids=torch.tensor(rows.ids), notes=_notes(cells, rows, params)
+    )
 
 
 def _refuse(path: Path, problems: Sequence[str]) -> None:
@@ -99,17 +105,32 @@ def _inputs(cells: Cells, params: TableFileParams) -> list[str]:
     return [name for name in cells.columns if name not in left_out]
 
 
+def _notes(cells: Cells, rows: Cells, params: TableFileParams) -> list[str]:
+    """Say what was left out, and which categories are written in several ways (such groups and classes are refused)."""
+    names = [name for name in params.categorical if name in rows.columns and name not in params.categories]
+    otherwise = ", or list each in categories if they are several"
+    alike = [text for name in names for text in spelling_problems(name, rows.columns[name], otherwise=otherwise)]
+    return [f"{_WHOSE}: {params.path}: {text}" for text in (*kept_notes(cells, rows, params), *alike)]
+
+
+def _number_columns(inputs: Sequence[str], params: TableFileParams) -> list[str]:
+    return list(dict.fromkeys((*params.groups, *(name for name in inputs if name not in params.categorical))))
+
+
 def _feature(rows: Cells, name: str, params: TableFileParams, problems: list[str]) -> Feature:
     if name in params.categorical:
-        labels = labelled(rows, name, params.categories.get(name, ()), problems)
+        declared = params.categories.get(name, ())
+        if not declared and tells_rows_apart(rows.columns[name]):
+            problems.append(identifier_problem(name, rows.columns[name]))
+            return Feature(name, (name,), np.zeros((len(rows), 1)), 0.0, 1.0, one_hot=True, integer=False)
+        labels = labelled(rows, name, declared, problems)
         values = np.eye(len(labels.names))[labels.places]
         return Feature(
             name, tuple(f"{name}={one}" for one in labels.names), values, 0.0, 1.0, one_hot=True, integer=False
         )
-    before = len(problems)
-    values = numbers(rows, name, problems)
+    values = numbers(rows, name)
     low, high = params.bounds.get(name, (float(values.min()), float(values.max())))
-    if len(problems) == before:
+    if np.isfinite(values).all():
         problems += _bound_problems(rows, name, values, params)
     whole = bool((values == values.round()).all())
     return Feature(name, (name,), values[:, None], low, high, one_hot=False, integer=whole)
@@ -119,9 +140,11 @@ def _bound_problems(rows: Cells, name: str, values: NDArray[np.float64], params:
     found = f"{values.min():g} to {values.max():g}"
     if name not in params.bounds:
         if params.other_bounds == "error":
+            apart = tells_rows_apart(rows.columns[name])
+            where = "drop (if it is an identifier, it must not be an input)" if apart else "categorical or in drop"
             return [
                 f"the column {name} has no bounds (the file holds {found}): declare them in bounds, name it in "
-                "categorical or in drop, or set other_bounds to from-file"
+                f"{where}, or set other_bounds to from-file"
             ]
         if np.float32(values.min()) == np.float32(values.max()):
             return [f"the column {name} is {values.min():g} in every row: name it in drop, or declare its bounds"]

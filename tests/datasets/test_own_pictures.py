@@ -115,6 +115,10 @@ def test_annotations_give_labels_groups_and_the_order(folder: Path) -> None:
     assert (data.y.tolist(), data.z.tolist(), data.id.tolist()) == ([1, 0], [[0], [1]], [0, 1])
     assert torch.allclose(data.x[:, :, 0, 0], torch.tensor([[0.0, 1, 0], [0, 0, 0.2]]))
     assert data.schema.sensitive[0].categories == ("f", "m")
+    assert data.notes == (
+        "image-folder: images: 2 of 3 rows are kept (missing: drop): 1 lack sex; the shares of smile change: yes 33.3 % to "
+        "50 %, no 66.7 % to 50 %; the shares of sex change by less than a point",
+    )
 
 
 def test_every_mistake_of_the_annotations_is_named_at_once(folder: Path, tmp_path: Path) -> None:
@@ -128,7 +132,7 @@ def test_every_mistake_of_the_annotations_is_named_at_once(folder: Path, tmp_pat
     )
     assert refused(folder, **settings) == [
         "there are unknown values in smile (1, first in line 7): fill them, or set missing to drop to leave out their "
-        "rows",
+        "rows (5 of 6 would be kept)",
         "2 pictures of the annotations are outside of it, where nothing is read: ../secret.png, link.png (line 5)",
         "1 pictures of the annotations are not there: a/9.png (line 4)",
         "1 pictures of the annotations are annotated more than once: a/1.PNG (line 2)",
@@ -137,6 +141,15 @@ def test_every_mistake_of_the_annotations_is_named_at_once(folder: Path, tmp_pat
         'file names the column "picture", which is not there.',
         'sensitive names the column "age", which is not there.',
         "the columns are file, smile, sex",
+    ]
+
+
+def test_a_group_of_numbers_that_are_none_is_refused(folder: Path) -> None:
+    write_classes(folder)
+    settings = annotate(folder, "sex,file,smile\n31,b/1.png,yes\nold,a/2.png,no\n1e999,a/1.PNG,no\n")
+    assert refused(folder, groups={"sex": (40,)}, **settings) == [
+        'in 2 of 3 rows the column sex is no finite number (first: "old" in line 3): correct them, or leave it out of '
+        "groups, so that each value is a group"
     ]
 
 
@@ -217,7 +230,7 @@ def test_groups_without_annotations_are_refused() -> None:
     with pytest.raises(ValidationError) as raised:
         ImageFolderParams(sensitive=("sex",))
     assert raised.value.errors()[0]["msg"] == (
-        "Value error, sensitive columns stand in a file of annotations: name it in annotations"
+        "Value error, sensitive columns stand in a file of annotations: name it here"
     )
 
 

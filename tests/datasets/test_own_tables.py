@@ -8,8 +8,9 @@ from typing import Literal
 import pandas as pd
 import pytest
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from amulet_core.checked import checked
 from amulet_core.data import Data
 from amulet_core.entries import Entry
 from amulet_core.errors import RequestError
@@ -83,7 +84,7 @@ def test_a_parquet_file_keeps_what_it_does_not_know_unknown(folder: Path) -> Non
         table_file(TableFileParams(**settings))
     assert str(raised.value) == (
         f"table-file: {folder / 'table.parquet'}: there are unknown values in a (1, first in row 2), b (1, first in row "
-        "3): fill them, or set missing to drop to leave out their rows"
+        "3): fill them, or set missing to drop to leave out their rows (2 of 4 would be kept)"
     )
 
 
@@ -143,7 +144,7 @@ GOOD = TEXT.replace(' "clerk"', "clerk")
             {},
             [
                 "there are unknown values in job (2, first in line 2), hours (1, first in line 3): fill them, or set "
-                "missing to drop to leave out their rows",
+                "missing to drop to leave out their rows (2 of 4 would be kept)",
                 "the column age leaves its bounds 0 to 100 (the file holds 51 to 1e+09) in line 5",
             ],
         ),
@@ -151,10 +152,10 @@ GOOD = TEXT.replace(' "clerk"', "clerk")
             GOOD.replace("51,", "inf,").replace("62,", "130,"),
             {"categorical": (), "bounds": {"hours": (1, 40)}, "immutable": ()},
             [
-                'the column age holds 1 cells that are no finite numbers (first: "inf" in line 4): name it in '
-                "categorical or in drop, or correct them",
-                'the column job holds 4 cells that are no finite numbers (first: "cook" in line 2): name it in '
-                "categorical or in drop, or correct them",
+                'in 1 of 4 rows the column age is no finite number (first: "inf" in line 4): correct them, or name '
+                "them in unknown if they say that a value is unknown",
+                'in 4 of 4 rows the column job is no finite number (first: "cook" in line 2): name it in categorical '
+                "or in drop, or correct them",
                 "the column hours leaves its bounds 1 to 40 (the file holds 0 to 40) in line 4",
             ],
         ),
@@ -190,10 +191,37 @@ GOOD = TEXT.replace(' "clerk"', "clerk")
         (
             GOOD.replace("40,f", "40,f,9").replace(",m,yes", ""),
             {},
-            ["the header has 5 columns, but not so the lines 2, 3"],
+            [
+                'the header has 5 columns, and line 2 has 6, line 3 has 3: quote cells that hold ",", and give every '
+                "line as many cells as the header"
+            ],
         ),
         ("a,b,a\n1,2,3\n", {}, ["several columns have one name: a"]),
         ("a,,b\n1,2,3\n", {}, ["its first line must name every column"]),
+        (
+            "age;job;label\n1,5;cook;no\n2;cook;yes,no,yes\n",
+            {},
+            [
+                "its header reads as one column, 'age;job;label', with the delimiter \",\": set delimiter to "
+                '";" if that parts its cells'
+            ],
+        ),
+        (
+            GOOD,
+            {"delimiter": "\t"},
+            [
+                "its header reads as one column, 'age,job,hours,sex,label', with the delimiter \"\\t\" (tab): set "
+                'delimiter to "," if that parts its cells'
+            ],
+        ),
+        (
+            "age|job|label\n1|cook|no\n",
+            {"delimiter": ";"},
+            [
+                "its header reads as one column, 'age|job|label', with the delimiter \";\": a table needs a column to be "
+                'predicted and another, parted by ",", ";", "\\t" (tab)'
+            ],
+        ),
         ("", {}, ["its first line must name every column"]),
         ("age,label\n", {}, ["it has no rows"]),
         (
@@ -226,17 +254,186 @@ def test_every_mistake_is_named_at_once(
     assert refused(folder, text, **settings) == problems
 
 
+def column(cells: list[str], **settings: object) -> tuple[str, dict[str, object]]:
+    """Return a table with these cells in the column ``own``, and settings for it."""
+    lines = "".join(f'"{cell}",{i % 7},{"no" if i % 2 else "yes"}\n' for i, cell in enumerate(cells))
+    plain = {"sensitive": (), "categorical": (), "immutable": (), "bounds": {"hours": (0, 60)}}
+    return f"own,hours,label\n{lines}", plain | settings
+
+
+def test_a_column_of_identifiers_is_no_category(folder: Path) -> None:
+    text, settings = column([f"C-{i}" for i in range(1, 1101)], categorical=("own",))
+    assert refused(folder, text, **settings) == [
+        "the column own has 1,100 different values in 1,100 rows, as an identifier or free text has, and is no "
+        "category: name it in drop, or list its values in categories if they are some"
+    ]
+    assert load(folder, text, **settings | {"categorical": (), "drop": ("own",)}).schema.features == ("hours",)
+    declared = {"categories": {"own": tuple(f"C-{i}" for i in range(1, 1101))}}
+    assert load(folder, text, **settings | declared).schema.width == 1101
+
+
+@pytest.mark.parametrize(("rows", "distinct"), [(99, 50), (102, 51), (200, 100)])
+def test_a_column_of_many_values_is_a_category_where_rows_share_them(folder: Path, rows: int, distinct: int) -> None:
+    text, settings = column([f"C-{i % distinct}" for i in range(rows)], categorical=("own",))
+    assert load(folder, text, **settings).schema.width == distinct + 1
+    fewer = text.splitlines(keepends=True)[: distinct + 1]
+    if distinct > 50:
+        (problem,) = refused(folder, "".join(fewer), **settings)
+        assert problem.startswith(f"the column own has {distinct} different values in {distinct} rows, as an ident")
+
+
+def test_values_that_differ_in_case_or_blanks_alone_are_refused(folder: Path) -> None:
+    labels, sexes = ("No", "NO", "yes  sir", "Yes Sir", "maybe"), ("F", "f", "m", "m ", "m")
+    lines = [f"{i},cook,1,{sex},{label}" for i, (sex, label) in enumerate(zip(sexes, labels, strict=True))]
+    text = "\n".join(["age,job,hours,sex,label", *lines])
+    assert refused(folder, text) == [
+        'the column label writes one value in several ways: "NO" and "No", "Yes Sir" and "yes  sir": make them one in '
+        "the file, or name each in classes if they are several",
+        'the column sex writes one value in several ways: "F" and "f": make them one in the file',
+    ]
+    named = load(folder, text.replace("F", "f"), classes=tuple(sorted(labels)))
+    assert named.schema.classes == tuple(sorted(labels))
+
+
+def lines_of(counts: dict[str, int]) -> str:
+    """Return a table with so many lines of each kind: hours, sex and label."""
+    lines = [f"{i % 50},{line}" for i, line in enumerate(line for line, n in counts.items() for _ in range(n))]
+    return "\n".join(["age,hours,sex,label", *lines])
+
+
+@pytest.mark.parametrize(
+    ("counts", "note"),
+    [
+        (
+            {"40,f,no": 900, "?,f,no": 600, "40,m,yes": 780, "?,m,yes": 20, "40,m,?": 700},
+            "1,680 of 3,000 rows are kept (missing: drop): 700 lack label, 620 lack hours; the shares of label change: "
+            "no 65.2 % to 53.6 %, yes 34.8 % to 46.4 %; the shares of sex change: f 50 % to 53.6 %, m 50 % to 46.4 %",
+        ),
+        (
+            {
+                "40,f,no": 990,
+                "?,m,no": 10,
+                "40,f,yes": 990,
+                "?,f,yes": 10,
+                "40,m,yes": 990,
+                "40,m,no": 1010,
+                "?,m,so": 1,
+            },
+            "3,980 of 4,001 rows are kept (missing: drop): 21 lack hours; the shares of label change: so 0.025 % to 0 %; "
+            "the shares of sex change by less than a point",
+        ),
+    ],
+)
+def test_what_was_dropped_for_want_of_values_is_noted_with_what_it_changes(
+    folder: Path, counts: dict[str, int], note: str
+) -> None:
+    plain = {"categorical": (), "immutable": (), "missing": "drop"}
+    assert load(folder, lines_of(counts), **plain).notes == (f"table-file: table.csv: {note}",)
+
+
+def test_of_a_table_that_is_kept_nothing_is_noted(folder: Path) -> None:
+    assert load(folder, GOOD, missing="drop").notes == ()
+
+
+def test_the_shares_of_a_number_that_is_grouped_are_not_told(folder: Path) -> None:
+    settings = {"sensitive": ("age",), "groups": {"age": (40,)}, "categorical": ("job", "sex"), "missing": "drop"}
+    (note,) = load(folder, GOOD.replace("40,clerk", "?,clerk"), **settings).notes
+    assert note == (
+        "table-file: table.csv: 3 of 4 rows are kept (missing: drop): 1 lack age; the shares of label change: yes 50 % to "
+        "33.3 %, no 50 % to 66.7 %"
+    )
+
+
+def test_a_category_that_is_written_in_several_ways_is_noted(folder: Path) -> None:
+    text = GOOD.replace("51,cook", "51,Cook")
+    assert load(folder, text).notes == (
+        'table-file: table.csv: the column job writes one value in several ways: "Cook" and "cook": make them one in the '
+        "file, or list each in categories if they are several",
+    )
+    assert load(folder, text, categories={"job": ("cook", "Cook", "clerk", "a, b")}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        (
+            [f"C-{i}" for i in range(1200)],
+            'in 1,200 of 1,200 rows the column own is no finite number (first: "C-0" in line 2): its 1,200 different '
+            "values are no categories: name it in drop",
+        ),
+        (
+            [f"{i},299.57" for i in range(1, 61)],
+            'in 60 of 60 rows the column own is no finite number (first: "1,299.57" in line 2): write its numbers '
+            "without thousands separators, as in 35299.57",
+        ),
+        (
+            ["1.299,57", "17,5", ",5", "38"],
+            'in 3 of 4 rows the column own is no finite number (first: "1.299,57" in line 2): write its numbers with a '
+            "decimal point, as in 35299.57",
+        ),
+        (
+            ["soon", "17,000", "18", "19", "20"],
+            'in 2 of 5 rows the column own is no finite number (first: "soon" in line 2): correct them, or name them in '
+            "unknown if they say that a value is unknown",
+        ),
+    ],
+)
+def test_what_to_do_about_a_column_of_no_numbers_depends_on_what_it_holds(
+    folder: Path, cells: list[str], problem: str
+) -> None:
+    text, settings = column(cells)
+    assert refused(folder, text, **settings)[0] == problem
+
+
+def test_numbers_of_which_each_stands_once_are_not_advised_to_be_categories(folder: Path) -> None:
+    text, settings = column([str(i) for i in range(60)])
+    assert refused(folder, text, **settings) == [
+        "the column own has no bounds (the file holds 0 to 59): declare them in bounds, name it in drop (if it is an "
+        "identifier, it must not be an input), or set other_bounds to from-file"
+    ]
+
+
+def test_cells_that_are_no_numbers_are_counted_in_all_rows(folder: Path) -> None:
+    text, settings = column(["a", "b", "c", "?", "a", "d"])
+    text = text.replace('"b",1', '"b",?').replace('"c",2', '"c",?')
+    assert refused(folder, text, **settings, missing="drop") == [
+        'in 5 of 6 rows the column own is no finite number (first: "a" in line 2): name it in categorical or in drop, '
+        "or correct them"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         (
             "table.csv",
-            b"a,label\n\xff\xfe,1\n",
-            "cannot be read: 'utf-8' codec can't decode byte 0xff in position 8: invalid start byte",
+            b"a,label\n1,1\nZ\xfcrich,1\n",
+            'is no UTF-8 text (line 3 holds the byte 0xfc): save it as UTF-8; a spreadsheet calls it "CSV UTF-8"',
+        ),
+        (
+            "table.csv.gz",
+            gzip.compress("a,label\n1,Zü\n".encode("latin-1")),
+            'is no UTF-8 text (line 2 holds the byte 0xfc): save it as UTF-8; a spreadsheet calls it "CSV UTF-8"',
+        ),
+        (
+            "table.csv",
+            "a,label\n1,Zü".encode()[:-1],
+            'is no UTF-8 text (line 2 holds the byte 0xc3): save it as UTF-8; a spreadsheet calls it "CSV UTF-8"',
         ),
         ("table.csv", b'a,label\n"1,2\n', "cannot be read: unexpected end of data"),
         ("table.csv.gz", b"a,label\n1,2\n", "cannot be read: Not a gzipped file (b'a,')"),
-        ("table.pkl", b"\x80\x04.", "is of no known kind: expected .csv, .csv.gz, .parquet"),
+        ("table.pkl", b"\x80\x04.", "is of no kind that is read, which are .csv, .csv.gz, .parquet"),
+        (
+            "table.XLSX",
+            b"PK",
+            'is of no kind that is read, which are .csv, .csv.gz, .parquet; save the sheet as "CSV UTF-8" and name that',
+        ),
+        (
+            "table.tsv",
+            b"a\tlabel",
+            "is of no kind that is read, which are .csv, .csv.gz, .parquet; if it is a table in text, name it .csv and "
+            "give its delimiter",
+        ),
     ],
 )
 def test_a_file_that_is_no_table_is_an_error(folder: Path, name: str, content: bytes, reason: str) -> None:
@@ -329,29 +526,47 @@ def test_classes_that_are_numbers_are_sorted_by_size(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "problems"),
     [
         (
-            {"sensitive": ("label", "a", "a"), "groups": {"b": (1,)}},
-            "sensitive names the label label; sensitive names a more than once; groups names b, which is not sensitive",
+            {"sensitive": ["label", "a", "a"], "groups": {"b": [1], "c": [2, 1]}, "classes": ["x", "x"]},
+            [
+                "params.classes: it names x more than once, got ['x', 'x']",
+                "params.sensitive: it names a more than once; it names the label label: leave it out here, got "
+                "['label', 'a', 'a']",
+                "params.groups.c: the ends of groups must ascend, and be one at least, got [2, 1]",
+            ],
         ),
-        ({"sensitive": ("a",), "groups": {"a": (2, 1)}}, "groups of a must ascend, and be one at least"),
         (
-            {
-                "categorical": ("a",),
-                "bounds": {"a": (0, 1), "b": (3, 2)},
-                "categories": {"c": ("x",)},
-                "drop": ("label",),
-            },
-            "drop names the label label; a cannot be categorical and have bounds; categories names c, which is not "
-            "categorical; the bounds of b must be a lower and a higher number",
+            {"sensitive": ["a"], "groups": {"b": [1]}},
+            ["params.groups: it names b, and sensitive does not: name it there too, or leave it out here"],
+        ),
+        (
+            {"categorical": ["a"], "bounds": {"a": [0, 1]}, "categories": {"c": ["x"]}, "drop": ["label"]},
+            [
+                "params.categories: it names c, and categorical does not: name it there too, or leave it out here",
+                "params.bounds: it names a, and so does categorical: leave it out here or there",
+                "params.drop: it names the label label: leave it out here, got ['label']",
+            ],
+        ),
+        (
+            {"bounds": {"b": [3, 2], "c": 5}, "immutable": ["b", "b"], "sensitive": "sex", "categorical": {"a": 1}},
+            [
+                "params.sensitive: expected a list, such as [sex], got 'sex'",
+                "params.categorical: expected a list, got {'a': 1}",
+                "params.bounds.b: bounds must be a lower and a higher number, got [3, 2]",
+                "params.bounds.c: expected a list, got 5",
+                "params.immutable: it names b more than once, got ['b', 'b']",
+            ],
         ),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ValidationError) as raised:
-        TableFileParams(**settings)
-    assert raised.value.errors()[0]["msg"] == f"Value error, {message}"
+def test_settings_that_contradict_each_other_are_refused_where_they_stand(
+    settings: dict[str, object], problems: list[str]
+) -> None:
+    found: list[str] = []
+    assert checked(TableFileParams, settings, "params", found) is None
+    assert found == problems
 
 
 def test_settings_come_back_from_json() -> None:

@@ -42,6 +42,10 @@ MISTAKES = {
         {"seeds": "many"},
         "seeds: input should be a valid integer, unable to parse string as an integer, got 'many'",
     ),
+    "one name where a list is meant": (
+        {"defenses": "keep"},
+        "defenses: expected a list, such as [keep], got 'keep'",
+    ),
     "an unknown component": (
         {"model": "mlpp"},
         'model: unknown model "mlpp"; did you mean "mlp"? To see all: amulet list model',
