@@ -211,6 +211,10 @@ def _encoding_problems(attack: Use, schema: DataSchema, name: str) -> Iterator[s
     attribute = names.index(name) if name else 0
     if schema.one_hot_of(attribute):
         return
-    found = schema.sensitive[attribute].features
-    how = "not as one feature a value" if found else "not"
-    yield (f"{attack.id} puts each value of {names[attribute]} into the victim's inputs, and it is {how} among them")
+    how, remedy = "not", "put the sensitive columns among them (sensitive_in_x, where the data set has it)"
+    if schema.sensitive[attribute].features:
+        how, remedy = "not as one feature a value", "make it categorical, where the data set can, or choose another"
+    yield (
+        f"{attack.id} puts each value of {names[attribute]} into the victim's inputs, and it is {how} among them: "
+        f"{remedy}"
+    )
