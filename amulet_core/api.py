@@ -12,7 +12,6 @@ from typing import Any
 from amulet_core.conduct import Prepared, conduct, prepared
 from amulet_core.config import overridden, read, resolve
 from amulet_core.conflicts import conflicts
-from amulet_core.controls import unmatched
 from amulet_core.errors import ComponentError, RequestError, UnwrittenError
 from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
@@ -20,6 +19,7 @@ from amulet_core.observers import Observers, observed
 from amulet_core.provenance import provenance
 from amulet_core.recipes import blamed
 from amulet_core.registry import Registry, discover
+from amulet_core.remarks import notes_of, warnings_of
 from amulet_core.report.terminal import text_matrix
 from amulet_core.request import Request, RiskPlan, load_all
 from amulet_core.results import Column, Results, Row
@@ -63,8 +63,10 @@ def run(
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
         progress = Progress()
-        for text in (text for risk in request.risks for text in unmatched(risk)):
-            progress.tell(text)
+        for note in notes_of(request):
+            print(f"note: {note}", file=sys.stderr)
+        for warning in warnings_of(request, ready.facts.data_schema):
+            progress.tell(warning)
         results = _run(ready, registry, folder, observers, progress)
         if folder is not None:
             _write(results, folder)
@@ -114,6 +116,8 @@ def _told(results: Results, folder: Path) -> int:
     known = f"; {done.reused} taken from earlier runs" if done.reused else ""
     memory = f"peak memory {done.peak_memory_mb / 1024:.1f} GB"
     print(f"{len(results.cells)} cells ({told}{known}) in {seconds:.0f} s, {memory}.")
+    for reason, count in Counter(cell.reason for cell in results.cells if cell.status == "skipped").items():
+        print(f"skipped ({count}): {reason}")
     for reason in dict.fromkeys(f"{cell.blame}: {cell.reason}" for cell in failed):
         print(f"failed: {reason}", file=sys.stderr)
     if not done.complete:

@@ -172,10 +172,12 @@ class _Reader:
             self._problems.append(f"{path}: a chain needs at least one defense")
         paths = [f"{path}.{i}" if isinstance(given, list) else path for i in range(len(members))]
         uses = [self.use("defense", member, own, shape) for member, own in zip(members, paths, strict=True)]
-        chain = in_stage_order([use for use in uses if use is not None])
+        found = [use for use in uses if use is not None]
+        chain = in_stage_order(found)
         if len(chain) < len(members) or not chain:
             return None
-        return RowPlan(label or " + ".join(use.entry.component.name for use in chain), "defense", chain, row)
+        names, written = (tuple(use.entry.component.name for use in some) for some in (chain, found))
+        return RowPlan(label or " + ".join(names), "defense", chain, row, written if written != names else ())
 
     def risks(self, given: Any) -> tuple[RiskPlan, ...]:
         if not given or not isinstance(given, dict | list) or not all(isinstance(risk, str) for risk in given):
