@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amulet_core.conduct import Prepared, conduct, prepared
-from amulet_core.config import overridden, read, resolve
+from amulet_core.config import read, replaced, resolve
 from amulet_core.conflicts import conflicts
 from amulet_core.errors import ComponentError, RequestError, UnwrittenError
 from amulet_core.fingerprint import note_code
@@ -51,9 +51,7 @@ def run(
         UnwrittenError: if the results cannot be written into ``out``.
     """
     registry = registry or discover()
-    raw = dict(config) if isinstance(config, Mapping) else read(config)
-    for override in overrides:
-        raw = overridden(raw, override)
+    raw = replaced(config if isinstance(config, Mapping) else read(config), overrides)
     request = resolve(raw, registry)
     load_all(request)
     note_code(use.entry for use in request.uses)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     from amulet_core.yaml_text import parse_yaml
 
+    if not isinstance(path, str | os.PathLike):
+        raise RequestError(f"a configuration is a mapping, or the path of a YAML, TOML or JSON file, not {shown(path)}")
     path = Path(path)
     toml = path.suffix == ".toml"
     try:
@@ -44,10 +47,21 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise RequestError(f"the configuration {path} is not valid {kind}: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise RequestError(f"the configuration {path} must be a mapping with the keys {', '.join(Shell.model_fields)}")
-    config: dict[str, Any] = raw
+    return replaced(raw, overrides)
+
+
+def replaced(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a configuration after each of the overrides, in their order.
+
+    Raises:
+        RequestError: if an override does not fit.
+    """
+    if isinstance(overrides, str):
+        raise RequestError(f"overrides are a list of texts: write overrides=[{overrides!r}]")
+    result = dict(config)
     for override in overrides:
-        config = overridden(config, override)
-    return config
+        result = overridden(result, override)
+    return result
 
 
 def overridden(raw: Mapping[str, Any], override: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The error of a wrong request, which carries every problem found, and the error of a component that is at fault."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RequestError(ValueError):
@@ -37,6 +37,11 @@ def cause_of(error: BaseException) -> str:
     """Return an exception as one line: its type, and its message with line breaks folded."""
     text = writable(" ".join(str(error).split()))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def doing(names: Sequence[str], one: str, many: str) -> str:
+    """Return names joined, and what follows them for one and for several: ``a sees``, ``a and b see``."""
+    return f"{' and '.join(names)} {one if len(names) == 1 else many}"
 
 
 def writable(text: str) -> str:

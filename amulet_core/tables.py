@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from pydantic import ValidationError
 
@@ -83,9 +83,15 @@ def matrix(results: Results, show: Shown) -> "pd.DataFrame":
     ``effect``: the change of the primary value against ``none``, whatever the verdict; ``judged``: the change and its
     verdict's word, as text; ``mean``: the primary value; ``verdict``: the word alone.
     What was not measured is ``<NA>``; so are the effect and the verdict of ``none`` itself.
+
+    Raises:
+        RequestError: if something else is to be shown.
     """
     import pandas as pd
 
+    if show not in get_args(Shown):
+        known = ", ".join(f'"{one}"' for one in get_args(Shown))
+        raise RequestError(f"a matrix shows one of {known}, not {show!r}")
     squares = {(entry.row, entry.risk): _shown(entry, show) for entry in results.entries}
     labels = pd.Index([row.label for row in results.rows], name="row")
     columns = {column.risk: [squares.get((label, column.risk)) for label in labels] for column in results.columns}

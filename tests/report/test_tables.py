@@ -93,6 +93,12 @@ def test_the_matrix_shows_of_every_entry_what_was_asked_for(results, show):
         assert pd.isna(found) if wanted is None else found == wanted
 
 
+def test_a_matrix_of_something_else_is_an_error(results):
+    with pytest.raises(RequestError) as error:
+        results.matrix(show="change")
+    assert str(error.value) == 'a matrix shows one of "effect", "judged", "mean", "verdict", not \'change\''
+
+
 def test_results_offer_the_frame_and_the_matrix(results):
     assert results.frame.equals(frame(results))
     assert results.matrix(show="verdict").equals(matrix(results, "verdict"))

@@ -1,6 +1,7 @@
 """The commands that run something: what they print, and their exit codes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from amulet_core import api, cli
-from amulet_core.config import read, resolve
+from amulet_core.config import overridden, read, resolve
 from amulet_core.config_schema import json_schema
 from amulet_core.registry import Registry
 
@@ -230,3 +231,12 @@ def test_a_job_that_another_run_is_at_is_waited_for_and_said_once(
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("another run")]
     assert len(told) == len(set(refused))
     assert told[0] == "another run is at this job, it is waited for: train none (2 models)"
+
+
+def test_the_example_of_set_in_the_help_is_a_value_that_a_configuration_takes(
+    registry: Registry, config: Any, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    (example,) = re.findall(r"such\s+as\s+(\S+);", capsys.readouterr().out)
+    assert resolve(overridden(config(), example), registry).seeds == 3

@@ -8,6 +8,7 @@ from typing import Any
 import importlib_metadata
 import pytest
 
+from amulet_core.api import run
 from amulet_core.config import overridden, read, resolve
 from amulet_core.config_schema import json_schema
 from amulet_core.errors import RequestError
@@ -175,6 +176,12 @@ MISTAKES = {
         "defenses.1 (reweighing + dp-sgd): builtin/dp-sgd accounts for privacy, but reweighing sees private rows outside its "
         "account: leave them out, or declare that epsilon holds only on condition of them: "
         "params.conditional_on: [reweighing]",
+    ),
+    "rows read outside the privacy account by two": (
+        {"defenses": [["reweighing", "outlier-removal", "dp-sgd"]]},
+        "defenses.0 (reweighing + outlier-removal + dp-sgd): builtin/dp-sgd accounts for privacy, but reweighing and "
+        "outlier-removal see private rows outside its account: leave them out, or declare that epsilon holds only on "
+        "condition of them: params.conditional_on: [reweighing, outlier-removal]",
     ),
     "a component as a number": (
         {"model": 3},
@@ -351,6 +358,20 @@ def test_a_key_that_replaces_a_merged_one_does_not_stand_twice(tmp_path: Path) -
     path = tmp_path / "a.yaml"
     path.write_text("a: {b: &one {<<: &two {k: 1}, k: 2}}\nc: {<<: *one, k: 3}\n")
     assert read(path) == {"a": {"b": {"k": 2}}, "c": {"k": 3}}
+
+
+@pytest.mark.parametrize("given", [5, None, ["adult"], b"adult.yaml"], ids=repr)
+def test_what_is_no_configuration_at_all_is_said_in_plain_words(registry: Registry, given: Any) -> None:
+    with pytest.raises(RequestError) as error:
+        run(given, registry=registry)
+    expected = f"a configuration is a mapping, or the path of a YAML, TOML or JSON file, not {given!r}"
+    assert str(error.value) == expected
+
+
+def test_overrides_as_one_text_are_said_in_plain_words(registry: Registry, config: Any) -> None:
+    with pytest.raises(RequestError) as error:
+        run(config(), overrides="seeds=1", registry=registry)
+    assert str(error.value) == "overrides are a list of texts: write overrides=['seeds=1']"
 
 
 def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
