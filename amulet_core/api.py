@@ -61,10 +61,10 @@ def run(
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
         progress = Progress()
-        for note in notes_of(request):
-            print(f"note: {note}", file=sys.stderr)
         for warning in warnings_of(request, ready.facts.data_schema):
             progress.tell(warning)
+        for note in notes_of(request):
+            print(f"note: {note}", file=sys.stderr, flush=True)
         results = _run(ready, registry, folder, observers, progress)
         if folder is not None:
             _write(results, folder)

@@ -344,7 +344,8 @@ def test_attacks_that_are_compared_with_nothing_need_no_control_of_their_setting
 def test_a_run_tells_of_it_at_once_and_no_verdict_is_blocked_by_it(registry, tmp_path, capsys):
     results = run(config(attacks=("own",), seeds=1), registry=registry, cache=tmp_path)
     assert results.provenance.warnings == (UNMATCHED,)
-    assert capsys.readouterr().err.startswith(f"warning: {UNMATCHED}\n[1/")
+    note = "note: 1 seed gives estimates without verdicts: a verdict needs 5 or more (seeds: 5)"
+    assert capsys.readouterr().err.startswith(f"warning: {UNMATCHED}\n{note}\n[1/")
     assert {text for entry in results.entries for text in entry.warnings} == set()
 
 
