@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from amulet_core.conduct import Prepared, conduct, prepared
-from amulet_core.config import overridden, read, resolve
+from amulet_core.config import read, replaced, resolve
 from amulet_core.conflicts import conflicts
-from amulet_core.controls import unmatched
 from amulet_core.errors import ComponentError, RequestError, UnwrittenError
 from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
@@ -21,6 +20,7 @@ from amulet_core.portrait import data_warnings
 from amulet_core.provenance import provenance
 from amulet_core.recipes import blamed
 from amulet_core.registry import Registry, discover
+from amulet_core.remarks import notes_of, warnings_of
 from amulet_core.report.terminal import text_matrix
 from amulet_core.request import Request, RiskPlan, load_all
 from amulet_core.results import Column, Results, Row
@@ -52,9 +52,7 @@ def run(
         UnwrittenError: if the results cannot be written into ``out``.
     """
     registry = registry or discover()
-    raw = dict(config) if isinstance(config, Mapping) else read(config)
-    for override in overrides:
-        raw = overridden(raw, override)
+    raw = replaced(config if isinstance(config, Mapping) else read(config), overrides)
     request = resolve(raw, registry)
     load_all(request)
     note_code(use.entry for use in request.uses)
@@ -64,9 +62,10 @@ def run(
         ready = prepared(request, store)
         observers = stack.enter_context(observed(registry))
         progress = Progress()
-        controls = (text for risk in request.risks for text in unmatched(risk))
-        for text in (*data_warnings(ready.facts, request.data), *controls):
-            progress.tell(text)
+        for warning in (*data_warnings(ready.facts, request.data), *warnings_of(request, ready.facts.data_schema)):
+            progress.tell(warning)
+        for note in notes_of(request):
+            print(f"note: {note}", file=sys.stderr, flush=True)
         results = _run(ready, registry, folder, observers, progress)
         if folder is not None:
             _write(results, folder)
@@ -116,6 +115,8 @@ def _told(results: Results, folder: Path) -> int:
     known = f"; {done.reused} taken from earlier runs" if done.reused else ""
     memory = f"peak memory {done.peak_memory_mb / 1024:.1f} GB"
     print(f"{len(results.cells)} cells ({told}{known}) in {seconds:.0f} s, {memory}.")
+    for reason, count in Counter(cell.reason for cell in results.cells if cell.status == "skipped").items():
+        print(f"skipped ({count}): {reason}")
     for reason in dict.fromkeys(f"{cell.blame}: {cell.reason}" for cell in failed):
         print(f"failed: {reason}", file=sys.stderr)
     if not done.complete:

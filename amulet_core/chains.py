@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from amulet_core.components import Defense
-from amulet_core.errors import cause_of
+from amulet_core.errors import cause_of, doing
 from amulet_core.planned import Planned
 from amulet_core.request import Use, defense_of
 from amulet_core.schema import DataSchema
@@ -142,8 +142,8 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings, model: U
         undeclared = [name for name in looking if name not in declared]
         if undeclared:
             problems.append(
-                f"{use.id} accounts for privacy, but {' and '.join(undeclared)} sees private rows outside its account: "
-                f"leave them out, or declare that epsilon holds only on condition of them: "
+                f"{use.id} accounts for privacy, but {doing(undeclared, 'sees', 'see')} private rows outside its "
+                f"account: leave them out, or declare that epsilon holds only on condition of them: "
                 f"params.conditional_on: [{', '.join(looking)}]"
             )
     return problems

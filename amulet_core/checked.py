@@ -1,31 +1,39 @@
 """A section of a configuration against its model: each mistake under its dotted path. Light."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from amulet_core.errors import did_you_mean
+from amulet_core.forms import Places, belongs
 
 P = TypeVar("P", bound=BaseModel)
 
 
-def checked(model: type[P], given: Any, path: str, problems: list[str]) -> P | None:
-    """Return the validated section, or None after noting each of its problems under its dotted path."""
+def checked(
+    model: type[P], given: Any, path: str, problems: list[str], *, places: Places = MappingProxyType({})
+) -> P | None:
+    """Return the validated section, or None after noting each of its problems under its dotted path.
+
+    ``places`` are the configuration's sections: of a key that stands in another of them it is said in which.
+    """
     if not isinstance(given, Mapping):
         problems.append(f"{path}: expected a mapping with the keys {', '.join(model.model_fields)}, got {shown(given)}")
         return None
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        problems += [_problem(dict(one), model, path) for one in error.errors(include_url=False)]
+        problems += [_problem(dict(one), model, path, places) for one in error.errors(include_url=False)]
         return None
 
 
-def _problem(error: Mapping[str, Any], model: type[BaseModel], path: str) -> str:
+def _problem(error: Mapping[str, Any], model: type[BaseModel], path: str, places: Places) -> str:
     where = ".".join([*([path] if path else []), *(str(part) for part in error["loc"])])
     if error["type"] == "extra_forbidden":
-        hint = did_you_mean(str(error["loc"][-1]), list(model.model_fields)) or "."
+        key = str(error["loc"][-1])
+        hint = belongs(key, path, places) or did_you_mean(key, list(model.model_fields))
         known = ", ".join(model.model_fields) or "none at all"
         return f"{where}: there is no such key, got {shown(error['input'])}{hint} There are: {known}."
     if error["type"] == "missing":

@@ -185,7 +185,7 @@ def _add_work(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
         default=[],
         dest="overrides",
         metavar="PATH=VALUE",
-        help="replace a value of the config, such as seeds=[0,1]; may be repeated",
+        help="replace a value of the config, such as seeds=3; may be repeated",
     )
     quickstart = command("quickstart", "Measure three defenses against three risks on the Adult census data.")
     for parser in (run, quickstart):

@@ -2,81 +2,23 @@
 
 import copy
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
 from amulet_core.chains import chain_problems, in_stage_order, model_problems
 from amulet_core.checked import checked, shown
-from amulet_core.components import Params
 from amulet_core.controls import like_its_attack, settings_problems
 from amulet_core.errors import RequestError, did_you_mean
+from amulet_core.forms import AloneForm, Places, RiskForm, RowForm, Shell, UseForm, places_of
 from amulet_core.games.table import GAMES, Game
 from amulet_core.registry import Registry
 from amulet_core.request import DataSettings, Request, RiskPlan, RowPlan, Use
 from amulet_core.rows import beside_members
 from amulet_core.settings import TrainingSettings
 from amulet_core.vocabulary import OWN_ROWS, UTILITY
-
-
-class Shell(Params):
-    """The outermost level of a configuration."""
-
-    name: str = Field("amulet", min_length=1, max_length=80, description="the run's name, shown in the report")
-    dataset: Any = Field(description="the data set: a name, or {name, params}")
-    model: Any = Field("mlp", description="the architecture: a name, or {name, params}")
-    training: Any = Field(default_factory=dict, description="how models are trained")
-    data: Any = Field(default_factory=dict, description="how many rows play which part")
-    defenses: list[Any] = Field(
-        default_factory=list,
-        description="the rows: each a defense (a name, or {name, params, label}), a chain of them (a list), or "
-        "{label, chain}",
-    )
-    members_alone: bool = Field(
-        True, description="whether each defense of a chain is also measured alone, in a row before the chain's"
-    )
-    risks: Any = Field(description="the columns: a list of risks, or a mapping from risk to {threat, attacks, metrics}")
-    seeds: int = Field(
-        5, ge=1, le=1000, description="how many victims are trained for each row (5 or more for verdicts)"
-    )
-    root_seed: int = Field(0, ge=0, description="the seed that all draws are derived from")
-    threads_per_job: int = Field(1, ge=1, description="threads a job may use; another number gives other last bits")
-    stack: int = Field(16, ge=1, description="how many models are trained at once, where the architecture allows it")
-    executor: Any = Field("inline", description="what runs the jobs: a name, or {name, params}")
-    reporters: list[Any] = Field(
-        default_factory=list, description="what else writes the results: each a name, or {name, params}"
-    )
-
-
-class UseForm(Params):
-    """A component as a mapping."""
-
-    name: str = Field(description="the component's name, or plugin/name")
-    params: dict[str, Any] = Field(default_factory=dict, description="its parameters")
-
-
-class AloneForm(UseForm):
-    """A row of one defense as a mapping."""
-
-    label: str = Field("", max_length=200, description="how the report calls the row")
-
-
-class RowForm(Params):
-    """A row of several defenses as a mapping."""
-
-    label: str = Field("", max_length=200, description="how the report calls the row")
-    chain: Any = Field(description="the defenses of the row, applied together")
-
-
-class RiskForm(Params):
-    """A column as a mapping."""
-
-    threat: Any = Field(default_factory=dict, description="the threat model")
-    attacks: list[Any] | None = Field(None, description="the attacks (absent: the risk's built-in ones)")
-    metrics: list[Any] | None = Field(None, description="the metrics (absent: the risk's built-in ones)")
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -87,6 +29,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     from amulet_core.yaml_text import parse_yaml
 
+    if not isinstance(path, str | os.PathLike):
+        raise RequestError(f"a configuration is a mapping, or the path of a YAML, TOML or JSON file, not {shown(path)}")
     path = Path(path)
     toml = path.suffix == ".toml"
     try:
@@ -103,10 +47,21 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise RequestError(f"the configuration {path} is not valid {kind}: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise RequestError(f"the configuration {path} must be a mapping with the keys {', '.join(Shell.model_fields)}")
-    config: dict[str, Any] = raw
+    return replaced(raw, overrides)
+
+
+def replaced(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a configuration after each of the overrides, in their order.
+
+    Raises:
+        RequestError: if an override does not fit.
+    """
+    if isinstance(overrides, str):
+        raise RequestError(f"overrides are a list of texts: write overrides=[{overrides!r}]")
+    result = dict(config)
     for override in overrides:
-        config = overridden(config, override)
-    return config
+        result = overridden(result, override)
+    return result
 
 
 def overridden(raw: Mapping[str, Any], override: str) -> dict[str, Any]:
@@ -136,14 +91,15 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
         RequestError: with *all* problems, each with its dotted path.
     """
     problems: list[str] = []
-    shell = checked(Shell, raw, "", problems)
-    at = _Reader(registry, problems)
+    places = places_of(raw)
+    shell = checked(Shell, raw, "", problems, places=places)
+    at = _Reader(registry, problems, places)
     # The parts are read even where the outermost level is wrong, so that their mistakes are reported with its own.
     part = {name: field.get_default(call_default_factory=True) for name, field in Shell.model_fields.items()} | dict(
         raw
     )
-    training = checked(TrainingSettings, part["training"], "training", problems)
-    data = checked(DataSettings, part["data"], "data", problems)
+    training = checked(TrainingSettings, part["training"], "training", problems, places=places)
+    data = checked(DataSettings, part["data"], "data", problems, places=places)
     dataset = at.use("dataset", part["dataset"], "dataset") if "dataset" in raw else None
     model = at.use("model", part["model"], "model")
     executor = at.use("executor", part["executor"], "executor")
@@ -180,11 +136,12 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
 class _Reader:
     """Turns parts of a configuration into uses, rows and columns, and notes every problem on the way."""
 
-    def __init__(self, registry: Registry, problems: list[str]) -> None:
-        self._registry, self._problems = registry, problems
+    def __init__(self, registry: Registry, problems: list[str], places: Places) -> None:
+        self._registry, self._problems, self._places = registry, problems, places
 
     def use(self, kind: str, given: Any, path: str, shape: type[UseForm] = UseForm) -> Use | None:
-        form = checked(shape, {"name": given} if isinstance(given, str) else given, path, self._problems)
+        whole = {"name": given} if isinstance(given, str) else given
+        form = checked(shape, whole, path, self._problems, places=self._with_params(kind, given, path))
         if form is None:
             return None
         try:
@@ -192,8 +149,17 @@ class _Reader:
         except RequestError as error:
             self._problems += [f"{path}: {text}" for text in error.problems]
             return None
-        params = checked(entry.component.params, form.params, f"{path}.params", self._problems)
+        params = checked(entry.component.params, form.params, f"{path}.params", self._problems, places=self._places)
         return None if params is None else Use(entry, params)
+
+    def _with_params(self, kind: str, given: Any, path: str) -> Places:
+        """Return the sections of the configuration, and the parameters of a component written as a mapping."""
+        name = given.get("name") if isinstance(given, dict) else None
+        try:
+            params = self._registry.find(kind, name).component.params if isinstance(name, str) else None
+        except RequestError:  # said where the component is looked for
+            params = None
+        return {f"{path}.params": params, **self._places} if params else self._places
 
     def rows(self, given: Sequence[Any]) -> tuple[RowPlan, ...]:
         rows = [self._row(row, f"defenses.{index}") for index, row in enumerate(given)]
@@ -220,10 +186,12 @@ class _Reader:
             self._problems.append(f"{path}: a chain needs at least one defense")
         paths = [f"{path}.{i}" if isinstance(given, list) else path for i in range(len(members))]
         uses = [self.use("defense", member, own, shape) for member, own in zip(members, paths, strict=True)]
-        chain = in_stage_order([use for use in uses if use is not None])
+        found = [use for use in uses if use is not None]
+        chain = in_stage_order(found)
         if len(chain) < len(members) or not chain:
             return None
-        return RowPlan(label or " + ".join(use.entry.component.name for use in chain), "defense", chain, row)
+        names, written = (tuple(use.entry.component.name for use in some) for some in (chain, found))
+        return RowPlan(label or " + ".join(names), "defense", chain, row, written if written != names else ())
 
     def risks(self, given: Any) -> tuple[RiskPlan, ...]:
         if not given or not isinstance(given, dict | list) or not all(isinstance(risk, str) for risk in given):
@@ -240,13 +208,13 @@ class _Reader:
     def _risk(self, risk: str, given: Any, path: str) -> RiskPlan | None:
         game = GAMES.get(risk)
         if game is None:
-            hint = did_you_mean(risk, list(GAMES)) or "."
+            hint = did_you_mean(risk, list(GAMES))
             self._problems.append(f'{path}: unknown risk "{risk}"{hint} There are: {", ".join(GAMES)}.')
             return None
-        form = checked(RiskForm, given or {}, path, self._problems)
+        form = checked(RiskForm, given or {}, path, self._problems, places=self._places)
         if form is None:
             return None
-        threat = checked(game.threat, form.threat, f"{path}.threat", self._problems)
+        threat = checked(game.threat, form.threat, f"{path}.threat", self._problems, places=self._places)
         attacks = self._players("attack", game, form.attacks)
         metrics = self._players("metric", game, form.metrics)
         self._problems += [f"{path}.attacks: {text}" for text in settings_problems(attacks)]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from amulet_core.config import AloneForm, RiskForm, RowForm, Shell
 from amulet_core.errors import RequestError
+from amulet_core.forms import AloneForm, RiskForm, RowForm, Shell
 from amulet_core.games.table import GAMES
 from amulet_core.registry import Registry
 from amulet_core.request import DataSettings

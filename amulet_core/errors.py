@@ -1,6 +1,6 @@
 """The error of a wrong request, which carries every problem found, and the error of a component that is at fault."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RequestError(ValueError):
@@ -39,6 +39,11 @@ def cause_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def doing(names: Sequence[str], one: str, many: str) -> str:
+    """Return names joined, and what follows them for one and for several: ``a sees``, ``a and b see``."""
+    return f"{' and '.join(names)} {one if len(names) == 1 else many}"
+
+
 def writable(text: str) -> str:
     """Return a text that can be encoded: half a surrogate pair (of a file name, perhaps) is written as an escape."""
     return text.encode(errors="backslashreplace").decode()
@@ -47,11 +52,20 @@ def writable(text: str) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """End a sentence about an unknown name: ``; did you mean "a" or "b"?``, or a full stop.
 
-    Meant may be what is spelt nearly so, or else what has the name among its words.
+    Meant may be what is spelt nearly so, or has the same letters, capitals or not; or else what has the name among
+    its words.
     """
     import difflib  # only a wrong request needs it
 
-    there_are = sorted(set(known))
-    whole_words = [one for one in there_are if name and f"-{name}-" in f"-{one}-"]
-    close = difflib.get_close_matches(name, there_are, n=3, cutoff=0.7) or whole_words[:3]
-    return "; did you mean " + " or ".join(f'"{match}"' for match in close) + "?" if close else "."
+    there_are = {one: _plain(one) for one in sorted(set(known))}
+    plain = _plain(name)
+    whole_words = [one for one, other in there_are.items() if plain and f"-{plain}-" in f"-{other}-"]
+    near = difflib.get_close_matches(plain, there_are.values(), n=3, cutoff=0.7)
+    # Two letters of a short name changed for each other are too far apart for the above.
+    near += [other for other in there_are.values() if sorted(other) == sorted(plain) and other not in near]
+    close = [one for other in dict.fromkeys(near) for one in there_are if there_are[one] == other] or whole_words
+    return "; did you mean " + " or ".join(f'"{match}"' for match in close[:3]) + "?" if close else "."
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -4,12 +4,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from amulet_core.config import read, resolve
 from amulet_core.durations import DURATIONS, Duration, estimated, read_durations
+from amulet_core.errors import RequestError
 from amulet_core.facts import DataFacts, facts_of, recalled_facts, remember_facts
 from amulet_core.jobs import (
     AttackWork,
@@ -33,6 +34,7 @@ from amulet_core.layout import Place, layout_of
 from amulet_core.plan import Plan, plan
 from amulet_core.portrait import data_warnings, portrait
 from amulet_core.registry import Registry
+from amulet_core.remarks import notes_of, warnings_of
 from amulet_core.request import Request
 from amulet_core.run_folder import JOURNAL, check_folder, located
 from amulet_core.schedule import Schedule
@@ -70,10 +72,11 @@ class Forecast:
     audited: tuple[int, int] = (0, 0)
     data: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[], DataFacts]) -> Forecast:
-    """Plan a request and compare the plan with what the cache, and the journal in the run's ``folder``, hold.
+def forecast(request: Request, store: Store, folder: Path | None, *, loaded: Callable[[], DataFacts]) -> Forecast:
+    """Plan a request and compare the plan with what the cache, and the journal in the run's ``folder`` (if any), hold.
 
     ``loaded`` loads the data; it is called only if the cache does not know their facts.
 
@@ -104,7 +107,12 @@ def forecast(request: Request, store: Store, folder: Path, *, loaded: Callable[[
         populations=_models(jobs, todo, lambda place: place.population is not None),
         audited=_models(audits, todo, lambda _: True),
         data=tuple(portrait(facts)),
-        warnings=(*data_warnings(facts, request.data), *planned.warnings),
+        warnings=(
+            *data_warnings(facts, request.data),
+            *warnings_of(request, facts.data_schema),
+            *planned.warnings,
+        ),
+        notes=notes_of(request),
     )
 
 
@@ -112,9 +120,9 @@ def dry_run(path: str, *, out: str | None, overrides: Sequence[str], registry: R
     """Print what a run of a configuration file, or of a run's folder, would do; return the exit code."""
     file, folder = located(path, out)
     request = resolve(read(file, overrides), registry)
-    check_folder(folder, request)
-    store = Store(cache_folder())
-    found = forecast(request, store, folder, loaded=lambda: _loaded(request, store))
+    store, taken = Store(cache_folder()), _taken(folder, request)
+    found = forecast(request, store, None if taken else folder, loaded=lambda: _loaded(request, store))
+    found = replace(found, notes=(*found.notes, *taken))
     sys.stdout.write(f"{forecast_text(request.name, found)}\n")
     return 0
 
@@ -133,9 +141,20 @@ def forecast_text(name: str, found: Forecast) -> str:
         f"Models: {_untrained(found)} are still to be trained.",
         _total(found, todo),
     ]
-    lines += [f"warning: {text}" for text in found.warnings]
     lines += [f"skipped ({count}): {reason}" for reason, count in found.skipped]
+    lines += [f"warning: {warning}" for warning in found.warnings] + [f"note: {note}" for note in found.notes]
     return "\n".join([*lines, "Nothing was run."])
+
+
+def _taken(folder: Path, request: Request) -> list[str]:
+    """Say why a run could not go into the folder; nothing is written now, so that it keeps nobody from asking."""
+    try:
+        check_folder(folder, request)
+    except RequestError as error:
+        return [
+            f"{problem} Until then a run is refused; nothing in the folder was counted." for problem in error.problems
+        ]
+    return []
 
 
 def _loaded(request: Request, store: Store) -> DataFacts:
@@ -148,11 +167,11 @@ def _loaded(request: Request, store: Store) -> DataFacts:
     return facts
 
 
-def _todo(planned: Plan, store: Store, folder: Path) -> set[str]:
+def _todo(planned: Plan, store: Store, folder: Path | None) -> set[str]:
     """Return the keys of the jobs that would be done."""
     wanted = dict.fromkeys(cell.job for cell in planned.cells if cell.job)
     try:
-        records = read_journal(folder / JOURNAL).records
+        records = read_journal(folder / JOURNAL).records if folder else {}
     except OSError:  # a run warns of it, and does without
         records = {}
     missing = [key for key in wanted if key not in records and not store.has(key)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from amulet_core.chains import doubts, remaking, run_problems
-from amulet_core.errors import did_you_mean
+from amulet_core.errors import did_you_mean, doing
 from amulet_core.facts import DataFacts
 from amulet_core.games.threats import (
     AttributeThreat,
@@ -173,7 +173,7 @@ def _told_problems(row: RowPlan, risk: RiskPlan, attack: Use) -> Iterator[str]:
         yield f"{attack.id} needs all probabilities, and the threat model's oracle tells {told}"
     hiding = [use.id for use in row.chain if defense_of(use).labels_only]
     if access == "probabilities" and hiding:
-        yield f"{attack.id} needs probabilities, and {' and '.join(hiding)} releases labels only"
+        yield f"{attack.id} needs probabilities, and {doing(hiding, 'releases', 'release')} labels only"
     if attack_of(attack).reads_explanations and not any(defense_of(use).explain for use in row.chain):
         yield f'{attack.id} reads explanations, and no defense of the row "{row.label}" releases any'
 
@@ -196,16 +196,22 @@ def _gradient_problems(request: Request, row: RowPlan, risk: RiskPlan, attack: U
         yield f"{attack.id} needs gradients that training releases, and {request.model.id} trains itself"
     wrapping = [use.id for use in row.chain if defense_of(use).wraps_fit]
     if wrapping:
+        more = doing(
+            wrapping,
+            "does more in training than its objective says (drops or moves rows, trains further models, changes the "
+            "architecture or the weights)",
+            "do more in training than their objectives say (drop or move rows, train further models, change the "
+            "architecture or the weights)",
+        )
         yield (
-            f"{attack.id} sees the gradient of an objective, and {' and '.join(wrapping)} does more in training than "
-            "its objective says (drops or moves rows, trains further models, changes the architecture or the weights): "
-            "such a gradient is not what the recipe releases"
+            f"{attack.id} sees the gradient of an objective, and {more}: such a gradient is not what the recipe "
+            "releases"
         )
     remade = [use.id for use in remaking(row.chain)]
     if remade and getattr(risk.threat, "taken_at", "") == "end":
         yield (
-            f"{attack.id} takes gradients at the victim's weights (taken_at: end), and {' and '.join(remade)} puts the "
-            "architecture into a module of its own: set taken_at to start"
+            f"{attack.id} takes gradients at the victim's weights (taken_at: end), and "
+            f"{doing(remade, 'puts', 'put')} the architecture into a module of its own: set taken_at to start"
         )
 
 
@@ -226,6 +232,10 @@ def _encoding_problems(attack: Use, schema: DataSchema, name: str) -> Iterator[s
     attribute = names.index(name) if name else 0
     if schema.one_hot_of(attribute):
         return
-    found = schema.sensitive[attribute].features
-    how = "not as one feature a value" if found else "not"
-    yield (f"{attack.id} puts each value of {names[attribute]} into the victim's inputs, and it is {how} among them")
+    how, remedy = "not", "put the sensitive columns among them (sensitive_in_x, where the data set has it)"
+    if schema.sensitive[attribute].features:
+        how, remedy = "not as one feature a value", "make it categorical, where the data set can, or choose another"
+    yield (
+        f"{attack.id} puts each value of {names[attribute]} into the victim's inputs, and it is {how} among them: "
+        f"{remedy}"
+    )

@@ -68,12 +68,16 @@ def defense_of(use: Use) -> Defense:
 
 @dataclass(frozen=True)
 class RowPlan:
-    """A row of the matrix: its defenses in stage order. ``path`` is where the configuration asks for it, if it does."""
+    """A row of the matrix: its defenses in stage order. ``path`` is where the configuration asks for it, if it does.
+
+    ``written``: the defenses' names in the configuration's order, where that is another one.
+    """
 
     label: str
     kind: Literal["none", "placebo", "defense"]
     chain: tuple[Use, ...] = ()
     path: str = ""
+    written: tuple[str, ...] = ()
 
 
 def verifiers(row: RowPlan) -> list[Use]:

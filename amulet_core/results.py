@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NONE = "none"
 PLACEBO = "placebo"
 
+Shown = Literal["effect", "judged", "mean", "verdict"]
+"""What of each entry a matrix shows."""
+
 
 class Member(Frozen):
     """One component as used: its id, version and all of its parameters."""
@@ -221,16 +224,40 @@ class Results(Frozen):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """Return a tidy table: one line a row, risk, attack, seed, metric and value."""
+        """Return a tidy table: one line a row, risk, attack, seed, metric and value.
+
+        Where ``degenerate`` is true the model attacked is near chance on that seed: leave such lines out of figures.
+        """
         from amulet_core.tables import frame
 
         return frame(self)
 
-    def matrix(self, *, show: Literal["effect", "mean", "verdict"] = "effect") -> "pd.DataFrame":
-        """Return the matrix: a line a defense, a column a risk."""
+    def matrix(self, *, show: Shown = "effect") -> "pd.DataFrame":
+        """Return the matrix: a line a defense, a column a risk.
+
+        ``effect`` holds the changes whatever their verdicts, those of degenerate models too; ``judged`` says both.
+        """
         from amulet_core.tables import matrix
 
         return matrix(self, show=show)
+
+    def interactions(self) -> "pd.DataFrame":
+        """Return the changes against ``none``: one line a row and risk, with interval, p values, verdict and reason."""
+        from amulet_core.tidy import interactions
+
+        return interactions(self)
+
+    def details(self, name: str) -> "pd.DataFrame":
+        """Return what metrics left under a name beside their values: ``accuracy_by_epsilon``, ``roc``, for example.
+
+        One line a row, risk, attack, seed, metric and point of the curve.
+
+        Raises:
+            RequestError: if no metric left anything of that name; the message says what there is.
+        """
+        from amulet_core.tidy import details
+
+        return details(self, name)
 
     def report(self, path: str | Path) -> Path:
         """Write the report as one self-contained HTML file and return its path."""

@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from pydantic import ValidationError
 
+from amulet_core.chance import near_chance
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.results import Cell, Conflict, Entry, Results
+from amulet_core.results import Cell, Conflict, Entry, Results, Shown
 from amulet_core.run_folder import CONFIG
 from amulet_core.scores import Value, Withheld
 from amulet_core.writing import replace_parts, replace_text
@@ -28,7 +29,10 @@ Start = tuple[str, str, str, str, bool, int]
 
 
 class Record(NamedTuple):
-    """One line of the tidy table; a withheld value has the status ``withheld`` and its reason, and no estimate."""
+    """One line of the tidy table; a withheld value has the status ``withheld`` and its reason, and no estimate.
+
+    ``degenerate``: on this seed the models attacked are near chance (None: not known).
+    """
 
     row: str
     kind: str
@@ -45,38 +49,53 @@ class Record(NamedTuple):
     high: float | None = None
     n: int | None = None
     method: str | None = None
+    degenerate: bool | None = None
 
 
 def records(results: Results) -> tuple[Record, ...]:
     """Return one record a row, risk, attack, seed, metric and value; a cell without values has one record."""
     kinds = {row.label: row.kind for row in results.rows}
-    return tuple(record for cell in results.cells for record in _records(cell, kinds.get(cell.row, "defense")))
+    near = near_chance(results)
+    return tuple(
+        record._replace(degenerate=near.get((cell.row, cell.risk, cell.seed)))
+        for cell in results.cells
+        for record in _records(cell, kinds.get(cell.row, "defense"))
+    )
 
 
 def frame(results: Results) -> "pd.DataFrame":
     """Return the tidy table: a line a row, risk, attack, seed, metric and value.
 
-    Lines of failed and skipped cells and of withheld values have no estimate (``<NA>``) and a ``reason``.
+    Lines of failed and skipped cells and of withheld values have no estimate (``<NA>``) and a ``reason``. On lines
+    that are ``degenerate`` the model attacked knows nothing: its values look like protection, and are none.
     """
     import pandas as pd
 
     table = pd.DataFrame(records(results), columns=list(Record._fields))
     missing_allowed = {"estimate": "Float64", "low": "Float64", "high": "Float64", "n": "Int64"}
+    missing_allowed["degenerate"] = "boolean"
     return table.astype({"control": "bool", "seed": "int64", **missing_allowed})
 
 
-def matrix(results: Results, show: Literal["effect", "mean", "verdict"]) -> "pd.DataFrame":
+def matrix(results: Results, show: Shown) -> "pd.DataFrame":
     """Return the matrix, a line a row and a column a risk.
 
-    ``effect``: the change of the primary value against ``none``; ``mean``: the primary value; ``verdict``: its word.
+    ``effect``: the change of the primary value against ``none``, whatever the verdict; ``judged``: the change and its
+    verdict's word, as text; ``mean``: the primary value; ``verdict``: the word alone.
     What was not measured is ``<NA>``; so are the effect and the verdict of ``none`` itself.
+
+    Raises:
+        RequestError: if something else is to be shown.
     """
     import pandas as pd
 
+    if show not in get_args(Shown):
+        known = ", ".join(f'"{one}"' for one in get_args(Shown))
+        raise RequestError(f"a matrix shows one of {known}, not {show!r}")
     squares = {(entry.row, entry.risk): _shown(entry, show) for entry in results.entries}
     labels = pd.Index([row.label for row in results.rows], name="row")
     columns = {column.risk: [squares.get((label, column.risk)) for label in labels] for column in results.columns}
-    return pd.DataFrame(columns, index=labels).astype("string" if show == "verdict" else "Float64")
+    return pd.DataFrame(columns, index=labels).astype("string" if show in ("judged", "verdict") else "Float64")
 
 
 def write_results(results: Results, directory: str | Path) -> Path:
@@ -151,11 +170,13 @@ def _record(start: Start, cell: Cell, metric: str, value: Value | Withheld) -> R
     return Record(*start, cell.status, cell.reason, metric, value.name, *numbers)
 
 
-def _shown(entry: Entry, show: Literal["effect", "mean", "verdict"]) -> float | str | None:
+def _shown(entry: Entry, show: Shown) -> float | str | None:
     if show == "mean":
         return entry.mean
     if entry.effect is None:
         return None
+    if show == "judged":
+        return f"{entry.effect.difference:+.3f} {entry.effect.verdict}"
     return entry.effect.verdict if show == "verdict" else entry.effect.difference
 
 

@@ -40,5 +40,8 @@ Norm = Literal["linf", "l2"]
 Reconstructed = Literal["class", "row", "batch"]
 """What is reconstructed: a typical input of each class, rows from outputs on them, or the batch behind a gradient."""
 
+MINIMUM_SEEDS: Final = 5
+"""How many paired differences a verdict needs; with fewer there is an interval alone."""
+
 OWN_ROWS: Final[Mapping[str, str]] = {"none": "the undefended row", "placebo": "the placebo row"}
 """The rows that every matrix has, by their labels: no defense may be called so."""

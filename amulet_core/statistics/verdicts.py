@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from amulet_core.statistics.interval import Interval, refuse
 from amulet_core.statistics.multiplicity import holm, holm_levels
 from amulet_core.statistics.paired import equivalence_p, margin_problems, overlap_problems, paired_interval, paired_p
+from amulet_core.vocabulary import MINIMUM_SEEDS
 
 Verdict = Literal["risk up", "risk down", "no change", "inconclusive", "degenerate", "too few seeds"]
 Better = Literal["higher", "lower"]
-MINIMUM_SEEDS: Final = 5
-"""With fewer differences there is an interval and no verdict."""
 
 
 @dataclass(frozen=True)

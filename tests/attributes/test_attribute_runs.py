@@ -196,15 +196,24 @@ def test_csmia_is_played_where_the_attribute_is_an_input(registry):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "attribute", "how"), [(None, "sex", "not"), ("compas", "age", "not as one feature a value")]
+    ("dataset", "attribute", "how", "remedy"),
+    [
+        (None, "sex", "not", "put the sensitive columns among them (sensitive_in_x, where the data set has it)"),
+        (
+            "compas",
+            "age",
+            "not as one feature a value",
+            "make it categorical, where the data set can, or choose another",
+        ),
+    ],
 )
-def test_csmia_is_skipped_with_the_reason_where_it_cannot_put_the_values_in(planned, dataset, attribute, how):
+def test_csmia_is_skipped_with_the_reason_where_it_cannot_put_the_values_in(planned, dataset, attribute, how, remedy):
     threat, attacks = {"attribute": attribute}, ("attribute-csmia", "attribute-mlp", "imputation")
     plan = planned(dataset=dataset, threat=threat, attacks=attacks).plan
     reasons = {cell.attack: cell.skipped for cell in plan.cells if cell.risk == RISK}
     assert reasons == {
         "builtin/attribute-csmia": f"builtin/attribute-csmia puts each value of {attribute} into the victim's inputs, "
-        f"and it is {how} among them",
+        f"and it is {how} among them: {remedy}",
         "builtin/attribute-mlp": "",
         "builtin/imputation": "",
     }
@@ -335,7 +344,8 @@ def test_attacks_that_are_compared_with_nothing_need_no_control_of_their_setting
 def test_a_run_tells_of_it_at_once_and_no_verdict_is_blocked_by_it(registry, tmp_path, capsys):
     results = run(config(attacks=("own",), seeds=1), registry=registry, cache=tmp_path)
     assert results.provenance.warnings == (UNMATCHED,)
-    assert capsys.readouterr().err.startswith(f"warning: {UNMATCHED}\n[1/")
+    note = "note: 1 seed gives estimates without verdicts: a verdict needs 5 or more (seeds: 5)"
+    assert capsys.readouterr().err.startswith(f"warning: {UNMATCHED}\n{note}\n[1/")
     assert {text for entry in results.entries for text in entry.warnings} == set()
 
 

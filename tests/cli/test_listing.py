@@ -266,7 +266,7 @@ def test_a_narrowed_list_may_be_empty(amulet):
 WRONG = {
     "unknown component": (
         ["show", "pdg"],
-        'error: unknown component "pdg". Plugins that are not loaded and may have it: '
+        'error: unknown component "pdg"; did you mean "pgd"? Plugins that are not loaded and may have it: '
         "bad (broken: OSError: disk on fire), off (disabled). To see all: amulet list\n",
     ),
     "disabled plugin": (

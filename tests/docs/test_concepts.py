@@ -12,10 +12,9 @@ from amulet_core.games.table import GAMES
 from amulet_core.loading import HOOKS
 from amulet_core.plugins import API, GROUP
 from amulet_core.report.words import CONFLICT_LOOKS, LOOKS
-from amulet_core.statistics.verdicts import MINIMUM_SEEDS
 from amulet_core.testing.findings import ConformanceWarning
 from amulet_core.testing.static import _ARGUMENTS, _STAGE_ARGUMENTS
-from amulet_core.vocabulary import KINDS, STAGES, Access
+from amulet_core.vocabulary import KINDS, MINIMUM_SEEDS, STAGES, Access
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 SVG = "{http://www.w3.org/2000/svg}"

@@ -118,6 +118,13 @@ AT_THE_END = (
 )
 
 
+NEITHER_RELEASED = (
+    "builtin/gradient-inversion sees the gradient of an objective, and builtin/outlier-removal and "
+    "builtin/spectral-signatures do more in training than their objectives say (drop or move rows, train further models, "
+    "change the architecture or the weights): such a gradient is not what the recipe releases"
+)
+
+
 def skipped_rows(taken_at, *defenses):
     """Return why gradient inversion is skipped, by row ("" where it is not), on Adult."""
     raw = config({"name": "adult", "params": {"sensitive_in_x": True}}, "mlp", defenses=list(defenses))
@@ -132,6 +139,11 @@ def test_gradient_inversion_is_skipped_where_a_recipe_releases_more_than_its_obj
     nothing = dict.fromkeys(("none", "placebo", "randomized-smoothing", *HONEST), "")
     wrapping = {name: NOT_RELEASED.format(name) for name in WRAPPING}
     assert skipped_rows("start", *HONEST, "randomized-smoothing", *WRAPPING) == nothing | wrapping
+
+
+def test_of_two_defenses_that_do_more_than_they_say_both_are_named():
+    found = skipped_rows("start", ["outlier-removal", "spectral-signatures"])
+    assert found["outlier-removal + spectral-signatures"] == NEITHER_RELEASED
 
 
 def test_a_gradient_at_weights_of_another_module_is_skipped():

@@ -14,7 +14,7 @@ from amulet_core.scores import Scores, Value, Withheld
 from amulet_core.tables import frame, matrix, read_results, records, write_results
 
 COLUMNS = ["row", "kind", "risk", "attack", "control", "seed", "status", "reason"]
-COLUMNS += ["metric", "value", "estimate", "low", "high", "n", "method"]
+COLUMNS += ["metric", "value", "estimate", "low", "high", "n", "method", "degenerate"]
 PLANTED = """\
                                Evasion
                                robust accuracy
@@ -59,7 +59,7 @@ def test_the_frame_keeps_its_types_even_where_nothing_was_measured(results):
     empty = frame(results.model_copy(update={"cells": ()}))
     full = frame(results)
     assert list(empty.columns) == COLUMNS
-    for name in ("control", "seed", "estimate", "low", "high", "n"):
+    for name in ("control", "seed", "estimate", "low", "high", "n", "degenerate"):
         assert empty[name].dtype == full[name].dtype
 
 
@@ -72,9 +72,9 @@ def test_the_records_of_a_cell_carry_its_row_kind_and_the_withheld_reason():
     )
     results = _with_cells(cell)
     first, second = records(results)
-    assert first == ("placebo", "placebo", "r", "", False, 7, "ok", "", "p/m", "a", 0.1, None, None, 3, "exact")
+    assert first == ("placebo", "placebo", "r", "", False, 7, "ok", "", "p/m", "a", 0.1, None, None, 3, "exact", None)
     assert second[:10] == ("placebo", "placebo", "r", "", False, 7, "withheld", "too few rows", "p/m", "b")
-    assert second[10:] == (None,) * 5
+    assert second[10:] == (None,) * 6
 
 
 @pytest.mark.parametrize("show", ["effect", "mean", "verdict"])
@@ -91,6 +91,12 @@ def test_the_matrix_shows_of_every_entry_what_was_asked_for(results, show):
         }[show]
         found = table.loc[entry.row, entry.risk]
         assert pd.isna(found) if wanted is None else found == wanted
+
+
+def test_a_matrix_of_something_else_is_an_error(results):
+    with pytest.raises(RequestError) as error:
+        results.matrix(show="change")
+    assert str(error.value) == 'a matrix shows one of "effect", "judged", "mean", "verdict", not \'change\''
 
 
 def test_results_offer_the_frame_and_the_matrix(results):

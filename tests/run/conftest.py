@@ -225,6 +225,10 @@ def amulet_components():
         stages={"inference": f"{HERE}:halve"}, risk="membership-inference", **PARAMS,
     )
     yield Defense(
+        name="hush", summary="Releases labels and nothing else too", target=f"{HERE}:halve", labels_only=True,
+        stages={"inference": f"{HERE}:halve"}, risk="membership-inference", **PARAMS,
+    )
+    yield Defense(
         name="giver", summary="Makes what another needs", target=f"{HERE}:keep", stages={"training": f"{HERE}:keep"},
         risk="evasion", produces=("trigger-set",), **PARAMS,
     )

@@ -1,5 +1,7 @@
 """The commands that run something: what they print, and their exit codes."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 import yaml
 
 from amulet_core import api, cli
-from amulet_core.config import read, resolve
+from amulet_core.config import overridden, read, resolve
 from amulet_core.config_schema import json_schema
 from amulet_core.registry import Registry
 
@@ -37,6 +39,9 @@ def test_a_run_prints_the_matrix_and_where_the_report_is(command: Any, config: A
         assert (Path("amulet-mine") / file).stat().st_size > 100
 
 
+SEEDS_2 = "note: 2 seeds give estimates without verdicts: a verdict needs 5 or more (seeds: 5)"
+
+
 def test_a_second_run_says_how_many_cells_it_took_from_the_first(command: Any, config: Any, capsys: Any) -> None:
     assert (command(config()), command(config())) == (0, 0)
     assert "12 cells (12 ok; 12 taken from earlier runs) in " in capsys.readouterr().out
@@ -45,6 +50,18 @@ def test_a_second_run_says_how_many_cells_it_took_from_the_first(command: Any, c
 def test_a_failed_cell_makes_the_exit_code_1_and_is_named(command: Any, config: Any, capsys: Any) -> None:
     assert command(config(defenses=[{"name": "keep", "params": {"fault": "raises"}}])) == 1
     assert "failed: toy/keep: RuntimeError: the defense is out of order" in capsys.readouterr().err
+
+
+def test_skipped_cells_are_told_with_their_reasons_and_counts(command: Any, config: Any, capsys: Any) -> None:
+    risks = {"evasion": {"attacks": ["nudge", "pixels"]}}
+    assert command(config(defenses=["mute"], risks=risks)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (at,) = (number for number, line in enumerate(lines) if " cells (" in line)
+    assert lines[at].startswith("24 cells (18 ok, 6 skipped) in ")
+    assert lines[at + 1 :] == [
+        "skipped (6): not applicable: toy/pixels works on image data, this is tabular",
+        "Report: amulet-mine/report.html",
+    ]
 
 
 def test_an_interrupted_run_says_so_and_leaves_a_report(command: Any, config: Any, capsys: Any) -> None:
@@ -143,11 +160,56 @@ def test_results_that_cannot_be_written_make_the_exit_code_1(
     assert "error: the output folder amulet-mine cannot be written: No space left on device." in capsys.readouterr().err
 
 
-def test_a_dry_run_into_the_folder_of_another_configuration_is_refused(command: Any, config: Any, capsys: Any) -> None:
-    command(config(), "--out", "there")
+def test_a_dry_run_of_another_configuration_than_the_folders_says_so_and_counts_nothing_in_it(
+    command: Any, config: Any, capsys: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
+    command(config())
+    before = {path: path.stat().st_mtime_ns for path in Path("amulet-mine").iterdir()}
     capsys.readouterr()
-    assert command(config(), "--out", "there", "--set", "seeds=1", "--dry-run") == 2
-    assert "error: the output folder there holds the results of another configuration" in capsys.readouterr().err
+    monkeypatch.setenv("AMULET_CACHE", str(tmp_path / "empty"))  # the journal alone knows what was done
+    assert command(config(), "--set", "name=other", "--dry-run") == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "14 jobs, 0 of them done before" in shown.out
+    assert shown.out.splitlines()[-3:] == [
+        SEEDS_2,
+        "note: the output folder amulet-mine holds the results of another configuration: choose another with --out, or "
+        "remove it. Until then a run is refused; nothing in the folder was counted.",
+        "Nothing was run.",
+    ]
+    assert {path: path.stat().st_mtime_ns for path in Path("amulet-mine").iterdir()} == before
+    assert command(config(), "--dry-run") == 0
+    assert "14 jobs, 14 of them done before" in capsys.readouterr().out
+    assert command(config(), "--set", "name=other") == 2
+
+
+BUDGET_2 = (
+    "warning: risks.evasion.threat.epsilon: within a budget of 2 (linf, in which each feature's range is 1) every input "
+    "can become every other, but for what it may not change: no model that tells them apart is robust"
+)
+SORTED = (
+    "note: defenses.0: defenses act in the order of their stages, whatever order they are written in: here flip, keep "
+    "(written: keep, flip)"
+)
+BEFOREHAND = {"defenses": [["keep", "flip"]], "risks": {"evasion": {"threat": {"epsilon": 2}, "attacks": ["nudge"]}}}
+
+
+def test_a_dry_run_says_what_the_results_will_lack(command: Any, config: Any, capsys: Any) -> None:
+    assert command(config(**BEFOREHAND), "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines()[-4:] == [BUDGET_2, SEEDS_2, SORTED, "Nothing was run."]
+
+
+def test_a_run_says_it_before_anything_is_trained_and_keeps_the_warnings(
+    command: Any, config: Any, capsys: Any
+) -> None:
+    assert command(config(**BEFOREHAND)) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[:3] == [BUDGET_2, SEEDS_2, SORTED]
+    assert told[3].startswith("[1/")
+    assert all(told.count(line) == 1 for line in told[:3])
+    kept = json.loads(Path("amulet-mine/provenance.json").read_text())["warnings"]
+    assert kept[0] == BUDGET_2.removeprefix("warning: ")
+    assert not {line.removeprefix("note: ") for line in told[1:3]} & set(kept)
 
 
 def test_a_job_that_another_run_is_at_is_waited_for_and_said_once(
@@ -169,3 +231,12 @@ def test_a_job_that_another_run_is_at_is_waited_for_and_said_once(
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("another run")]
     assert len(told) == len(set(refused))
     assert told[0] == "another run is at this job, it is waited for: train none (2 models)"
+
+
+def test_the_example_of_set_in_the_help_is_a_value_that_a_configuration_takes(
+    registry: Registry, config: Any, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    (example,) = re.findall(r"such\s+as\s+(\S+);", capsys.readouterr().out)
+    assert resolve(overridden(config(), example), registry).seeds == 3

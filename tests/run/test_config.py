@@ -8,9 +8,11 @@ from typing import Any
 import importlib_metadata
 import pytest
 
+from amulet_core.api import run
 from amulet_core.config import overridden, read, resolve
 from amulet_core.config_schema import json_schema
 from amulet_core.errors import RequestError
+from amulet_core.forms import Shell
 from amulet_core.games.table import GAMES
 from amulet_core.registry import Registry, discover
 
@@ -22,6 +24,7 @@ def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
 
 
 _ALL = ", ".join(GAMES) + "."
+_OUTERMOST = ", ".join(Shell.model_fields) + "."
 
 MISTAKES = {
     "an unknown key": (
@@ -49,6 +52,53 @@ MISTAKES = {
     "an unknown component": (
         {"model": "mlpp"},
         'model: unknown model "mlpp"; did you mean "mlp"? To see all: amulet list model',
+    ),
+    "two letters changed for each other": (
+        {"risks": {"evasion": {"attacks": ["pdg"]}}},
+        'risks.evasion.attacks.0: unknown attack "pdg"; did you mean "pgd"? To see all: amulet list attack',
+    ),
+    "a name in capitals": (
+        {"defenses": ["DP_SGD"]},
+        'defenses.0: unknown defense "DP_SGD"; did you mean "dp-sgd"? To see all: amulet list defense',
+    ),
+    "a threat model at the outermost level": (
+        {"threat": {"epsilon": 0.1}},
+        "threat: there is no such key, got {'epsilon': 0.1}; write it as risks.evasion.threat. There are: "
+        + _OUTERMOST,
+    ),
+    "settings of training and of the data at the outermost level": (
+        {"epochs": 3},
+        "epochs: there is no such key, got 3; write it as training.epochs. There are: " + _OUTERMOST,
+    ),
+    "a key of several risks at the outermost level": (
+        {"attribute": "sex", "risks": {"attribute-inference": {}, "discriminatory-behavior": {}}},
+        "attribute: there is no such key, got 'sex'; write it as risks.attribute-inference.threat.attribute or "
+        "risks.discriminatory-behavior.threat.attribute. There are: " + _OUTERMOST,
+    ),
+    "a budget under the risk": (
+        {"risks": {"evasion": {"epsilon": 0.1}}},
+        "risks.evasion.epsilon: there is no such key, got 0.1; write it as risks.evasion.threat.epsilon. There are: "
+        "threat, attacks, metrics.",
+    ),
+    "rows under a risk, where another risk has rows too": (
+        {"risks": {"poisoning": {}, "evasion": {"rows": 50}}},
+        "risks.evasion.rows: there is no such key, got 50; write it as risks.evasion.threat.rows. There are: threat, "
+        "attacks, metrics.",
+    ),
+    "a budget among the parameters of an attack": (
+        {"risks": {"evasion": {"attacks": [{"name": "pgd", "params": {"epsilon": 0.1}}]}}},
+        "risks.evasion.attacks.0.params.epsilon: there is no such key, got 0.1; write it as "
+        "risks.evasion.threat.epsilon. There are: steps, relative_step, restarts, loss, early_stop, masked_share.",
+    ),
+    "a parameter beside the name": (
+        {"defenses": [{"name": "dp-sgd", "epsilon": 8}]},
+        "defenses.0.epsilon: there is no such key, got 8; write it as defenses.0.params.epsilon. There are: name, params, "
+        "label.",
+    ),
+    "the number of seeds under training": (
+        {"training": {"seeds": 3}},
+        "training.seeds: there is no such key, got 3; write it as seeds. There are: epochs, batch_size, optimizer, "
+        "learning_rate, momentum, weight_decay, schedule, patience.",
     ),
     "an unknown parameter": (
         {"defenses": [{"name": "dp-sgd", "params": {"epsilonn": 1}}]},
@@ -130,6 +180,12 @@ MISTAKES = {
         "defenses.1 (reweighing + dp-sgd): builtin/dp-sgd accounts for privacy, but reweighing sees private rows outside its "
         "account: leave them out, or declare that epsilon holds only on condition of them: "
         "params.conditional_on: [reweighing]",
+    ),
+    "rows read outside the privacy account by two": (
+        {"defenses": [["reweighing", "outlier-removal", "dp-sgd"]]},
+        "defenses.0 (reweighing + outlier-removal + dp-sgd): builtin/dp-sgd accounts for privacy, but reweighing and "
+        "outlier-removal see private rows outside its account: leave them out, or declare that epsilon holds only on "
+        "condition of them: params.conditional_on: [reweighing, outlier-removal]",
     ),
     "a component as a number": (
         {"model": 3},
@@ -306,6 +362,20 @@ def test_a_key_that_replaces_a_merged_one_does_not_stand_twice(tmp_path: Path) -
     path = tmp_path / "a.yaml"
     path.write_text("a: {b: &one {<<: &two {k: 1}, k: 2}}\nc: {<<: *one, k: 3}\n")
     assert read(path) == {"a": {"b": {"k": 2}}, "c": {"k": 3}}
+
+
+@pytest.mark.parametrize("given", [5, None, ["adult"], b"adult.yaml"], ids=repr)
+def test_what_is_no_configuration_at_all_is_said_in_plain_words(registry: Registry, given: Any) -> None:
+    with pytest.raises(RequestError) as error:
+        run(given, registry=registry)
+    expected = f"a configuration is a mapping, or the path of a YAML, TOML or JSON file, not {given!r}"
+    assert str(error.value) == expected
+
+
+def test_overrides_as_one_text_are_said_in_plain_words(registry: Registry, config: Any) -> None:
+    with pytest.raises(RequestError) as error:
+        run(config(), overrides="seeds=1", registry=registry)
+    assert str(error.value) == "overrides are a list of texts: write overrides=['seeds=1']"
 
 
 def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:

@@ -155,6 +155,15 @@ def test_a_model_that_returns_nan_fails_by_name(registry: Registry, config: Any)
             "toy/curious needs probabilities, and toy/mute releases labels only",
         ),
         (
+            {
+                "defenses": [{"label": "both", "chain": ["mute", "hush"]}],
+                "members_alone": False,
+                "risks": {"membership-inference": {"attacks": ["curious"]}},
+            },
+            "toy/curious",
+            "toy/curious needs probabilities, and toy/mute and toy/hush release labels only",
+        ),
+        (
             {"risks": {"evasion": {"attacks": ["nudge", "pixels"]}}},
             "toy/pixels",
             "not applicable: toy/pixels works on image data, this is tabular",
