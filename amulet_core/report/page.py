@@ -20,6 +20,7 @@ from amulet_core.report.summary import summary
 from amulet_core.report.words import (
     BOUNDS,
     CONFLICT_LOOKS,
+    DECIDED,
     DESIGNS,
     LOOKS,
     UTILITY_LOOKS,
@@ -85,6 +86,7 @@ def render(results: Results) -> str:
         utility_looks=tuple(UTILITY_LOOKS.values()),
         utility=UTILITY,
         bounds=BOUNDS,
+        decided=DECIDED,
         published=tuple(_published(results)),
         sections=sections(results),
         failed=sum(cell.status == "failed" for cell in results.cells),

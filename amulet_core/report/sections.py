@@ -10,7 +10,7 @@ from amulet_core.report.charts import Change, effects
 from amulet_core.report.details import Pictures, pictures
 from amulet_core.report.seeds import SeedTable, seed_tables
 from amulet_core.report.values import OWN, Figure, figure, plain
-from amulet_core.report.words import Look, effect_interval, judged, look, number, signed, span
+from amulet_core.report.words import Look, effect_interval, judged, look, number, probability, signed, span
 from amulet_core.results import Cell, Column, Entry, Results
 from amulet_core.scores import Value
 
@@ -29,6 +29,7 @@ class PrimaryLine:
     interval: str
     level: str
     p: str
+    p_same: str
     look: Look | None
     reason: str
 
@@ -135,7 +136,8 @@ def _primary(label: str, entry: Entry, seeds: Sequence[int], column: Column) -> 
         effect=signed(effect.difference) if effect else "",
         interval=effect_interval(effect) if effect else span(entry.low, entry.high),
         level=_level(entry),
-        p=number(effect.p_adjusted) if effect and effect.p_adjusted is not None else "",
+        p=probability(effect.p_adjusted) if effect else "",
+        p_same=probability(effect.p_equivalence) if effect else "",
         look=look(effect.verdict, column.risk) if effect else None,
         reason=entry.missing or (effect.verdict_reason if effect else ""),
     )

@@ -46,6 +46,13 @@ DESIGNS: Final[Mapping[str, str]] = {
     "disjoint": "disjoint: each seed has a block of rows of its own",
 }
 """How the seeds' rows relate, by the name of the design."""
+DECIDED: Final = (
+    "“No change” is decided by a test of its own, not by the interval shown: two one-sided t tests, which is to say "
+    "that the 90 % interval (before adjustment) lies inside the margin. The interval shown belongs to the test for a "
+    "change and is wider, so it may reach beyond the margin where the verdict is “no change”. Both p values are "
+    "adjusted by Holm's procedure; a verdict needs one of at most 0.05, and a change is looked for first."
+)
+"""Which of two intervals and p values decides for no change, and which are shown."""
 BOUNDS: Final = "lower bounds, and a small one is no evidence of privacy"
 """What a column of bounds shows, within a sentence."""
 
@@ -104,6 +111,13 @@ def number(value: float) -> str:
     if value and not 0.0005 <= abs(value) < 1e5:
         return _minus(f"{value:.1e}")
     return _minus(f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}")
+
+
+def probability(value: float | None) -> str:
+    """Return a p value to three decimals, one that would read as zero as ``<0.001``; nothing of none."""
+    if value is None:
+        return ""
+    return "<0.001" if value < 0.0005 else number(value)
 
 
 def signed(value: float) -> str:

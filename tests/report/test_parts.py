@@ -6,7 +6,7 @@ from amulet_core.report.details import pictures
 from amulet_core.report.matrix import grid
 from amulet_core.report.methods import address, flat, problems, slowest, used, warned
 from amulet_core.report.sections import sections
-from amulet_core.report.words import count, interval, judged, listing, look, number, printable, signed
+from amulet_core.report.words import count, interval, judged, listing, look, number, printable, probability, signed
 from amulet_core.results import Cell, Measured
 from amulet_core.scores import Scores
 
@@ -259,3 +259,19 @@ def test_the_fidelity_of_a_stolen_model_is_drawn_by_budget_with_its_band():
     assert "Fidelity p/a, seed 0: 0.500 at 100, 0.900 at 500." in chart
     assert "<title>Fidelity by budget, r</title>" in chart
     assert "band" in chart
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(None, ""), (0.00049, "<0.001"), (0.0005, "0.001"), (0.019, "0.019"), (1, "1.000")]
+)
+def test_a_p_value_has_three_decimals_and_never_reads_as_zero(p, text):
+    assert probability(p) == text
+
+
+def test_no_change_shows_the_p_value_that_decided_it_beside_the_wider_interval(results):
+    section = next(each for each in sections(results) if each.column.risk == "discriminatory-behavior")
+    entry = next(each for each in results.entries if each.risk == "discriminatory-behavior" and each.row == "placebo")
+    line = next(each for each in section.primary if each.label == "placebo")
+    assert entry.effect.p_equivalence != entry.effect.p_adjusted
+    assert line.p == probability(entry.effect.p_adjusted)
+    assert line.p_same == probability(entry.effect.p_equivalence)
