@@ -185,6 +185,8 @@ class Provenance(Frozen):
     complete: bool
     reused: int = 0
     """How many cells were known before the run started, from an earlier one."""
+    data_sha256: str = ""
+    """The SHA-256 of all rows of the data set; empty in results of before it was kept."""
     platform: str
     python: str
     cpu: str
@@ -207,7 +209,8 @@ class Results(Frozen):
     name: str
     config: dict[str, JsonValue]
     data: dict[str, JsonValue]
-    """The data set: id, licence, classes, rows by split, sensitive attributes."""
+    """The data set: id, licence, rows and their SHA-256, classes, sensitive attributes, rows by class and by group,
+    sizes of a seed's splits."""
     seeds: tuple[int, ...]
     design: str
     overlap: float = 0.0

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from amulet_core.errors import RequestError
 from amulet_core.published.tables import factors
 from amulet_core.report.chains import chains
+from amulet_core.report.dataset import data_section
 from amulet_core.report.matrix import claim, grid
 from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, warned
 from amulet_core.report.sections import sections
@@ -98,7 +99,7 @@ def render(results: Results) -> str:
         design=DESIGNS.get(results.design, results.design),
         used=used(results),
         evidence={row: flat(found) for row, found in results.provenance.evidence.items()},
-        data=flat(results.data),
+        data=data_section(results),
         timings=slowest(results.provenance.timings),
         config=as_yaml(results.config),
         flat=flat,

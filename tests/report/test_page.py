@@ -102,6 +102,7 @@ def test_the_sections_come_in_reading_order(html):
         "Matrix",
         "Do the defenses of a chain keep what each does alone?",
         "What it costs in utility",
+        "Data",
         "What to know when reading",
         "Evasion",
         "Membership inference",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from amulet_core.report.dataset import data_section
 from amulet_core.report.details import pictures
 from amulet_core.report.matrix import grid
 from amulet_core.report.methods import address, flat, problems, slowest, used, warned
@@ -216,6 +217,41 @@ def _cell(seed, **details):
     return Cell(
         row="r", risk="x", attack="p/a", seed=seed, status="ok", measured=(Measured(metric="p/m", scores=scores),)
     )
+
+
+def test_the_section_on_the_data_has_their_hash_and_the_share_of_the_favourable_class_by_group(results):
+    found = data_section(results)
+    assert found.line == "builtin/adult, 2,000 rows, SHA-256 5f5f5f5f5f5f…"
+    assert set(found.facts) >= {
+        ("data set", "builtin/adult"),
+        ("parameter.sensitive_in_x", "no"),
+        ("rows of a seed.train", "1000"),
+        ("SHA-256 of all rows", "5f" * 32),
+    }
+    assert [(table.title, table.heads, table.lines) for table in found.tables] == [
+        (
+            "Classes, over all rows of the data set",
+            ("Class", "Rows", "Share"),
+            (("<=50K", "1,500", "0.750"), (">50K (favourable)", "500", "0.250")),
+        ),
+        (
+            "Base rates by sex, over all rows of the data set",
+            ("sex", "Rows", "Share of all rows", "of them <=50K", "of them >50K (favourable)"),
+            (("Male", "1,320", "0.660", "0.682", "0.318"), ("Female", "680", "0.340", "0.882", "0.118")),
+        ),
+    ]
+
+
+def test_of_many_classes_groups_show_the_favourable_one_alone_and_results_of_before_show_what_they_have(results):
+    classes = [str(each) for each in range(20)]
+    groups = {"sex": {"f": dict.fromkeys(classes, 1), "m": dict.fromkeys(classes, 0)}}
+    data = {**results.data, "class_rows": dict.fromkeys([*classes, ">50K"], 1), "groups": groups}
+    _, by_sex = data_section(results.model_copy(update={"data": data})).tables
+    assert by_sex.heads == ("sex", "Rows", "Share of all rows", "of them >50K (favourable)")
+    assert by_sex.lines == (("f", "20", "1.000", "0.000"), ("m", "0", "0.000", "–"))
+    old = data_section(results.model_copy(update={"data": {"id": "p/d"}, "config": {}}))
+    assert (old.line, old.tables) == ("p/d", ())
+    assert old.facts[-1] == ("SHA-256 of all rows", "not kept")
 
 
 def test_details_of_the_known_kinds_are_drawn_and_others_are_tables_and_facts():
