@@ -40,11 +40,12 @@ def data_section(results: Results) -> DataSection:
     ]
     own = {key: value for key, value in data.items() if key not in _APART}
     sizes, sensitive = data.get("sizes"), data.get("sensitive")
+    splits = {name: n for name, n in sizes.items() if name != "design"} if isinstance(sizes, dict) else {}
     facts = (
         ("data set", name),
         *flat(_params(results), "parameter"),
         *flat(own),
-        *(flat(sizes, "rows of a seed") if isinstance(sizes, dict) else ()),
+        *(flat(splits, "rows of a seed") if splits else ()),
         ("design", DESIGNS.get(results.design, results.design)),
         *(flat(sensitive, "groups") if isinstance(sensitive, dict) else ()),
         ("SHA-256 of all rows", str(content) if content else "not kept"),

@@ -108,7 +108,7 @@ def example_results(
             "sha256": "5f" * 32,
             "class_rows": {"<=50K": 1500, ">50K": 500},
             "groups": {"sex": {"Male": {"<=50K": 900, ">50K": 420}, "Female": {"<=50K": 600, ">50K": 80}}},
-            "sizes": {"train": 1000, "test": 1000},
+            "sizes": {"train": 1000, "test": 1000, "design": "crossed"},
         },
         seeds=tuple(seeds),
         design="crossed",
