@@ -15,7 +15,7 @@ from amulet_core.published.tables import factors
 from amulet_core.report.chains import chains
 from amulet_core.report.dataset import data_section
 from amulet_core.report.matrix import claim, grid
-from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, warned
+from amulet_core.report.methods import as_yaml, flat, problems, slowest, unjudged, used, warned
 from amulet_core.report.sections import sections
 from amulet_core.report.summary import summary
 from amulet_core.report.words import (
@@ -94,6 +94,7 @@ def render(results: Results) -> str:
         skipped=sum(cell.status == "skipped" for cell in results.cells),
         problems=problems(results),
         warned=warned(results),
+        unjudged=unjudged(results),
         placebo=tuple(_placebo(results)),
         levels=_levels(results),
         design=DESIGNS.get(results.design, results.design),

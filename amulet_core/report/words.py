@@ -1,6 +1,6 @@
 """The words, signs and number formats that the report and the terminal share, so that both say the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -113,6 +113,20 @@ def number(value: float) -> str:
     return _minus(f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}")
 
 
+def in_column(values: Iterable[float]) -> Callable[[float], str]:
+    """Return how all numbers of a column are written: as ``number``, or if one of them is small with two more decimals.
+
+    What is too small even for these reads ``<0.00001``, and exactly zero as zero.
+    """
+    return _long if any(value and abs(value) < 0.0005 for value in values) else number
+
+
+def _long(value: float) -> str:
+    if value and abs(value) < 0.000005:
+        return "<0.00001" if value > 0 else ">−0.00001"
+    return _minus(f"{value:.5f}") if abs(value) < 100 else number(value)
+
+
 def probability(value: float | None) -> str:
     """Return a p value to three decimals, one that would read as zero as ``<0.001``; nothing of none."""
     if value is None:
@@ -133,9 +147,9 @@ def interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
 
 
-def span(low: float | None, high: float | None) -> str:
+def span(low: float | None, high: float | None, *, text: Callable[[float], str] = number) -> str:
     """Return ``[low, high]`` of a value, or nothing where there is no interval."""
-    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    return "" if low is None or high is None else f"[{text(low)}, {text(high)}]"
 
 
 def effect_interval(effect: Effect) -> str:

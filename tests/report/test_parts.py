@@ -5,10 +5,22 @@ import pytest
 from amulet_core.report.dataset import data_section
 from amulet_core.report.details import pictures
 from amulet_core.report.matrix import grid
-from amulet_core.report.methods import address, flat, problems, slowest, used, warned
+from amulet_core.report.methods import Warned, address, flat, problems, slowest, unjudged, used, warned
+from amulet_core.report.page import render
 from amulet_core.report.sections import sections
-from amulet_core.report.words import count, interval, judged, listing, look, number, printable, probability, signed
-from amulet_core.results import Cell, Measured
+from amulet_core.report.words import (
+    count,
+    in_column,
+    interval,
+    judged,
+    listing,
+    look,
+    number,
+    printable,
+    probability,
+    signed,
+)
+from amulet_core.results import Cell, Effect, Measured
 from amulet_core.scores import Scores
 
 
@@ -203,6 +215,72 @@ def test_a_biased_value_stands_beside_its_null(results):
     section = next(each for each in sections(results) if each.column.risk == "discriminatory-behavior")
     row = section.rows[0]
     assert [line.figures[0].null for line in (*row.averaged, *row.by_seed)] == ["mean .05, 95 % quantile .10"] * 6
+
+
+def test_a_reason_that_holds_for_several_values_stands_once_below_the_table_with_its_rows(results):
+    html = render(results)
+    section = next(each for each in sections(results) if each.column.risk == "membership-inference")
+    reason = "0.5 false positives are expected, fewer than 10"
+    rows = "none, placebo, adversarial-training, dp-sgd and adversarial-debiasing"
+    assert (section.notes[0].of, section.notes[0].reason, section.notes[0].rows) == (
+        "tpr at 0.1 percent fpr", reason, rows
+    )  # fmt: skip
+    assert html.count(reason) == 1
+    assert f'<li id="{section.anchor}-note-1">tpr at 0.1 percent fpr: {reason} ({rows})</li>' in html
+    assert html.count(f'<a href="#{section.anchor}-note-1">note 1</a>') == 5 * 4 + 5 * 4 * 5  # on average, and by seed
+
+
+def test_a_column_has_one_number_format():
+    assert [*map(in_column([0.1, 0.5, 0.0]), (0.1, 0.0))] == ["0.100", "0.000"]
+    small = in_column([0.1, 0.00032])
+    assert [*map(small, (0.1, 0.00032, 0.0, 1e-9, -1e-9))] == ["0.10000", "0.00032", "0.00000", "<0.00001", ">−0.00001"]
+    assert small(123.456) == "123.5"
+
+
+def test_a_small_value_gives_all_of_its_column_more_decimals(results):
+    def shrunk(cell):
+        scores = cell.measured[0].scores
+        first = scores.values[0].model_copy(update={"estimate": 0.00032})
+        scores = scores.model_copy(update={"values": (first, *scores.values[1:])})
+        return cell.model_copy(update={"measured": (cell.measured[0].model_copy(update={"scores": scores}),)})
+
+    at = next(place for place, cell in enumerate(results.cells) if cell.risk == "evasion" and cell.measured)
+    cells = (*results.cells[:at], shrunk(results.cells[at]), *results.cells[at + 1 :])
+    section = next(
+        each for each in sections(results.model_copy(update={"cells": cells})) if each.column.risk == "evasion"
+    )
+    texts = [line.figures[0].text for row in section.rows for line in (*row.averaged, *row.by_seed)]
+    assert {len(text.split(".")[1]) for text in texts if text} == {5}
+    others = [line.figures[1].text for row in section.rows for line in row.averaged]
+    assert {len(text.split(".")[1]) for text in others if text} == {3}
+
+
+def test_degenerate_and_blocked_squares_are_named_among_the_warnings(results):
+    blocked = Effect(difference=0.1, seeds=5, verdict="blocked", verdict_reason="a warning stands against it: w")
+    entries = tuple(
+        entry.model_copy(update={"effect": blocked}) if (entry.row, entry.risk) == ("dp-sgd", "utility") else entry
+        for entry in results.entries
+    )
+    changed = results.model_copy(update={"entries": entries})
+    degenerate = next(entry for entry in results.entries if entry.degenerate)
+    assert unjudged(changed) == (
+        Warned("degenerate: balanced accuracy .51, near chance", f"{degenerate.row} / Evasion"),
+        Warned("blocked: a warning stands against it: w", "dp-sgd / Utility"),
+    )
+    assert "<li>blocked: a warning stands against it: w " in render(changed)
+
+
+@pytest.mark.parametrize(
+    ("degenerate", "said"), [("near chance", "No other warnings were given."), ("", "No warnings were given.")]
+)
+def test_no_warnings_is_not_said_beneath_a_degenerate_row(results, degenerate, said):
+    entries = tuple(
+        entry.model_copy(update={"degenerate": degenerate, "effect": None, "warnings": ()}) for entry in results.entries
+    )
+    cells = tuple(cell.model_copy(update={"warnings": ()}) for cell in results.cells)
+    provenance = results.provenance.model_copy(update={"warnings": ()})
+    html = render(results.model_copy(update={"entries": entries, "cells": cells, "provenance": provenance}))
+    assert f"<p>{said}</p>" in html
 
 
 def test_a_withheld_value_shows_its_reason(results):
