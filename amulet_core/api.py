@@ -225,6 +225,7 @@ def _columns(request: Request) -> tuple[Column, ...]:
             margin=risk.game.primary.margin,
             floor=_floor(risk),
             bound=risk.game.primary.bound,
+            chance=risk.game.primary.chance,
         )
         for risk in request.risks
     )

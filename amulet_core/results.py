@@ -43,6 +43,7 @@ class Column(Frozen):
     """A column of the matrix: a risk (or utility), its threat model, its attacks, and the value verdicts are about.
 
     ``floor`` is the value without any protection, where the value exists only for rows with a certain defense.
+    ``chance`` is the value where there is nothing to find, if that is one number.
     ``bound``: it is a lower bound on what an adversary could do, for such rows alone, and no verdict rests on it.
     """
 
@@ -59,6 +60,7 @@ class Column(Frozen):
     margin: float
     floor: Finite | None = None
     bound: bool = False
+    chance: Finite | None = None
 
     @property
     def alone(self) -> bool:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from amulet_core.errors import RequestError
 from amulet_core.published.tables import factors
 from amulet_core.report.chains import chains
+from amulet_core.report.chance import known_by_chance
 from amulet_core.report.dataset import data_section
 from amulet_core.report.matrix import claim, grid
 from amulet_core.report.methods import as_yaml, flat, problems, slowest, unjudged, used, warned
@@ -26,6 +27,7 @@ from amulet_core.report.words import (
     LOOKS,
     UTILITY_LOOKS,
     effect_interval,
+    listing,
     look,
     number,
     signed,
@@ -88,6 +90,7 @@ def render(results: Results) -> str:
         utility=UTILITY,
         bounds=BOUNDS,
         decided=DECIDED,
+        chance=tuple(map(listing, known_by_chance(results))),
         published=tuple(_published(results)),
         sections=sections(results),
         failed=sum(cell.status == "failed" for cell in results.cells),

@@ -6,6 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from amulet_core.report.chance import nothing_found
 from amulet_core.report.charts import Change, effects
 from amulet_core.report.details import Pictures, pictures
 from amulet_core.report.seeds import SeedTable, seed_tables
@@ -77,13 +78,15 @@ class RowDetails:
 class RiskSection:
     """One risk: what its verdicts are about, its primary values, the chart of its effects, and each row's details.
 
-    ``notes`` are reasons for what is not in the table of all values; ``nulls`` says whether it has values beside what
-    chance alone gives. ``detailed`` is how many rows are drawn and shown in full, if not all of them; else 0.
+    ``chance`` says that the row none shows nothing, or is empty. ``notes`` are reasons for what is not in the table of
+    all values; ``nulls`` says whether it has values beside what chance alone gives. ``detailed`` is how many rows are
+    drawn and shown in full, if not all of them; else 0.
     """
 
     anchor: str
     column: Column
     judged: str
+    chance: str
     primary: tuple[PrimaryLine, ...]
     chart: Markup | None
     values: tuple[str, ...]
@@ -121,6 +124,7 @@ def _section(results: Results, column: Column, anchor: str, by_row: dict[str, li
         anchor=anchor,
         column=column,
         judged=judged(column, results),
+        chance=nothing_found(results, column),
         primary=tuple(
             _primary(row.label, entries[row.label], results.seeds, column, text=text)
             for row in results.rows

@@ -45,7 +45,9 @@ def figure(
     else:
         shown = f"{text(min(numbers))} to {text(max(numbers))}" if len(numbers) > 1 else ""
     part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
-    return Figure(text(sum(numbers) / len(numbers)), shown, part, values[0].null)
+    first = values[0]
+    null = first.null if first.null_95 is None else f"below {text(first.null_95)}"
+    return Figure(text(sum(numbers) / len(numbers)), shown, part, null)
 
 
 def given(cell: Cell, key: tuple[str, str]) -> Iterator[Value]:

@@ -217,6 +217,16 @@ def test_a_biased_value_stands_beside_its_null(results):
     assert [line.figures[0].null for line in (*row.averaged, *row.by_seed)] == ["mean .05, 95 % quantile .10"] * 6
 
 
+def test_a_value_with_the_quantile_of_its_null_says_it_in_few_words(results):
+    cell = next(each for each in results.cells if each.risk == "discriminatory-behavior" and each.measured)
+    (metric,) = cell.measured
+    value = metric.scores.values[0].model_copy(update={"null_95": 0.064})
+    scores = metric.scores.model_copy(update={"values": (value,)})
+    cell = cell.model_copy(update={"measured": (metric.model_copy(update={"scores": scores}),)})
+    html = render(results.model_copy(update={"cells": (cell,)}))
+    assert html.count('<span class="sub">by chance alone: below 0.064</span>') == 2  # on average, and by seed
+
+
 def test_a_reason_that_holds_for_several_values_stands_once_below_the_table_with_its_rows(results):
     html = render(results)
     section = next(each for each in sections(results) if each.column.risk == "membership-inference")
