@@ -120,22 +120,23 @@ def _section(results: Results, column: Column, anchor: str, by_row: dict[str, li
         if row.label in by_row
     )
     text = in_column(value for entry in entries.values() for _, value in entry.values)
+    primary = tuple(
+        _primary(row.label, entries[row.label], results.seeds, column, text=text)
+        for row in results.rows
+        if row.label in entries
+    )
     return RiskSection(
         anchor=anchor,
         column=column,
         judged=judged(column, results),
         chance=nothing_found(results, column),
-        primary=tuple(
-            _primary(row.label, entries[row.label], results.seeds, column, text=text)
-            for row in results.rows
-            if row.label in entries
-        ),
+        primary=primary,
         chart=_chart(results, column, {label: entries[label] for label in entries if label in detailed}),
         values=tuple(plain(name) for _, name in keys),
         methods=tuple(_methods(cells)),
         rows=rows,
         nulls=any(figure.null for row in rows for line in row.averaged for figure in line.figures),
-        notes=tuple(_notes(rows, [plain(name) for _, name in keys])),
+        notes=tuple(_notes(rows, [plain(name) for _, name in keys], primary, column.primary_label)),
         detailed=len(detailed) if len(detailed) < len(results.rows) else 0,
     )
 
@@ -228,9 +229,14 @@ def _line(
     return AttackLine(first.attack or OWN, first.control, ", ".join(adversaries), seed, figures, nothing)
 
 
-def _notes(rows: Sequence[RowDetails], names: Sequence[str]) -> Iterator[Note]:
-    """Yield the reasons that stand in the table of all values more than once."""
+def _notes(
+    rows: Sequence[RowDetails], names: Sequence[str], primary: Sequence[PrimaryLine], label: str
+) -> Iterator[Note]:
+    """Yield the reasons that stand in the tables of primary and of all values more than once."""
     found: dict[str, list[tuple[str, str]]] = {}
+    for each in primary:
+        if each.reason:
+            found.setdefault(each.reason, []).append((each.label, label))
     for row in rows:
         for line in row.averaged:
             places = [(line.attack, line.nothing)] if line.nothing else []

@@ -240,6 +240,22 @@ def test_a_reason_that_holds_for_several_values_stands_once_below_the_table_with
     assert html.count(f'<a href="#{section.anchor}-note-1">note 1</a>') == 5 * 4 + 5 * 4 * 5  # on average, and by seed
 
 
+def test_a_reason_that_holds_for_several_rows_stands_once_for_their_primary_values_too(results):
+    missing = "skipped: no defense of this row can verify ownership"
+    entries = tuple(
+        entry.model_copy(update={"effect": None, "missing": missing}) if entry.risk == "evasion" else entry
+        for entry in results.entries
+    )
+    changed = results.model_copy(update={"entries": entries})
+    section = next(each for each in sections(changed) if each.column.risk == "evasion")
+    assert [(note.of, note.rows) for note in section.notes if note.reason == missing] == [
+        ("robust accuracy", "all rows")
+    ]
+    html = render(changed)
+    part = html[html.index('<section id="risk-1"') : html.index('<section id="risk-2"')]
+    assert part.count(missing) == 1
+
+
 def test_a_column_has_one_number_format():
     assert [*map(in_column([0.1, 0.5, 0.0]), (0.1, 0.0))] == ["0.100", "0.000"]
     small = in_column([0.1, 0.00032])
