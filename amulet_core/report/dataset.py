@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from pydantic import JsonValue
@@ -35,6 +36,7 @@ def data_section(results: Results) -> DataSection:
     name, content, rows = str(data.get("id", "")), data.get("sha256"), data.get("rows")
     parts = [
         name,
+        *_files(_params(results)),
         f"{rows:,} rows" if isinstance(rows, int) else "",
         f"SHA-256 {str(content)[:12]}…" if content else "",
     ]
@@ -68,6 +70,13 @@ def favourable(results: Results) -> str:
 def _params(results: Results) -> JsonValue:
     used = results.config.get("dataset")
     return used.get("params", {}) if isinstance(used, dict) else {}
+
+
+def _files(params: JsonValue) -> Iterator[str]:
+    """Yield the parameters that read like the name of a file: they say more than the id of a data set of one's own."""
+    for value in params.values() if isinstance(params, dict) else ():
+        if isinstance(value, str) and PurePath(value).suffix[1:].isalpha():
+            yield value
 
 
 def _classes(results: Results) -> Mapping[str, int]:

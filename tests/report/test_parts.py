@@ -346,6 +346,15 @@ def test_the_section_on_the_data_has_their_hash_and_the_share_of_the_favourable_
     ]
 
 
+def test_the_line_on_the_data_names_the_file_that_they_were_read_from(results):
+    config = {
+        "dataset": {"name": "builtin/table-file", "params": {"path": "old/loans.csv", "label": "y", "share": "0.5"}}
+    }
+    found = data_section(results.model_copy(update={"config": config}))
+    assert found.line == "builtin/adult, old/loans.csv, 2,000 rows, SHA-256 5f5f5f5f5f5f…"
+    assert '<a href="#data">builtin/adult, old/loans.csv,' in render(results.model_copy(update={"config": config}))
+
+
 def test_of_many_classes_groups_show_the_favourable_one_alone_and_results_of_before_show_what_they_have(results):
     classes = [str(each) for each in range(20)]
     groups = {"sex": {"f": dict.fromkeys(classes, 1), "m": dict.fromkeys(classes, 0)}}
