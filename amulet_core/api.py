@@ -13,6 +13,7 @@ from amulet_core.conduct import Prepared, conduct, prepared
 from amulet_core.config import read, replaced, resolve
 from amulet_core.conflicts import conflicts
 from amulet_core.errors import ComponentError, RequestError, UnwrittenError
+from amulet_core.facts import DataFacts, counted
 from amulet_core.fingerprint import note_code
 from amulet_core.interactions import entries
 from amulet_core.observers import Observers, observed
@@ -24,9 +25,8 @@ from amulet_core.remarks import notes_of, warnings_of
 from amulet_core.report.terminal import text_matrix
 from amulet_core.request import Request, RiskPlan, load_all
 from amulet_core.results import Column, Results, Row
-from amulet_core.run_folder import located, run_folder
+from amulet_core.run_folder import check_data, located, run_folder
 from amulet_core.running import Progress, unfilled
-from amulet_core.schema import DataSchema
 from amulet_core.store import Store, cache_folder
 from amulet_core.tables import write_results
 
@@ -60,6 +60,8 @@ def run(
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(Path(out), request)) if out is not None else None
         ready = prepared(request, store)
+        if folder is not None:
+            check_data(folder, ready.facts.content)
         observers = stack.enter_context(observed(registry))
         progress = Progress()
         for warning in (*data_warnings(ready.facts, request.data), *warnings_of(request, ready.facts.data_schema)):
@@ -166,7 +168,7 @@ def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Ob
     return Results(
         name=request.name,
         config=request.canonical(),
-        data=_described(request, schema, rows=ready.facts.rows),
+        data=_described(request, ready.facts),
         seeds=tuple(range(request.seeds)),
         design=request.data.design,
         overlap=overlap,
@@ -180,6 +182,7 @@ def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Ob
             started=started,
             complete=complete,
             reused=progress.reused,
+            data_sha256=ready.facts.content,
             timings=progress.timings,
             evidence={row: dict(found) for row, (_, found) in sorted(progress.evidence.items())},
             warnings=tuple(dict.fromkeys((*registry.warnings, *progress.warnings, *observers.warnings()))),
@@ -187,16 +190,18 @@ def _run(ready: Prepared, registry: Registry, folder: Path | None, observers: Ob
     )
 
 
-def _described(request: Request, schema: DataSchema, *, rows: int) -> dict[str, Any]:
-    component = request.dataset.entry.component
+def _described(request: Request, facts: DataFacts) -> dict[str, Any]:
+    component, schema = request.dataset.entry.component, facts.data_schema
     return {
         "id": request.dataset.id,
         "summary": component.summary,
         "licence": getattr(component, "licence", ""),
-        "rows": rows,
+        "rows": facts.rows,
+        "sha256": facts.content,
         "classes": list(schema.classes),
         "features": schema.width,
         "sensitive": {attribute.name: list(attribute.categories) for attribute in schema.sensitive},
+        **counted(facts),
         "sizes": request.data.model_dump(mode="json"),
     }
 
@@ -223,6 +228,7 @@ def _columns(request: Request) -> tuple[Column, ...]:
             margin=risk.game.primary.margin,
             floor=_floor(risk),
             bound=risk.game.primary.bound,
+            chance=risk.game.primary.chance,
         )
         for risk in request.risks
     )

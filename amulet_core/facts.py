@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -60,6 +60,21 @@ def _cells(data: "Data") -> tuple[tuple[tuple[int, ...], ...], ...]:
         tuple(tuple(z[:, column].bincount(minlength=len(attribute.categories)).tolist()) for z in of_class)
         for column, attribute in enumerate(data.schema.sensitive)
     )
+
+
+def counted(facts: DataFacts) -> dict[str, Any]:
+    """Return the numbers of rows by class, and by class and value of each sensitive attribute, as JSON."""
+    schema = facts.data_schema
+    return {
+        "class_rows": dict(zip(schema.classes, facts.class_rows, strict=True)),
+        "groups": {
+            attribute.name: {
+                value: dict(zip(schema.classes, (own[place] for own in of_class), strict=True))
+                for place, value in enumerate(attribute.categories)
+            }
+            for attribute, of_class in zip(schema.sensitive, facts.cells, strict=True)
+        },
+    }
 
 
 def remember_facts(store: Store, request: Request, facts: DataFacts) -> None:

@@ -46,6 +46,7 @@ class Column(Frozen):
     """A column of the matrix: a risk (or utility), its threat model, its attacks, and the value verdicts are about.
 
     ``floor`` is the value without any protection, where the value exists only for rows with a certain defense.
+    ``chance`` is the value where there is nothing to find, if that is one number.
     ``bound``: it is a lower bound on what an adversary could do, for such rows alone, and no verdict rests on it.
     """
 
@@ -62,6 +63,7 @@ class Column(Frozen):
     margin: float
     floor: Finite | None = None
     bound: bool = False
+    chance: Finite | None = None
 
     @property
     def alone(self) -> bool:
@@ -188,6 +190,8 @@ class Provenance(Frozen):
     complete: bool
     reused: int = 0
     """How many cells were known before the run started, from an earlier one."""
+    data_sha256: str = ""
+    """The SHA-256 of all rows of the data set; empty in results of before it was kept."""
     platform: str
     python: str
     cpu: str
@@ -210,7 +214,8 @@ class Results(Frozen):
     name: str
     config: dict[str, JsonValue]
     data: dict[str, JsonValue]
-    """The data set: id, licence, classes, rows by split, sensitive attributes."""
+    """The data set: id, licence, rows and their SHA-256, classes, sensitive attributes, rows by class and by group,
+    sizes of a seed's splits."""
     seeds: tuple[int, ...]
     design: str
     overlap: float = 0.0

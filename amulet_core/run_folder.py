@@ -15,7 +15,8 @@ from amulet_core.writing import replace_text
 
 CONFIG: Final = "config.json"
 JOURNAL: Final = "journal.jsonl"
-RESULT_FILES: Final = ("results.csv", "conflicts.csv", "results.json", "provenance.json", "report.html")
+PROVENANCE: Final = "provenance.json"
+RESULT_FILES: Final = ("results.csv", "conflicts.csv", "results.json", PROVENANCE, "report.html")
 _LOCKLESS: Final = (
     "the output folder {folder} is on a file system without locks, which keep two runs from writing into one folder: "
     "choose another with --out."
@@ -105,6 +106,27 @@ def check_folder(folder: Path, request: Request) -> None:
         raise RequestError(
             f"the output folder {folder} holds the results of another configuration: "
             "choose another with --out, or remove it."
+        )
+
+
+def check_data(folder: Path, content: str) -> None:
+    """See that the folder holds no results of other data than those whose SHA-256 is ``content``.
+
+    The configuration names a file, not what is in it. Results of before the SHA-256 was kept are not checked.
+
+    Raises:
+        RequestError: if it does.
+    """
+    try:
+        found = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    earlier = found.get("data_sha256") if isinstance(found, dict) else ""
+    if earlier and earlier != content:
+        raise RequestError(
+            f"the output folder {folder} holds results of other data: their SHA-256 was {earlier[:12]}… and is now "
+            f"{content[:12]}…, so the data set, or how it is read, has changed since. Choose another with --out, or "
+            "remove it."
         )
 
 

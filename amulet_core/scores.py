@@ -18,7 +18,8 @@ class Value(Frozen):
     """One value of a metric: its estimate and, where one is honest, its interval.
 
     ``low`` and ``high`` are both absent where no interval is given; ``method`` then says why.
-    ``null`` describes the value's distribution when there is nothing to find, where that is not one number.
+    ``null`` describes the value's distribution when there is nothing to find, where that is not one number, and
+    ``null_95`` is its 95 % quantile, of a value that grows with what is found.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Value(Frozen):
     method: str
     n: int = Field(ge=0)
     null: str = ""
+    null_95: Finite | None = None
 
     @classmethod
     def of(cls, name: str, interval: "Interval", *, n: int, null: str = "") -> "Value":

@@ -30,7 +30,8 @@ class Primary(Frozen):
     row ``none`` then has no value that changes could be measured against. A threat model with an ``fpr`` takes its
     place by that: as often, models are claimed by chance. The interval of such a value itself, none of a change, is cut
     to ``limits``. A ``bound`` has no value in ``none`` either: the value is a lower bound on what an adversary could
-    do, and however small, it is no evidence of protection.
+    do, and however small, it is no evidence of protection. ``chance`` is the value where there is nothing to find, if
+    that is one number.
     """
 
     metric: str
@@ -43,6 +44,9 @@ class Primary(Frozen):
     )
     limits: tuple[float, float] | None = Field(None, description="the least and the largest value that there can be")
     bound: bool = Field(False, description="whether the value is a lower bound that no verdict can rest on")
+    chance: float | None = Field(
+        None, allow_inf_nan=False, description="the value where there is nothing to find, if that is one number"
+    )
 
 
 class Trained(Frozen):
@@ -141,6 +145,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 label="fidelity beyond an independent model",
                 better="lower",
                 margin=0.03,
+                chance=0.0,
             ),
             sok="R3",
         ),
@@ -173,7 +178,7 @@ GAMES: Final[Mapping[str, Game]] = {
             attacks=("lira", "rmia", "loss-threshold"),
             controls=("random-score",),
             metrics=("membership",),
-            primary=Primary(metric="membership", value="auc", label="AUC", better="lower", margin=0.03),
+            primary=Primary(metric="membership", value="auc", label="AUC", better="lower", margin=0.03, chance=0.5),
             sok="P1",
         ),
         Game(
@@ -191,6 +196,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 label="advantage over imputation",
                 better="lower",
                 margin=0.03,
+                chance=0.0,
             ),
             sok="P3",
         ),
@@ -209,6 +215,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 label="distinguishing accuracy",
                 better="lower",
                 margin=0.05,
+                chance=0.5,
             ),
             trains=Trained(called="populations' victims", balanced="balanced_accuracy"),
             sok="P4",
@@ -227,6 +234,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 label="error relative to the class mean",
                 better="higher",
                 margin=0.05,
+                chance=1.0,
             ),
             sok="P2",
         ),

@@ -4,7 +4,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from amulet_core.report.words import Look, conflict_look, count, in_sentence, interval, listing, number, signed
+from amulet_core.report.words import (
+    Look,
+    conflict_look,
+    count,
+    in_sentence,
+    interval,
+    listing,
+    number,
+    probability,
+    signed,
+)
 from amulet_core.results import Column, Conflict, Results
 from amulet_core.vocabulary import UTILITY
 
@@ -108,7 +118,7 @@ def _line(conflict: Conflict, column: Column) -> ChainLine:
         difference="" if conflict.difference is None else signed(conflict.difference),
         interval=interval(conflict.low, conflict.high),
         level="" if conflict.level is None else f"{conflict.level:.2%}",
-        p=_number(conflict.p_adjusted),
+        p=probability(conflict.p_adjusted),
         look=conflict_look(conflict),
         reason=conflict.verdict_reason,
     )

@@ -124,7 +124,7 @@ def group_rates(bars: Sequence[Bar], *, title: str, name: str) -> Markup:
 def effects(changes: Sequence[Change], *, title: str, margin: float, better: Literal["higher", "lower"]) -> Markup:
     """Draw each row's change: a dot a seed, the mean as a bar across, the interval as a line; at least one change.
 
-    The shaded middle is the margin. An interval wider than the picture runs off its edge.
+    The shaded middle of each is the margin. An interval wider than the picture runs off its edge.
     """
     near = max([margin, *(abs(each) for change in changes for each in (*change.differences, change.mean))])
     far = max([near, *(abs(end) for change in changes for end in (change.low, change.high) if end is not None)])
@@ -132,14 +132,16 @@ def effects(changes: Sequence[Change], *, title: str, margin: float, better: Lit
     x, bottom = Scale(-reach, reach, 16, 504), 30 + 42 * len(changes)
     worse, fewer = ("← worse", "better →") if better == "higher" else ("← better", "worse →")
     parts = [
-        box((x(-margin), 22), (x(margin) - x(-margin), bottom - 22), "margin"),
         *_bottom_axis(x, ticks(-reach, reach), (22, bottom), "change against none"),
-        line((x(0), 22), (x(0), bottom), "zero"),
         label((16, 14), worse, "small start"),
         label((504, 14), fewer, "small end"),
     ]
     for index, change in enumerate(changes):
-        parts.extend(_change(change, x, 30 + 42 * index))
+        top = 30 + 42 * index
+        # Beside the interval alone: names above it stay on plain ground.
+        parts.append(box((x(-margin), top + 15), (x(margin) - x(-margin), 20), "margin"))
+        parts.append(line((x(0), top + 15), (x(0), top + 35), "zero"))
+        parts.extend(_change(change, x, top))
     description = "; ".join(
         f"{each.name}: mean {signed(each.mean)}{_span(each.low, each.high)} over {count(len(each.differences), 'seed')}"
         for each in changes
@@ -196,7 +198,7 @@ def _bar(bar: Bar, x: Scale, top: float) -> Iterator[Markup]:
 
 
 def _change(change: Change, x: Scale, top: float) -> Iterator[Markup]:
-    yield label((x.start, top + 11), change.name, "start")
+    yield label((x.start, top + 11), change.name, "start name")
     middle = top + 25
     if change.low is not None and change.high is not None:
         yield line((x(change.low), middle), (x(change.high), middle), f"interval {change.colour}")

@@ -119,6 +119,19 @@ def warned(results: Results) -> tuple[Warned, ...]:
     return tuple(Warned(text, _places(found)) for text, found in places.items())
 
 
+def unjudged(results: Results) -> tuple[Warned, ...]:
+    """Return why squares have no verdict though they were measured: degenerate and blocked ones, by reason."""
+    titles = {column.risk: column.title for column in results.columns}
+    found: dict[str, dict[str, int]] = {}
+    for entry in results.entries:
+        verdict = entry.effect.verdict if entry.effect else ""
+        if entry.degenerate or verdict in ("degenerate", "blocked"):
+            word = "degenerate" if entry.degenerate else verdict
+            reason = entry.degenerate or (entry.effect.verdict_reason if entry.effect else "")
+            found.setdefault(f"{word}: {reason}", {})[f"{entry.row} / {titles.get(entry.risk, entry.risk)}"] = 1
+    return tuple(Warned(text, "; ".join(places)) for text, places in found.items())
+
+
 def flat(value: JsonValue, name: str = "") -> tuple[tuple[str, str], ...]:
     """Return nested JSON as pairs of a dotted path and a text; short lists stay on one line."""
     if isinstance(value, dict) and value:

@@ -13,17 +13,21 @@ from markupsafe import Markup
 from amulet_core.errors import RequestError
 from amulet_core.published.tables import factors
 from amulet_core.report.chains import chains
+from amulet_core.report.chance import known_by_chance
+from amulet_core.report.dataset import data_section
 from amulet_core.report.matrix import claim, grid
-from amulet_core.report.methods import as_yaml, flat, problems, slowest, used, warned
+from amulet_core.report.methods import as_yaml, flat, problems, slowest, unjudged, used, warned
 from amulet_core.report.sections import sections
 from amulet_core.report.summary import summary
 from amulet_core.report.words import (
     BOUNDS,
     CONFLICT_LOOKS,
+    DECIDED,
     DESIGNS,
     LOOKS,
     UTILITY_LOOKS,
     effect_interval,
+    listing,
     look,
     number,
     signed,
@@ -85,18 +89,21 @@ def render(results: Results) -> str:
         utility_looks=tuple(UTILITY_LOOKS.values()),
         utility=UTILITY,
         bounds=BOUNDS,
+        decided=DECIDED,
+        chance=tuple(map(listing, known_by_chance(results))),
         published=tuple(_published(results)),
         sections=sections(results),
         failed=sum(cell.status == "failed" for cell in results.cells),
         skipped=sum(cell.status == "skipped" for cell in results.cells),
         problems=problems(results),
         warned=warned(results),
+        unjudged=unjudged(results),
         placebo=tuple(_placebo(results)),
         levels=_levels(results),
         design=DESIGNS.get(results.design, results.design),
         used=used(results),
         evidence={row: flat(found) for row, found in results.provenance.evidence.items()},
-        data=flat(results.data),
+        data=data_section(results),
         timings=slowest(results.provenance.timings),
         config=as_yaml(results.config),
         flat=flat,

@@ -1,7 +1,7 @@
 """One value of one attack as the report shows it: a number with what stands behind it, or why there is none."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +26,13 @@ class Figure:
     null: str = ""
 
 
-def figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figure:
-    """Return a value of one attack: over its seeds, or (``alone``) of the one cell given, with its own interval."""
+def figure(
+    cells: Sequence[Cell], key: tuple[str, str], *, alone: bool, text: Callable[[float], str] = number
+) -> Figure:
+    """Return a value of one attack: over its seeds, or (``alone``) of the one cell given, with its own interval.
+
+    ``text`` writes a number as all of its column are written.
+    """
     found = [value for cell in cells for value in values_of(cell, *key)]
     values = [value for value in found if isinstance(value, Value)]
     withheld = dict.fromkeys(value.reason for value in found if isinstance(value, Withheld))
@@ -36,11 +41,18 @@ def figure(cells: Sequence[Cell], key: tuple[str, str], *, alone: bool) -> Figur
         return Figure("", "", "; ".join(reasons) or "not given")
     numbers = [value.estimate for value in values]
     if alone:
-        shown = span(values[0].low, values[0].high)
+        shown = span(values[0].low, values[0].high, text=text)
     else:
-        shown = f"{number(min(numbers))} to {number(max(numbers))}" if len(numbers) > 1 else ""
+        shown = f"{text(min(numbers))} to {text(max(numbers))}" if len(numbers) > 1 else ""
     part = f"{len(numbers)} of {len(cells)} seeds" if len(numbers) < len(cells) else ""
-    return Figure(number(sum(numbers) / len(numbers)), shown, part, values[0].null)
+    first = values[0]
+    null = first.null if first.null_95 is None else f"below {text(first.null_95)}"
+    return Figure(text(sum(numbers) / len(numbers)), shown, part, null)
+
+
+def given(cell: Cell, key: tuple[str, str]) -> Iterator[Value]:
+    """Yield the value of a metric and name in a cell, if it was not withheld."""
+    yield from (value for value in values_of(cell, *key) if isinstance(value, Value))
 
 
 def plain(name: str) -> str:

@@ -1,6 +1,6 @@
 """The words, signs and number formats that the report and the terminal share, so that both say the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -46,6 +46,13 @@ DESIGNS: Final[Mapping[str, str]] = {
     "disjoint": "disjoint: each seed has a block of rows of its own",
 }
 """How the seeds' rows relate, by the name of the design."""
+DECIDED: Final = (
+    "“No change” is decided by a test of its own, not by the interval shown: two one-sided t tests, which is to say "
+    "that the 90 % interval (before adjustment) lies inside the margin. The interval shown belongs to the test for a "
+    "change and is wider, so it may reach beyond the margin where the verdict is “no change”. Both p values are "
+    "adjusted by Holm's procedure; a verdict needs one of at most 0.05, and a change is looked for first."
+)
+"""Which of two intervals and p values decides for no change, and which are shown."""
 BOUNDS: Final = "lower bounds, and a small one is no evidence of privacy"
 """What a column of bounds shows, within a sentence."""
 
@@ -106,6 +113,27 @@ def number(value: float) -> str:
     return _minus(f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}")
 
 
+def in_column(values: Iterable[float]) -> Callable[[float], str]:
+    """Return how all numbers of a column are written: as ``number``, or if one of them is small with two more decimals.
+
+    What is too small even for these reads ``<0.00001``, and exactly zero as zero.
+    """
+    return _long if any(value and abs(value) < 0.0005 for value in values) else number
+
+
+def _long(value: float) -> str:
+    if value and abs(value) < 0.000005:
+        return "<0.00001" if value > 0 else ">−0.00001"
+    return _minus(f"{value:.5f}") if abs(value) < 100 else number(value)
+
+
+def probability(value: float | None) -> str:
+    """Return a p value to three decimals, one that would read as zero as ``<0.001``; nothing of none."""
+    if value is None:
+        return ""
+    return "<0.001" if value < 0.0005 else number(value)
+
+
 def signed(value: float) -> str:
     """Return a change with its sign; a change that rounds to nothing has the plus."""
     if abs(value) >= 1e5:
@@ -119,9 +147,9 @@ def interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
 
 
-def span(low: float | None, high: float | None) -> str:
+def span(low: float | None, high: float | None, *, text: Callable[[float], str] = number) -> str:
     """Return ``[low, high]`` of a value, or nothing where there is no interval."""
-    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    return "" if low is None or high is None else f"[{text(low)}, {text(high)}]"
 
 
 def effect_interval(effect: Effect) -> str:

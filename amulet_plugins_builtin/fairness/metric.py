@@ -63,6 +63,7 @@ def _difference(
         return Withheld(name=name, reason=_too_few(pairs))
     member = np.isin(pairs[0][0].group, groups)
     low, high, method = _interval(pairs, groups)
+    null, null_95 = _null(pairs, member, params, generator)
     return Value(
         name=name,
         estimate=max(gap(treatment.rates(rate, groups)) for treatment, rate in pairs),
@@ -70,7 +71,8 @@ def _difference(
         high=high,
         method=f"{method}{_without(pairs)}",
         n=int(np.logical_or.reduce([member & treatment.rows(rate) for treatment, rate in pairs]).sum()),
-        null=_null(pairs, member, params, generator),
+        null=null,
+        null_95=null_95,
     )
 
 
@@ -173,7 +175,8 @@ def _folded(interval: Interval) -> tuple[float, float]:
 
 def _null(
     pairs: list[Pair], member: NDArray[np.bool_], params: GroupFairnessParams, generator: np.random.Generator
-) -> str:
+) -> tuple[str, float | None]:
+    """Return the null in words, and its 95 % quantile where it is one."""
     treatment = pairs[0][0]
     if len({one.of for one, _ in pairs}) > 1:
         # A true positive rate compares rows of one class: groups change places among these alone.
@@ -186,15 +189,16 @@ def _null(
             permutations=params.permutations,
             generator=generator,
         )
-        return f"largest over the classes, {_told(null)}"
-    nulls = []
+        return f"largest over the classes, {_told(null)}", null.quantile_95
+    nulls, quantiles = [], []
     for one, rate in pairs:
         rows = member & one.rows(rate)
         null = permutation_null_of_gap(
             one.hits(rate)[rows], one.group[rows], permutations=params.permutations, generator=generator
         )
         nulls.append(f"{rate}, {_told(null)}")
-    return "; ".join(nulls)
+        quantiles.append(null.quantile_95)
+    return "; ".join(nulls), quantiles[0] if len(quantiles) == 1 else None
 
 
 def _told(null: PermutationNull) -> str:

@@ -73,6 +73,7 @@ def _oracle(scores: Floats, members: Bools, *, permutations: int, draws: np.rand
         estimate=found.balanced_accuracy,
         method="oracle: the best threshold on these very candidates, hence no interval; read it beside its null",
         n=len(scores),
+        null_95=null.quantile_95,
         null=f"mean {null.mean:.4f}, 95 % quantile {null.quantile_95:.4f} over {null.permutations} permutations",
     )
 

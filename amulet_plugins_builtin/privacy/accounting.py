@@ -18,6 +18,13 @@ LARGEST: Final = 1000.0
 """The largest epsilon that is accounted for: beyond it nothing is promised, and PRV composition needs gigabytes."""
 
 
+TO_CITE: Final = (
+    "epsilon_prv: a valid bound, as its numerical error of at most 0.01 is added, and as a rule the tighter one; "
+    "epsilon_rdp, a bound by other means, is the conservative check"
+)
+"""Which epsilon of an account to cite: opacus' PRV accountant returns the upper end of what it computes."""
+
+
 class EpsilonSpent(TypedDict):
     """Epsilon by Renyi DP (looser) and by numerical composition of privacy loss variables (tighter)."""
 
@@ -40,6 +47,7 @@ class PrivacySpent(Frozen):
     max_grad_norm: Finite
     neighbouring: Literal["add/remove one row"] = "add/remove one row"
     conditional_on: tuple[str, ...] = ()
+    to_cite: str = TO_CITE
 
 
 @functools.lru_cache(maxsize=256)

@@ -106,6 +106,7 @@ def test_the_interval_of_equalized_odds_covers_the_larger_of_both_differences():
         y, z = draw.integers(2, size=600), draw.integers(2, size=600)
         chance = np.where(y == 1, np.where(z == 0, 0.8, 0.6), np.where(z == 0, 0.2, 0.3))
         value = group_fairness(result(draw.random(600) < chance, y, z), GroupFairnessParams(permutations=20))
+        assert value["equalized_odds_difference"].null_95 is None  # the larger of two rates has neither rate's null
         covered += value["equalized_odds_difference"].low <= 0.2 <= value["equalized_odds_difference"].high
     assert covered >= 35
 
@@ -116,6 +117,7 @@ def test_more_than_two_groups_get_a_null_and_no_interval():
     assert value.high is None
     assert value.method == "largest difference among 4 groups: biased upward, hence no interval"
     assert value.null.startswith("selection rate, groups permuted: mean 0.0")
+    assert f"95 % below {value.null_95:.3f}" in value.null
 
 
 def test_five_equal_groups_show_the_gap_that_chance_makes_and_the_null_says_so():
@@ -219,6 +221,7 @@ def test_of_several_classes_the_worst_counts_each_against_the_rest(groups):
         assert len({round(one, 9) for one in each}) > 1
         assert scores[name].estimate == pytest.approx(max(each), abs=1e-12)
         assert scores[name].null.startswith("largest over the classes, groups permuted: mean 0.")
+        assert scores[name].null.endswith(f"95 % below {scores[name].null_95:.3f}")
     ratios = [fairlearn.demographic_parity_ratio(y == k, predictions == k, sensitive_features=z) for k in range(3)]
     assert scores["p_rule"].estimate == pytest.approx(min(ratios), abs=1e-12)
     assert scores["p_rule"].method == "smallest over largest rate, the smallest over 3 classes: no interval"

@@ -99,6 +99,7 @@ def test_the_oracle_is_labelled_and_stands_beside_its_permutation_null() -> None
         == "oracle: the best threshold on these very candidates, hence no interval; read it beside its null"
     )
     words = oracle.null.split()
+    assert f"95 % quantile {oracle.null_95:.4f} over" in oracle.null
     assert words[0] == "mean"
     assert words[2:5] == ["95", "%", "quantile"]
     assert words[-3:] == ["over", "20", "permutations"]

@@ -80,6 +80,8 @@ def test_the_account_is_that_of_the_steps_taken(toys):
         "max_grad_norm": 0.7,
         "neighbouring": "add/remove one row",
         "conditional_on": ("reweighing",),
+        "to_cite": "epsilon_prv: a valid bound, as its numerical error of at most 0.01 is added, and as a rule the "
+        "tighter one; epsilon_rdp, a bound by other means, is the conservative check",
     }
 
 

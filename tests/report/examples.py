@@ -104,7 +104,11 @@ def example_results(
             "id": "builtin/adult",
             "licence": "CC BY 4.0",
             "classes": ["<=50K", ">50K"],
-            "rows": {"train": 1000, "test": 1000},
+            "rows": 2000,
+            "sha256": "5f" * 32,
+            "class_rows": {"<=50K": 1500, ">50K": 500},
+            "groups": {"sex": {"Male": {"<=50K": 900, ">50K": 420}, "Female": {"<=50K": 600, ">50K": 80}}},
+            "sizes": {"train": 1000, "test": 1000, "design": "crossed"},
         },
         seeds=tuple(seeds),
         design="crossed",
@@ -356,7 +360,7 @@ def _more(risk: Risk, value: float, draw: np.random.Generator) -> tuple[tuple[Va
     if risk.id == "discriminatory-behavior":
         rates = (("Male", 0.3, 670), ("Female", max(0.0, 0.3 - value), 330), (HOSTILE, 0.2, 31))
         groups = [{"group": name, "n": n, "selection_rate": rate, **_bounds(rate)} for name, rate, n in rates]
-        return (), {"attribute": "sex", "groups": groups}
+        return (), {"attribute": "sex", "positive": ">50K", "groups": groups}
     if risk.id == "utility":
         return (), {"per_class": [{"class": "<=50K", "accuracy": 0.9}, {"class": ">50K", "accuracy": 0.6}]}
     return (), {}

@@ -100,6 +100,31 @@ def test_only_the_tables_scroll_sideways_and_the_row_labels_stay_in_sight(visit,
     assert label.bounding_box()["x"] == before
 
 
+@pytest.mark.parametrize(("risks", "defenses"), [(4, 3), (9, 7)])
+def test_on_paper_no_table_is_cut_and_wide_ones_lie_across(opened, examples, tmp_path, risks, defenses):
+    results = examples.example_results(risks=risks, defenses=defenses)
+    page, _, _ = opened(results.report(tmp_path / "report.html").as_uri(), java_script_enabled=True)
+    page.emulate_media(media="print")
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    tables = "[...document.querySelectorAll('table')].filter((each) => getComputedStyle(each).page {} 'wide')"
+    cut = ".filter((each) => each.offsetWidth > each.parentElement.clientWidth).map((each) => each.caption.textContent)"
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 upright, without its margins
+    assert page.evaluate(tables.format("!==") + cut) == []
+    page.set_viewport_size({"width": 1047, "height": 700})  # and across
+    assert page.evaluate(tables.format("===") + cut) == []
+    across = page.evaluate(tables.format("===") + ".some((each) => each.className === 'matrix')")
+    assert across is (risks > 6)
+
+
+def test_the_verdict_and_its_reason_stand_first_where_a_table_may_go_on_beyond_the_edge(visit):
+    page, _, _ = visit(viewport={"width": 1280, "height": 800})
+    for table in (".primary", "#utility table"):
+        heads = page.locator(table).first.locator("thead th").all_inner_texts()
+        assert heads[:2] == ["Row", "Verdict"]
+    right = "Math.max(...[...document.querySelectorAll('#utility td:nth-child(3)')].map((e) => e.getBoundingClientRect().right))"
+    assert page.evaluate(right) < 1280
+
+
 def test_the_dark_theme_is_dark_and_the_light_one_light(visit):
     grounds = [
         visit(color_scheme=scheme)[0].evaluate("getComputedStyle(document.body).backgroundColor")

@@ -97,6 +97,15 @@ def test_an_interval_far_wider_than_the_dots_runs_off_the_edge_without_an_end():
     assert far.count("interval open") == 1
 
 
+def test_no_name_lies_on_the_shaded_margin():
+    changes = [Change(name, (0.1, 0.2), 0.15, 0.1, 0.2, "up") for name in ("a", "b")]
+    image = ET.fromstring(effects(changes, title="E", margin=0.05, better="lower"))
+    shades = [(float(each.get("y")), float(each.get("height"))) for each in image.iter("rect")]
+    names = [float(each.get("y")) for each in image.iter("text") if each.text in ("a", "b")]
+    assert len(shades) == len(names) == 2
+    assert not [name for name in names for top, height in shades if top - 2 < name < top + height + 11]
+
+
 def test_every_seed_of_an_effect_is_a_dot_at_its_difference():
     differences = (-0.1, 0.0, 0.04)
     chart = effects([Change("a", differences, -0.02, None, None, "same")], title="E", margin=0.05, better="lower")

@@ -58,7 +58,7 @@ def test_none_placebo_and_the_largest_changes_are_shown_in_full(long_results):
         assert full[:2] == ["none", "placebo"]
         shown = sorted((abs(effects[label].difference) for label in full[2:]), reverse=True)
         assert shown == changes[: MOST_DETAILED - 2]
-        names = re.findall(r'<text [^>]*class="start">(.*?)</text>', section.chart)
+        names = re.findall(r'<text [^>]*class="start name">(.*?)</text>', section.chart)
         assert [markup.unescape(name) for name in names] == full[1:]
 
 

@@ -102,6 +102,7 @@ def test_the_sections_come_in_reading_order(html):
         "Matrix",
         "Do the defenses of a chain keep what each does alone?",
         "What it costs in utility",
+        "Data",
         "What to know when reading",
         "Evasion",
         "Membership inference",
@@ -169,6 +170,22 @@ def test_the_matrix_and_the_sections_name_the_threat_model(html):
         assert f">{text}, by row and seed</caption>" in html
 
 
+def test_the_page_says_which_interval_decides_for_no_change_and_which_is_shown(page, html, results):
+    text = re.sub(r"\s+", " ", page.text)
+    assert (
+        "“No change” is decided by a test of its own, not by the interval shown: two one-sided t tests, which is to say "
+        "that the 90 % interval (before adjustment) lies inside the margin. The interval shown belongs to the test for a "
+        "change and is wider, so it may reach beyond the margin where the verdict is “no change”. Both p values are "
+        "adjusted by Holm's procedure; a verdict needs one of at most 0.05, and a change is looked for first."
+    ) in text
+    said = (
+        "The interval shown goes with “p of a change”. “No change” is decided by “p of no change”: the 90 % interval, "
+    )
+    assert text.count(f"{said}before adjustment, lies inside the margin (more).") == len(results.columns)
+    heads = '<th scope="col">p of a change</th><th scope="col">p of no change</th>'
+    assert html.count(heads) == len(results.columns) + 1  # utility's cost is told once more
+
+
 def test_gaps_say_why_and_who_is_to_blame(page, examples):
     for text in (
         "20 cells failed and 20 were skipped",
@@ -187,7 +204,7 @@ def test_the_page_holds_methods_evidence_provenance_and_the_configuration(page):
         "privacy.epsilon_prv", "7.61", "AMD EPYC", "2.6.0", "192.4 s", "sensitive_in_x: false",
         "test-to-train ratio 0.250", "levels here: 95.00% to 99.00%", "Seeds. 5: 0, 1, 2, 3, 4",
         "crossed: all seeds share one block of rows", "CC BY 4.0", "stratified bootstrap, 95 %",
-        "of the first seed, with nothing to find: mean .05, 95 % quantile .10",
+        "by chance alone: mean .05, 95 % quantile .10", "what chance alone gives is of the first seed",
     ):  # fmt: skip
         assert text in page.text
 

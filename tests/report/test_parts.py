@@ -2,12 +2,25 @@
 
 import pytest
 
+from amulet_core.report.dataset import data_section
 from amulet_core.report.details import pictures
 from amulet_core.report.matrix import grid
-from amulet_core.report.methods import address, flat, problems, slowest, used, warned
+from amulet_core.report.methods import Warned, address, flat, problems, slowest, unjudged, used, warned
+from amulet_core.report.page import render
 from amulet_core.report.sections import sections
-from amulet_core.report.words import count, interval, judged, listing, look, number, printable, signed
-from amulet_core.results import Cell, Measured
+from amulet_core.report.words import (
+    count,
+    in_column,
+    interval,
+    judged,
+    listing,
+    look,
+    number,
+    printable,
+    probability,
+    signed,
+)
+from amulet_core.results import Cell, Effect, Measured
 from amulet_core.scores import Scores
 
 
@@ -204,6 +217,98 @@ def test_a_biased_value_stands_beside_its_null(results):
     assert [line.figures[0].null for line in (*row.averaged, *row.by_seed)] == ["mean .05, 95 % quantile .10"] * 6
 
 
+def test_a_value_with_the_quantile_of_its_null_says_it_in_few_words(results):
+    cell = next(each for each in results.cells if each.risk == "discriminatory-behavior" and each.measured)
+    (metric,) = cell.measured
+    value = metric.scores.values[0].model_copy(update={"null_95": 0.064})
+    scores = metric.scores.model_copy(update={"values": (value,)})
+    cell = cell.model_copy(update={"measured": (metric.model_copy(update={"scores": scores}),)})
+    html = render(results.model_copy(update={"cells": (cell,)}))
+    assert html.count('<span class="sub">by chance alone: below 0.064</span>') == 2  # on average, and by seed
+
+
+def test_a_reason_that_holds_for_several_values_stands_once_below_the_table_with_its_rows(results):
+    html = render(results)
+    section = next(each for each in sections(results) if each.column.risk == "membership-inference")
+    reason = "0.5 false positives are expected, fewer than 10"
+    rows = "none, placebo, adversarial-training, dp-sgd and adversarial-debiasing"
+    assert (section.notes[0].of, section.notes[0].reason, section.notes[0].rows) == (
+        "tpr at 0.1 percent fpr", reason, rows
+    )  # fmt: skip
+    assert html.count(reason) == 1
+    assert f'<li id="{section.anchor}-note-1">tpr at 0.1 percent fpr: {reason} ({rows})</li>' in html
+    assert html.count(f'<a href="#{section.anchor}-note-1">note 1</a>') == 5 * 4 + 5 * 4 * 5  # on average, and by seed
+
+
+def test_a_reason_that_holds_for_several_rows_stands_once_for_their_primary_values_too(results):
+    missing = "skipped: no defense of this row can verify ownership"
+    entries = tuple(
+        entry.model_copy(update={"effect": None, "missing": missing}) if entry.risk == "evasion" else entry
+        for entry in results.entries
+    )
+    changed = results.model_copy(update={"entries": entries})
+    section = next(each for each in sections(changed) if each.column.risk == "evasion")
+    assert [(note.of, note.rows) for note in section.notes if note.reason == missing] == [
+        ("robust accuracy", "all rows")
+    ]
+    html = render(changed)
+    part = html[html.index('<section id="risk-1"') : html.index('<section id="risk-2"')]
+    assert part.count(missing) == 1
+
+
+def test_a_column_has_one_number_format():
+    assert [*map(in_column([0.1, 0.5, 0.0]), (0.1, 0.0))] == ["0.100", "0.000"]
+    small = in_column([0.1, 0.00032])
+    assert [*map(small, (0.1, 0.00032, 0.0, 1e-9, -1e-9))] == ["0.10000", "0.00032", "0.00000", "<0.00001", ">−0.00001"]
+    assert small(123.456) == "123.5"
+
+
+def test_a_small_value_gives_all_of_its_column_more_decimals(results):
+    def shrunk(cell):
+        scores = cell.measured[0].scores
+        first = scores.values[0].model_copy(update={"estimate": 0.00032})
+        scores = scores.model_copy(update={"values": (first, *scores.values[1:])})
+        return cell.model_copy(update={"measured": (cell.measured[0].model_copy(update={"scores": scores}),)})
+
+    at = next(place for place, cell in enumerate(results.cells) if cell.risk == "evasion" and cell.measured)
+    cells = (*results.cells[:at], shrunk(results.cells[at]), *results.cells[at + 1 :])
+    section = next(
+        each for each in sections(results.model_copy(update={"cells": cells})) if each.column.risk == "evasion"
+    )
+    texts = [line.figures[0].text for row in section.rows for line in (*row.averaged, *row.by_seed)]
+    assert {len(text.split(".")[1]) for text in texts if text} == {5}
+    others = [line.figures[1].text for row in section.rows for line in row.averaged]
+    assert {len(text.split(".")[1]) for text in others if text} == {3}
+
+
+def test_degenerate_and_blocked_squares_are_named_among_the_warnings(results):
+    blocked = Effect(difference=0.1, seeds=5, verdict="blocked", verdict_reason="a warning stands against it: w")
+    entries = tuple(
+        entry.model_copy(update={"effect": blocked}) if (entry.row, entry.risk) == ("dp-sgd", "utility") else entry
+        for entry in results.entries
+    )
+    changed = results.model_copy(update={"entries": entries})
+    degenerate = next(entry for entry in results.entries if entry.degenerate)
+    assert unjudged(changed) == (
+        Warned("degenerate: balanced accuracy .51, near chance", f"{degenerate.row} / Evasion"),
+        Warned("blocked: a warning stands against it: w", "dp-sgd / Utility"),
+    )
+    assert "<li>blocked: a warning stands against it: w " in render(changed)
+
+
+@pytest.mark.parametrize(
+    ("degenerate", "said"), [("near chance", "No other warnings were given."), ("", "No warnings were given.")]
+)
+def test_no_warnings_is_not_said_beneath_a_degenerate_row(results, degenerate, said):
+    entries = tuple(
+        entry.model_copy(update={"degenerate": degenerate, "effect": None, "warnings": ()}) for entry in results.entries
+    )
+    cells = tuple(cell.model_copy(update={"warnings": ()}) for cell in results.cells)
+    provenance = results.provenance.model_copy(update={"warnings": ()})
+    html = render(results.model_copy(update={"entries": entries, "cells": cells, "provenance": provenance}))
+    assert f"<p>{said}</p>" in html
+
+
 def test_a_withheld_value_shows_its_reason(results):
     section = next(each for each in sections(results) if each.column.risk == "membership-inference")
     assert section.values == ("auc", "tpr at 1 percent fpr", "tpr at 0.1 percent fpr")
@@ -216,6 +321,50 @@ def _cell(seed, **details):
     return Cell(
         row="r", risk="x", attack="p/a", seed=seed, status="ok", measured=(Measured(metric="p/m", scores=scores),)
     )
+
+
+def test_the_section_on_the_data_has_their_hash_and_the_share_of_the_favourable_class_by_group(results):
+    found = data_section(results)
+    assert found.line == "builtin/adult, 2,000 rows, SHA-256 5f5f5f5f5f5f…"
+    assert set(found.facts) >= {
+        ("data set", "builtin/adult"),
+        ("parameter.sensitive_in_x", "no"),
+        ("rows of a seed.train", "1000"),
+        ("SHA-256 of all rows", "5f" * 32),
+    }
+    assert [(table.title, table.heads, table.lines) for table in found.tables] == [
+        (
+            "Classes, over all rows of the data set",
+            ("Class", "Rows", "Share"),
+            (("<=50K", "1,500", "0.750"), (">50K (favourable)", "500", "0.250")),
+        ),
+        (
+            "Base rates by sex, over all rows of the data set",
+            ("sex", "Rows", "Share of all rows", "of them <=50K", "of them >50K (favourable)"),
+            (("Male", "1,320", "0.660", "0.682", "0.318"), ("Female", "680", "0.340", "0.882", "0.118")),
+        ),
+    ]
+
+
+def test_the_line_on_the_data_names_the_file_that_they_were_read_from(results):
+    config = {
+        "dataset": {"name": "builtin/table-file", "params": {"path": "old/loans.csv", "label": "y", "share": "0.5"}}
+    }
+    found = data_section(results.model_copy(update={"config": config}))
+    assert found.line == "builtin/adult, old/loans.csv, 2,000 rows, SHA-256 5f5f5f5f5f5f…"
+    assert '<a href="#data">builtin/adult, old/loans.csv,' in render(results.model_copy(update={"config": config}))
+
+
+def test_of_many_classes_groups_show_the_favourable_one_alone_and_results_of_before_show_what_they_have(results):
+    classes = [str(each) for each in range(20)]
+    groups = {"sex": {"f": dict.fromkeys(classes, 1), "m": dict.fromkeys(classes, 0)}}
+    data = {**results.data, "class_rows": dict.fromkeys([*classes, ">50K"], 1), "groups": groups}
+    _, by_sex = data_section(results.model_copy(update={"data": data})).tables
+    assert by_sex.heads == ("sex", "Rows", "Share of all rows", "of them >50K (favourable)")
+    assert by_sex.lines == (("f", "20", "1.000", "0.000"), ("m", "0", "0.000", "–"))
+    old = data_section(results.model_copy(update={"data": {"id": "p/d"}, "config": {}}))
+    assert (old.line, old.tables) == ("p/d", ())
+    assert old.facts[-1] == ("SHA-256 of all rows", "not kept")
 
 
 def test_details_of_the_known_kinds_are_drawn_and_others_are_tables_and_facts():
@@ -259,3 +408,19 @@ def test_the_fidelity_of_a_stolen_model_is_drawn_by_budget_with_its_band():
     assert "Fidelity p/a, seed 0: 0.500 at 100, 0.900 at 500." in chart
     assert "<title>Fidelity by budget, r</title>" in chart
     assert "band" in chart
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(None, ""), (0.00049, "<0.001"), (0.0005, "0.001"), (0.019, "0.019"), (1, "1.000")]
+)
+def test_a_p_value_has_three_decimals_and_never_reads_as_zero(p, text):
+    assert probability(p) == text
+
+
+def test_no_change_shows_the_p_value_that_decided_it_beside_the_wider_interval(results):
+    section = next(each for each in sections(results) if each.column.risk == "discriminatory-behavior")
+    entry = next(each for each in results.entries if each.risk == "discriminatory-behavior" and each.row == "placebo")
+    line = next(each for each in section.primary if each.label == "placebo")
+    assert entry.effect.p_equivalence != entry.effect.p_adjusted
+    assert line.p == probability(entry.effect.p_adjusted)
+    assert line.p_same == probability(entry.effect.p_equivalence)

@@ -329,6 +329,43 @@ def test_a_folder_with_the_results_of_another_configuration_is_left_alone(
     run(config(seeds=1), out=tmp_path, registry=registry)
 
 
+def test_a_folder_with_the_results_of_other_data_is_left_alone_though_the_configuration_names_the_same_file(
+    registry: Registry, config: Any, tmp_path: Path
+) -> None:
+    table, out = tmp_path / "loans.csv", tmp_path / "out"
+    lines = [f"{index},{'fm'[index % 3 > 0]},{'ny'[index % 7 > 2]}" for index in range(400)]
+    table.write_text("\n".join(["income,sex,granted", *lines, ""]))
+    params = {"path": str(table), "label": "granted", "sensitive": ["sex"], "bounds": {"income": [0, 400]}}
+    asked = config(dataset={"name": "builtin/table-file", "params": params}, risks=["utility"], seeds=1)
+    first = run(asked, out=out, registry=registry)
+    assert first.data["class_rows"] == {"n": 172, "y": 228}
+    assert {name: sum(rows.values()) for name, rows in first.data["groups"]["sex"].items()} == {"f": 134, "m": 266}
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix in (".json", ".html")}
+    provenance = json.loads(before["provenance.json"])
+    assert provenance["data_sha256"] == first.data["sha256"] == json.loads(before["results.json"])["data"]["sha256"]
+    table.write_text("\n".join(["income,sex,granted", *lines[:-1], "400,f,n", ""]))
+    other = run(asked, registry=registry).data["sha256"]
+    with pytest.raises(RequestError) as error:
+        run(asked, out=out, registry=registry)
+    assert str(error.value) == (
+        f"the output folder {out} holds results of other data: their SHA-256 was {first.data['sha256'][:12]}… and is now "
+        f"{other[:12]}…, so the data set, or how it is read, has changed since. Choose another with --out, or remove it."
+    )
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.suffix in (".json", ".html")} == before
+
+
+def test_a_folder_of_before_the_hash_of_the_data_was_kept_goes_on(
+    registry: Registry, config: Any, tmp_path: Path
+) -> None:
+    asked = config(seeds=1, risks=["utility"])
+    run(asked, out=tmp_path, registry=registry)
+    path = tmp_path / "provenance.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "data_sha256"}))
+    assert run(asked, out=tmp_path, registry=registry).provenance.reused == 2
+    path.write_text("[]")
+    assert run(asked, out=tmp_path, registry=registry).provenance.reused == 2
+
+
 def test_an_executor_that_does_not_end_well_costs_no_result(
     registry: Registry, config: Any, tmp_path: Path, capsys: Any
 ) -> None:
