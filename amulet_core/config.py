@@ -180,7 +180,7 @@ class _Reader:
             label = form.label if form else ""
             given, path = given["chain"], f"{path}.chain"
         elif isinstance(given, dict):
-            label, shape = given.get("label", ""), AloneForm
+            label, shape = str(given.get("label", "")).strip(), AloneForm
         members = given if isinstance(given, list) else [given]
         if not members:
             self._problems.append(f"{path}: a chain needs at least one defense")

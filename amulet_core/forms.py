@@ -1,14 +1,17 @@
 """The shapes of a configuration's levels, each key described, and where a key that stands elsewhere belongs. Light."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from amulet_core.components import Params
 from amulet_core.games.table import GAMES
 from amulet_core.request import DataSettings
 from amulet_core.settings import TrainingSettings
+
+Label = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+"""How the report calls a row; blanks around it are left out, and one of blanks alone is none."""
 
 
 class Shell(Params):
@@ -50,13 +53,13 @@ class UseForm(Params):
 class AloneForm(UseForm):
     """A row of one defense as a mapping."""
 
-    label: str = Field("", max_length=200, description="how the report calls the row")
+    label: Label = Field("", description="how the report calls the row")
 
 
 class RowForm(Params):
     """A row of several defenses as a mapping."""
 
-    label: str = Field("", max_length=200, description="how the report calls the row")
+    label: Label = Field("", description="how the report calls the row")
     chain: Any = Field(description="the defenses of the row, applied together")
 
 

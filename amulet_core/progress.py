@@ -1,6 +1,7 @@
 """What a run shows while it goes on: a bar with rate and time left, or plain lines where there is no terminal.
 
-No time left is told before a twentieth of the jobs is done: the first ones train models, and take longer than most.
+No time left is told before a twentieth of the jobs, and five, are done: the first ones train models, and take longer
+than most.
 """
 
 import sys
@@ -11,6 +12,8 @@ from typing import Final, TextIO
 
 _STEPS: Final = 20
 """Into how many parts plain lines divide a run."""
+_FEWEST: Final = 5
+"""Jobs by which the others can be judged."""
 
 Advance = Callable[[int, int, str], None]
 """``advance(done, total, label)``: ``label`` names what has just been finished."""
@@ -81,4 +84,4 @@ def _plain(stream: TextIO) -> Advance:
 
 def _tells(done: int, total: int) -> bool:
     """Say whether enough jobs are done for the others to be judged by them."""
-    return done * _STEPS >= total
+    return done * _STEPS >= total and done >= min(_FEWEST, total)

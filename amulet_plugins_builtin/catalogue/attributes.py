@@ -1,6 +1,6 @@
 """The built-in attribute inference attacks and their metric: descriptors and parameters. Imports nothing heavy."""
 
-from math import ceil
+from math import ceil, sqrt
 
 from pydantic import Field
 
@@ -31,18 +31,20 @@ def _too_few_of_two_values(params: NoParams, planned: Planned) -> list[str]:  # 
     column = attribute_column(threat.attribute, schema)
     attribute, counts = schema.sensitive[column], planned.group_rows[column]
     rows, second = sorted(zip(counts, attribute.categories, strict=True), reverse=True)[1]
-    asked = min(threat.candidates, 2 * planned.train)
-    if asked * rows >= SMALLEST_GROUP * sum(counts):
-        return []
     if not rows:
         return [f"all rows of the data set have one and the same {attribute.name}: choose another attribute"]
-    half = ceil(SMALLEST_GROUP * sum(counts) / rows / 2)
-    raised = [f"candidates to {2 * half}"] if threat.candidates < 2 * half else []
-    raised += [f"data.train to {half}"] if planned.train < half else []
+    asked, share = min(threat.candidates, 2 * planned.train), rows / sum(counts)
+    drawn = SMALLEST_GROUP + 3 * sqrt(SMALLEST_GROUP * (1 - share))
+    if asked * share >= (drawn if threat.candidates < 2 * planned.train else SMALLEST_GROUP):
+        return []
+    all_rows = ceil(SMALLEST_GROUP / share / 2)
+    wanted = min(2 * ceil(drawn / share / 2), 2 * max(planned.train, all_rows))
+    raised = [f"candidates to {wanted}"] if threat.candidates < wanted else []
+    raised += [f"data.train to {all_rows}"] if planned.train < all_rows else []
     return [
-        f'of {asked} candidates about {asked * rows / sum(counts):.3g} have {attribute.name} "{second}", and it takes '
-        f"{SMALLEST_GROUP} of each of two values to tell them apart: set {' and '.join(raised)} or more, or choose "
-        "another attribute"
+        f'of {asked} candidates about {asked * share:.3g} have {attribute.name} "{second}", and it takes '
+        f"{SMALLEST_GROUP} of each of two values to tell them apart (about {drawn:.0f} where candidates are drawn): "
+        f"set {' and '.join(raised)} or more, or choose another attribute"
     ]
 
 

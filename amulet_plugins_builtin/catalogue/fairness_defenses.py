@@ -158,7 +158,7 @@ def _small_groups(params: ThresholdOptimizerParams, planned: Planned) -> list[st
     if sorted(sizes)[-2] >= SMALLEST_GROUP:
         return []
     attribute = planned.schema.sensitive[column]
-    listed = ", ".join(f"{label} about {size:.0f}" for label, size in zip(attribute.categories, sizes, strict=True))
+    listed = ", ".join(f"{label} about {size:.3g}" for label, size in zip(attribute.categories, sizes, strict=True))
     return [
         f"it needs {SMALLEST_GROUP} validation rows behind the rates of at least 2 groups ({attribute.name}: "
         f"{listed}): raise data.val"

@@ -1,5 +1,6 @@
 """The built-in defenses against poisoning: their descriptors and parameters. Light."""
 
+from math import ceil
 from typing import Final
 
 from pydantic import Field
@@ -50,7 +51,8 @@ class SpectralSignaturesParams(Params):
         0.1,
         ge=0,
         le=0.5,
-        description="the largest share of all training rows that may be poison; 1.5 times as many leave each class",
+        description="the largest share of all training rows that may be poison; 1.5 times as many leave each class, so "
+        "that of many classes each loses its largest_share: set it as low as poison allows",
     )
     largest_share: float = Field(
         0.5, gt=0, le=0.5, description="no class loses a larger share of its rows, however many may be poison"
@@ -62,9 +64,9 @@ def _no_small_cluster(params: ActivationClusteringParams, planned: Planned) -> l
     target = mixed(planned)
     if target.share <= params.largest_share:
         return []
-    raised = f", or raise largest_share to {target.share:.2f} or more" if target.share < _HALF else ""
+    raised = f", or raise largest_share to {ceil(100 * target.share) / 100:g} or more" if target.share < _HALF else ""
     return [
-        f"{target.told}, and no cluster of more than {params.largest_share:.0%} is suspected: lower "
+        f"{target.told}, and no cluster of more than {100 * params.largest_share:.3g}% is suspected: lower "
         f"risks.poisoning.threat.rate to {target.rate_at(params.largest_share)} or less{raised}"
     ]
 

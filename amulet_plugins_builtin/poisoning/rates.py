@@ -28,7 +28,7 @@ class Mixed:
         """Say how much poison there may be, and where."""
         return (
             f"a rate of {self.rate:g} is {self.poison:,} of {self.train:,} training rows, beside about {self.own:,.0f} "
-            f"of the target class: poison may be {self.share:.0%} of it"
+            f"of the target class: poison may be {100 * self.share:.3g}% of it"
         )
 
     def rate_at(self, share: float) -> str:

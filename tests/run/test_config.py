@@ -276,6 +276,12 @@ def test_a_chain_is_put_in_stage_order(registry: Registry, config: Any) -> None:
     assert row.label == "flip + keep + halve"
 
 
+@pytest.mark.parametrize(("written", "label"), [("  ", "keep"), (" mine ", "mine"), ("", "keep")])
+def test_blanks_are_no_part_of_a_label(registry: Registry, config: Any, written: str, label: str) -> None:
+    request = resolve(config(defenses=[{"label": written, "name": "keep"}]), registry)
+    assert request.rows[2].label == label
+
+
 def test_a_row_of_one_defense_may_have_a_label_beside_its_name(registry: Registry, config: Any) -> None:
     mild, strong = ({"name": "dp-sgd", "params": {"epsilon": epsilon}} for epsilon in (8, 2))
     request = resolve(config(defenses=[{"label": "mild", **mild}, {"label": "strong", **strong}]), registry)

@@ -149,17 +149,17 @@ REFUSED = {
     "fewer candidates of a value than are measured": (
         german_credit({"attribute": "age", "candidates": 100}, train=200),
         f'{ATTRIBUTES} of 100 candidates about 19 have age "up to 25", and it takes 30 of each of two values to tell '
-        "them apart: set candidates to 158 or more, or choose another attribute",
+        "them apart (about 45 where candidates are drawn): set candidates to 236 or more, or choose another attribute",
     ),
     "fewer rows of a value than are measured": (
         german_credit({"attribute": "sex"}, train=48),
         f'{ATTRIBUTES} of 96 candidates about 29.8 have sex "female", and it takes 30 of each of two values to tell them '
-        "apart: set data.train to 49 or more, or choose another attribute",
+        "apart (about 44 where candidates are drawn): set data.train to 49 or more, or choose another attribute",
     ),
     "fewer candidates, and rows, of a value than are measured": (
         german_credit({"attribute": "age", "candidates": 60}, train=30),
         f'{ATTRIBUTES} of 60 candidates about 11.4 have age "up to 25", and it takes 30 of each of two values to tell '
-        "them apart: set candidates to 158 and data.train to 79 or more, or choose another attribute",
+        "them apart (about 45 where candidates are drawn): set candidates to 158 and data.train to 79 or more, or choose another attribute",
     ),
     "too few validation rows for dataset inference": (
         {"defenses": ["dataset-inference"], "data": SIZES | {"val": 19}},
@@ -178,10 +178,10 @@ REFUSED = {
         "defenses.0 (radioactive-data): builtin/radioactive-data: a share of 0.009 is less than one of 100 training rows, and "
         "no row would be marked: raise share, or data.train",
     ),
-    "groups too small for thresholds": (thresholds(99), small_groups(30, 69)),
+    "groups too small for thresholds": (thresholds(99), small_groups(29.7, 69.3)),
     "groups with too few rows of the second class for thresholds": (
         thresholds(299, constraint="equal-opportunity"),
-        small_groups(30, 60),
+        small_groups(29.9, 59.8),
     ),
     "more rows than there are": (
         {"data": SIZES | {"train": 1000}, "seeds": 3},
@@ -317,35 +317,35 @@ WARNED = {
     "poison of the size of the class beside it": (
         "activation-clustering",
         {"rate": 0.1},
-        TEN.format("activation-clustering", 0.1, 10, 50) + "no cluster of more than 35% is suspected: lower "
+        TEN.format("activation-clustering", 0.1, 10, 50.2) + "no cluster of more than 35% is suspected: lower "
         "risks.poisoning.threat.rate to 0.053 or less",
     ),
     "a cluster a little too large": (
         use("activation-clustering", largest_share=0.3),
         {"rate": 0.05},
-        TEN.format("activation-clustering", 0.05, 5, 34) + "no cluster of more than 30% is suspected: lower "
+        TEN.format("activation-clustering", 0.05, 5, 33.5) + "no cluster of more than 30% is suspected: lower "
         "risks.poisoning.threat.rate to 0.042 or less, or raise largest_share to 0.34 or more",
     ),
     "poison that is no minority": (
         "spectral-signatures",
         {"rate": 0.1},
-        TEN.format("spectral-signatures", 0.1, 10, 50) + "what is no minority has no direction of its own: lower "
+        TEN.format("spectral-signatures", 0.1, 10, 50.2) + "what is no minority has no direction of its own: lower "
         "risks.poisoning.threat.rate below 0.099",
     ),
     "less poison expected than allowed": (
         use("spectral-signatures", share=0.02),
         {"rate": 0.05},
-        TEN.format("spectral-signatures", 0.05, 5, 34) + "at most 3 of its rows will go: raise share to 0.05",
+        TEN.format("spectral-signatures", 0.05, 5, 33.5) + "at most 3 of its rows will go: raise share to 0.05",
     ),
     "too little removed of a class": (
         use("spectral-signatures", largest_share=0.2),
         {"rate": 0.05},
-        TEN.format("spectral-signatures", 0.05, 5, 34) + "at most 2 of its rows will go: raise largest_share to 0.5",
+        TEN.format("spectral-signatures", 0.05, 5, 33.5) + "at most 2 of its rows will go: raise largest_share to 0.5",
     ),
     "both": (
         use("spectral-signatures", share=0.01, largest_share=0.2),
         {"rate": 0.05},
-        TEN.format("spectral-signatures", 0.05, 5, 34)
+        TEN.format("spectral-signatures", 0.05, 5, 33.5)
         + "at most 1 of its rows will go: raise share to 0.05 and raise largest_share to 0.5",
     ),
 }

@@ -50,8 +50,12 @@ def test_on_a_terminal_no_time_is_left_before_a_twentieth_is_done(done: int, sho
     assert re.search(shown, last)
 
 
-def test_of_few_jobs_the_first_is_enough_to_tell_the_time_left() -> None:
+@pytest.mark.parametrize(("total", "silent"), [(20, 4), (5, 4), (2, 1)])
+def test_of_few_jobs_five_or_all_are_enough_to_tell_the_time_left(total: int, silent: int) -> None:
     stream = io.StringIO()
-    with shown_progress(20, stream) as advance:
-        advance(1, 20, "job 1")
-    assert re.fullmatch(r"\[1/20\] \d+ s, about \d+ s left: job 1\n", stream.getvalue())
+    with shown_progress(total, stream) as advance:
+        for done in range(1, silent + 2):
+            advance(done, total, f"job {done}")
+    *before, last = stream.getvalue().splitlines()
+    assert [bool(re.fullmatch(rf"\[\d+/{total}\] \d+ s: job \d+", line)) for line in before] == [True] * silent
+    assert re.fullmatch(rf"\[{silent + 1}/{total}\] \d+ s, about \d+ s left: job {silent + 1}", last)
