@@ -18,10 +18,11 @@ from amulet_plugins_builtin.catalogue.reconstruction import (
     OutputDecoderParams,
 )
 from amulet_plugins_builtin.reconstruction import (
-    checks,
+    attack_checks,
     controls,
     gradient_inversion,
     metric,
+    metric_checks,
     mi_face,
     output_decoder,
     planted,
@@ -74,14 +75,14 @@ def test_the_noise_of_dp_sgd_drowns_the_row(trained_by, use):
     private = use("defense", "dp-sgd", noise_multiplier=1.5, epsilon=None)
     contest = trained_by(private, epochs=2)
     answer = gradient_inversion.attack(view(contest, THREAT, "gradients"), GradientInversionParams())
-    assert checks.relative(judge(contest, answer, THREAT)) > 1.5
+    assert attack_checks.relative(judge(contest, answer, THREAT)) > 1.5
 
 
 @pytest.mark.parametrize("model", ["logistic", "mlp"])
 def test_the_first_layer_is_solved_whatever_scales_its_input(trained_by, model):
     contest = trained_by(model=model)
     answer = gradient_inversion.attack(view(contest, THREAT, "gradients"), GradientInversionParams())
-    assert checks.relative(judge(contest, answer, THREAT)) < 1e-6
+    assert attack_checks.relative(judge(contest, answer, THREAT)) < 1e-6
 
 
 def test_a_dead_first_layer_tells_nothing():
@@ -184,77 +185,77 @@ _cost, _errors, _class_means = mi_face._cost, metric._errors, controls.class_mea
     [
         (
             replacing(output_decoder, "_network", lambda known, rest, asked, params: torch.zeros(len(asked), 3)),
-            checks.output_decoder()[0].run,
+            attack_checks.output_decoder()[0].run,
             "expected 0 to 0.1",
         ),
         (
             replacing(output_decoder, "_ridge", lambda known, rest, asked: rest[: len(asked)]),
-            checks.output_decoder()[1].run,
+            attack_checks.output_decoder()[1].run,
             "expected 0 to 0.1",
         ),
         (
             replacing(output_decoder, "_network", lambda known, rest, asked, params: rest[: len(asked)]),
-            checks.output_decoder()[2].run,
+            attack_checks.output_decoder()[2].run,
             "expected 0.97 to 1.03",
         ),
         (
             replacing(output_decoder, "_ridge", lambda known, rest, asked: rest[: len(asked)]),
-            checks.output_decoder()[3].run,
+            attack_checks.output_decoder()[3].run,
             "expected 0.97 to 1.03",
         ),
         (
             replacing(mi_face, "_cost", lambda view, u, params: -_cost(view, u, params)),
-            checks.mi_face_checks()[0].run,
+            attack_checks.mi_face_checks()[0].run,
             "expected 0 to 0.2",
         ),
         (
             replacing(mi_face, "_cost", lambda view, u, params: u.flatten(1).sum(1)),
-            checks.mi_face_checks()[1].run,
+            attack_checks.mi_face_checks()[1].run,
             "from the start, expected 0",
         ),
         (
             replacing(gradient_inversion, "solved", lambda *given: _solved(*given) + 1e-4),
-            checks.gradient_inversion_checks()[0].run,
+            attack_checks.gradient_inversion_checks()[0].run,
             "expected 1e-5",
         ),
         (
             replacing(gradient_inversion, "_apart", lambda *given: -_apart(*given)),
-            checks.gradient_inversion_checks()[1].run,
+            attack_checks.gradient_inversion_checks()[1].run,
             "expected 0 to 0.1",
         ),
         (
             replacing(gradient_inversion, "_apart", lambda found, wanted, params: found.square().sum(1)),
-            checks.gradient_inversion_checks()[2].run,
+            attack_checks.gradient_inversion_checks()[2].run,
             "expected 0 to 0.1",
         ),
         (
             replacing(planted, "_noisy", lambda gradient, noise, draws: dict(gradient)),
-            checks.gradient_inversion_checks()[3].run,
+            attack_checks.gradient_inversion_checks()[3].run,
             "expected 0.9 to 4",
         ),
         (
             replacing(gradient_inversion, "inferred", lambda *given: 3 - _inferred(*given)),
-            checks.gradient_inversion_checks()[4].run,
+            attack_checks.gradient_inversion_checks()[4].run,
             "labels tensor",
         ),
         (
             replacing(controls, "class_means", lambda x, y, classes: _class_means(x, 0 * y, classes)),
-            checks.class_mean()[0].run,
+            attack_checks.class_mean()[0].run,
             "class means",
         ),
         (
             replacing(controls, "from_units", lambda u, schema: torch.zeros_like(u)),
-            checks.zero_input()[0].run,
+            attack_checks.zero_input()[0].run,
             "the answer breaks the rules",
         ),
         (
             replacing(metric, "_errors", lambda result, answer: _errors(result, answer).sqrt()),
-            checks.metric_checks()[0].run,
+            metric_checks.metric_checks()[0].run,
             "by hand it is",
         ),
         (
             replacing(metric, "_similar", lambda name, *given: metric._mean(name, torch.ones(1))),
-            checks.metric_checks()[-1].run,
+            metric_checks.metric_checks()[-1].run,
             "expected: both withheld",
         ),
     ],

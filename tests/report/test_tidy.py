@@ -153,7 +153,7 @@ def test_details_that_no_metric_left_are_named_with_what_there_is(results):
         results.details("accuracy_by_epsiln")
     assert str(error.value) == (
         'no metric left details called "accuracy_by_epsiln"; did you mean "accuracy_by_epsilon"? There are: '
-        "accuracy_by_epsilon, attribute, groups, per_class, roc."
+        "accuracy_by_epsilon, attribute, groups, per_class, positive, roc."
     )
     with pytest.raises(RequestError) as error:
         results.model_copy(update={"cells": ()}).details("roc")
