@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from amulet_core.components import Reporter as Reporter
     from amulet_core.data import Data as Data
     from amulet_core.data import make_data as make_data
+    from amulet_core.discovery.registry import Registry as Registry
+    from amulet_core.discovery.registry import discover as discover
     from amulet_core.errors import RequestError as RequestError
     from amulet_core.hooks import hookimpl as hookimpl
-    from amulet_core.registry import Registry as Registry
-    from amulet_core.registry import discover as discover
     from amulet_core.results import Results as Results
     from amulet_core.schema import DataSchema as DataSchema
     from amulet_core.schema import Feasible as Feasible
@@ -55,7 +55,7 @@ _PUBLIC: Final = {
     "data": ("Data", "make_data"),
     "errors": ("RequestError",),
     "hooks": ("hookimpl",),
-    "registry": ("Registry", "discover"),
+    "discovery.registry": ("Registry", "discover"),
     "results": ("Results",),
     "schema": ("DataSchema", "Feasible", "Sensitive"),
     "scores": ("Scores", "Value", "Withheld"),

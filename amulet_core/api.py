@@ -9,26 +9,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from amulet_core.conduct import Prepared, conduct, prepared
-from amulet_core.config import read, replaced, resolve
-from amulet_core.conflicts import conflicts
+from amulet_core.configuration.reading import read, replaced, resolve
+from amulet_core.configuration.request import Request, RiskPlan, load_all
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.errors import ComponentError, RequestError, UnwrittenError
-from amulet_core.facts import DataFacts, counted
-from amulet_core.fingerprint import note_code
-from amulet_core.interactions import entries
-from amulet_core.observers import Observers, observed
-from amulet_core.portrait import data_warnings
-from amulet_core.provenance import provenance
-from amulet_core.recipes import blamed
-from amulet_core.registry import Registry, discover
-from amulet_core.remarks import notes_of, warnings_of
+from amulet_core.matrix.conflicts import conflicts
+from amulet_core.matrix.interactions import entries
+from amulet_core.matrix.tables import write_results
+from amulet_core.performing.provenance import provenance
+from amulet_core.performing.recipes import blamed
+from amulet_core.planning.facts import DataFacts, counted
+from amulet_core.planning.portrait import data_warnings
+from amulet_core.planning.remarks import notes_of, warnings_of
 from amulet_core.report.terminal import text_matrix
-from amulet_core.request import Request, RiskPlan, load_all
 from amulet_core.results import Column, Results, Row
-from amulet_core.run_folder import check_data, located, run_folder
-from amulet_core.running import Progress, unfilled
-from amulet_core.store import Store, cache_folder
-from amulet_core.tables import write_results
+from amulet_core.running.conduct import Prepared, conduct, prepared
+from amulet_core.running.loop import Progress, unfilled
+from amulet_core.running.observers import Observers, observed
+from amulet_core.running.run_folder import check_data, located, run_folder
+from amulet_core.storage.fingerprint import note_code
+from amulet_core.storage.store import Store, cache_folder
 
 QUICKSTART = Path(__file__).parent / "quickstart.yaml"
 
@@ -95,7 +95,7 @@ def quickstart(*, out: str | None, registry: Registry) -> int:
 
 def report(directory: str) -> int:
     """Write report.html again from the results in a folder; return the exit code."""
-    from amulet_core.tables import read_results
+    from amulet_core.matrix.tables import read_results
 
     print(f"Report: {read_results(directory).report(Path(directory) / 'report.html')}")
     return 0
@@ -103,7 +103,7 @@ def report(directory: str) -> int:
 
 def check(name: str, registry: Registry) -> int:
     """Run the checks that the components of this name ship; return the exit code (1: a check failed)."""
-    from amulet_core.checking import run_checks
+    from amulet_core.testing.checking import run_checks
 
     return run_checks(name, registry)
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amulet_core.configuration.request import Use, defense_of
 from amulet_core.errors import ComponentError, RequestError
-from amulet_core.jobs import Recipe
-from amulet_core.recipes import blamed, deployed
-from amulet_core.request import Use, defense_of
+from amulet_core.performing.recipes import blamed, deployed
+from amulet_core.planning.jobs import Recipe
 from amulet_core.schema import DataSchema
 from amulet_core.victims import Explain, logits_of
 

@@ -233,7 +233,7 @@ class Results(Frozen):
 
         Where ``degenerate`` is true the model attacked is near chance on that seed: leave such lines out of figures.
         """
-        from amulet_core.tables import frame
+        from amulet_core.matrix.tables import frame
 
         return frame(self)
 
@@ -242,13 +242,13 @@ class Results(Frozen):
 
         ``effect`` holds the changes whatever their verdicts, those of degenerate models too; ``judged`` says both.
         """
-        from amulet_core.tables import matrix
+        from amulet_core.matrix.tables import matrix
 
         return matrix(self, show=show)
 
     def interactions(self) -> "pd.DataFrame":
         """Return the changes against ``none``: one line a row and risk, with interval, p values, verdict and reason."""
-        from amulet_core.tidy import interactions
+        from amulet_core.matrix.tidy import interactions
 
         return interactions(self)
 
@@ -260,7 +260,7 @@ class Results(Frozen):
         Raises:
             RequestError: if no metric left anything of that name; the message says what there is.
         """
-        from amulet_core.tidy import details
+        from amulet_core.matrix.tidy import details
 
         return details(self, name)
 

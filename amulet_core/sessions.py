@@ -2,8 +2,8 @@
 
 An executor is a context manager that yields a ``Session``. The core hands it tasks as long as it has room, and takes
 outcomes in any order. A task can be done in this process (``task.work()``), or elsewhere: ``task.letter`` is a line of
-JSON that ``amulet_core.worker`` answers with another, wherever the same packages are installed and the same cache
-folder can be seen.
+JSON that ``amulet_core.worker`` answers with another, wherever the same packages are installed and the same
+cache folder can be seen.
 """
 
 import json
@@ -72,7 +72,8 @@ class Setting:
     """What an executor may know of the run it serves.
 
     ``threads`` each job uses; ``cache``: the folder through which workers exchange outputs; ``greeting`` is what
-    ``amulet_core.worker.problems`` wants, to see whether a worker fits the run; ``warn`` tells the user something.
+    ``amulet_core.worker.problems`` wants, to see whether a worker fits the run; ``warn`` tells the user
+    something.
     """
 
     threads: int

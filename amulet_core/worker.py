@@ -14,18 +14,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
+from amulet_core.configuration.request import load_all
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.fingerprint import note_code
 from amulet_core.lines import follow, part_from_the_lines
-from amulet_core.plan import Plan, plan
-from amulet_core.registry import discover
-from amulet_core.request import load_all
-from amulet_core.runs import RunNote, misfits, read_note
+from amulet_core.performing.workbench import Recent, Workbench
+from amulet_core.planning.plan import Plan, plan
+from amulet_core.running.runs import RunNote, misfits, read_note
 from amulet_core.schema import Frozen
 from amulet_core.sessions import Failed, Outcome, outcome_json
-from amulet_core.store import Store
-from amulet_core.workbench import Recent, Workbench
+from amulet_core.storage.fingerprint import note_code
+from amulet_core.storage.store import Store
 
 _OUTPUTS = 8
 """How many outputs a worker remembers: a victim and the banks of its shadow models serve several attacks in a row."""
@@ -103,10 +103,10 @@ def _place(cache: str, run: str) -> _Place:
     store, note = Store(cache), read_note(Path(cache), run)
     if found := misfits(note):
         raise RequestError(*found)
-    from amulet_core.craft import GroundedCraft
-    from amulet_core.facts import facts_of
-    from amulet_core.ground import lay_ground, load_data
-    from amulet_core.layout import layout_of
+    from amulet_core.performing.craft import GroundedCraft
+    from amulet_core.performing.ground import lay_ground, load_data
+    from amulet_core.planning.facts import facts_of
+    from amulet_core.planning.layout import layout_of
 
     request = resolve(note.config, discover())
     load_all(request)

@@ -15,8 +15,8 @@ from torch import nn
 
 from amulet_core.components import Params
 from amulet_core.data import Data
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.games.evasion import EvasionAnswer, EvasionView
-from amulet_core.registry import Registry, discover
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import isolated
 from amulet_core.training.parts import plain_training

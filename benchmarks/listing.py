@@ -25,7 +25,7 @@ class Used(BaseModel):
     number: int = Field(ge=0)
 """,
     ],
-    "amulet list": ["-m", "amulet_core.cli", "list"],
+    "amulet list": ["-m", "amulet_core.commands.cli", "list"],
 }
 MODULE = '''"""A plugin of the benchmark."""
 

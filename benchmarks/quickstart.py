@@ -19,7 +19,14 @@ def main() -> int:
     """Run the quickstart in a process of its own, print what it took, and return the exit code."""
     environment = os.environ | {"AMULET_PLUGINS": "", "PYTHONPATH": str(Path(__file__).parents[1])}
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "amulet_core.cli", "quickstart", "--out", str(Path(folder) / "quickstart")]
+        command = [
+            sys.executable,
+            "-m",
+            "amulet_core.commands.cli",
+            "quickstart",
+            "--out",
+            str(Path(folder) / "quickstart"),
+        ]
         start = time.perf_counter()
         code = subprocess.run(command, check=False, env=environment).returncode
         wall = time.perf_counter() - start

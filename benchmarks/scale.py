@@ -34,17 +34,17 @@ COMPONENTS = Path(__file__).with_name("scale_components.py")
 TIMED = {
     "resolve the configuration": "amulet_core.api:resolve",
     "import components": "amulet_core.api:load_all",
-    "plan": "amulet_core.conduct:plan",
-    "known results": "amulet_core.conduct:_known",
-    "what is to be done": "amulet_core.conduct:todo_of",
+    "plan": "amulet_core.running.conduct:plan",
+    "known results": "amulet_core.running.conduct:_known",
+    "what is to be done": "amulet_core.running.conduct:todo_of",
     "all jobs": "amulet_core.api:conduct",
-    "  one job": "amulet_core.workbench:Workbench.do",
-    "    its own work": "amulet_core.craft:GroundedCraft.perform",
-    "    to bytes": "amulet_core.craft:GroundedCraft.pack",
-    "    put into the store": "amulet_core.store:Store.put",
+    "  one job": "amulet_core.performing.workbench:Workbench.do",
+    "    its own work": "amulet_core.performing.craft:GroundedCraft.perform",
+    "    to bytes": "amulet_core.performing.craft:GroundedCraft.pack",
+    "    put into the store": "amulet_core.storage.store:Store.put",
     "      of it fsync": "os:fsync",
-    "    get from the store": "amulet_core.store:Store.get",
-    "  fill a cell": "amulet_core.running:_fill",
+    "    get from the store": "amulet_core.storage.store:Store.get",
+    "  fill a cell": "amulet_core.running.loop:_fill",
     "entries and verdicts": "amulet_core.api:entries",
     "results.csv and .json": "amulet_core.api:write_results",
     "report.html": "amulet_core.results:Results.report",
@@ -178,7 +178,8 @@ def measured(what: str, folder: Path, executor: str) -> dict[str, Any]:
 
 def run(folder: Path, out: Path, executor: str) -> dict[str, Any]:
     """Run the configuration in a folder and return what that took."""
-    from amulet_core import api, conduct
+    from amulet_core import api
+    from amulet_core.running import conduct
 
     parts: dict[str, list[float]] = {name: [0.0, 0.0, 0] for name in TIMED}
     peaks = {"imported": peak_mb()}
@@ -211,8 +212,8 @@ def run(folder: Path, out: Path, executor: str) -> dict[str, Any]:
 
 def forecast(folder: Path) -> dict[str, Any]:
     """Forecast the run in a folder and return what that took."""
-    from amulet_core.forecast import dry_run
-    from amulet_core.registry import discover
+    from amulet_core.discovery.registry import discover
+    from amulet_core.running.forecast import dry_run
 
     start = time.perf_counter()
     with contextlib.redirect_stdout(sys.stderr):

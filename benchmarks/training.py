@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel
 
 from amulet_core.data import Data
-from amulet_core.registry import Registry, discover
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.settings import TrainingSettings
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Streams, Training, TrainingContext

@@ -12,7 +12,7 @@ from typing import Literal, NoReturn
 import importlib_metadata
 import pytest
 
-from amulet_core.registry import Registry, discover
+from amulet_core.discovery.registry import Registry, discover
 
 ATTACK = """
 from amulet_core.components import Attack

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data, bounds
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.contest import Contest, accessible
 from amulet_core.games.discrimination import attribute_index
 from amulet_core.games.threats import AttributeThreat

@@ -10,8 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from amulet_core.artifacts import Artifact, shaped
 from amulet_core.games import membership
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.audit_threat import AuditThreat
 from amulet_core.games.contest import Contest
 from amulet_core.games.membership import MembershipAnswer, MembershipView

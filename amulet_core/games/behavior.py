@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from amulet_core.artifacts import Artifact, shaped
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.contest import Contest
 from amulet_core.schema import DataSchema
 from amulet_core.victims import logits_of

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from amulet_core.data import Data
 from amulet_core.explanations import explainer
-from amulet_core.jobs import Recipe
+from amulet_core.planning.jobs import Recipe
 from amulet_core.training.values import Streams
 from amulet_core.victims import LabelOracle, with_access
 from amulet_core.vocabulary import Access, Reconstructed

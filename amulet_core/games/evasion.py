@@ -10,9 +10,9 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data, bounds
 from amulet_core.feasible import distance, project
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.contest import Contest, accessible
 from amulet_core.games.threats import EvasionThreat
 from amulet_core.schema import DataSchema

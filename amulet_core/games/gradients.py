@@ -6,14 +6,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from amulet_core.configuration.request import defense_of
 from amulet_core.data import Data
 from amulet_core.errors import ComponentError
 from amulet_core.games.contest import Contest
 from amulet_core.games.threats import ReconstructionThreat
-from amulet_core.jobs import Recipe
-from amulet_core.recipes import blamed, maker_of, training_of
-from amulet_core.request import defense_of
-from amulet_core.splits import positions
+from amulet_core.performing.recipes import blamed, maker_of, training_of
+from amulet_core.performing.splits import positions
+from amulet_core.planning.jobs import Recipe
 from amulet_core.streams import generator
 from amulet_core.training.fit import gradients_of
 from amulet_core.training.values import Streams, Training

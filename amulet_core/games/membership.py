@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from amulet_core.artifacts import Artifact, shaped
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.contest import Contest, accessible
 from amulet_core.games.threats import MembershipThreat
 from amulet_core.schema import DataSchema

@@ -11,9 +11,9 @@ from typing import Annotated, Final
 import torch
 from torch import Tensor
 
-from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data, bounds, checked
 from amulet_core.feasible import project, span
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.threats import PoisoningThreat
 from amulet_core.schema import DataSchema
 from amulet_core.streams import generator

@@ -14,9 +14,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, one_hot
 
-from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data, bounds
 from amulet_core.feasible import span
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.contest import Contest, accessible
 from amulet_core.games.gradients import Batch, batch_of, released
 from amulet_core.games.threats import ReconstructionThreat

@@ -12,8 +12,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from amulet_core.artifacts import Artifact, shaped
 from amulet_core.data import Data
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.games.threats import TheftThreat
 from amulet_core.oracles import BudgetOracle
 from amulet_core.schema import DataSchema

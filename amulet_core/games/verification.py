@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from amulet_core.artifacts import Artifact, shaped
+from amulet_core.games.artifacts import Artifact, shaped
 from amulet_core.schema import DataSchema
 from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox
 

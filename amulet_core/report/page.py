@@ -33,8 +33,8 @@ from amulet_core.report.words import (
     signed,
 )
 from amulet_core.results import Effect, Expected, Results
+from amulet_core.storage.writing import replace_text
 from amulet_core.vocabulary import UTILITY
-from amulet_core.writing import replace_text
 
 LONG: Final = 12
 """A matrix of more rows than this can be searched and filtered; its tables scroll under their headings."""

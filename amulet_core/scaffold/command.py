@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, cast
 
+from amulet_core.discovery.registry import Registry
 from amulet_core.errors import RequestError, did_you_mean
-from amulet_core.registry import Registry
 from amulet_core.scaffold.examples import DEFAULT_RISK, KINDS, NewKind, risks_of
 from amulet_core.scaffold.project import Draft, project_files
 from amulet_core.vocabulary import AUDIT, COLUMNS, OWN_ROWS, VERIFICATION

@@ -10,10 +10,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
+from amulet_core.discovery.plugins import LoadedPlugin, trouble
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.errors import RequestError, did_you_mean
-from amulet_core.plugins import LoadedPlugin, trouble
-from amulet_core.registry import Registry, discover
 from amulet_core.testing.behaviour import behaviour_checks
 from amulet_core.testing.findings import ConformanceCheck, expected_to_fail
 from amulet_core.testing.shipped import own_checks, shipped_checks

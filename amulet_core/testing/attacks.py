@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import Any
 
 from amulet_core.components import Attack, Params
+from amulet_core.configuration.request import Use, attack_of
 from amulet_core.errors import cause_of
 from amulet_core.games.contest import Contest
-from amulet_core.request import Use, attack_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners

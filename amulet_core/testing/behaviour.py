@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from amulet_core.chains import data_problems
-from amulet_core.entries import Entry
-from amulet_core.request import Use
+from amulet_core.configuration.chains import data_problems
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.entries import Entry
 from amulet_core.testing.attacks import attack_checks
 from amulet_core.testing.datasets import dataset_checks
 from amulet_core.testing.defenses import defense_checks

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from amulet_core.configuration.request import Use
 from amulet_core.data import Data, checked
 from amulet_core.errors import RequestError, cause_of
-from amulet_core.request import Use
 from amulet_core.schema import DataSchema
 from amulet_core.testing.findings import TARGETS, ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import RUNS, Trial, manners, trial

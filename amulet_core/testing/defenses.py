@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from amulet_core.components import Defense
+from amulet_core.configuration.request import Use, defense_of
 from amulet_core.errors import cause_of
-from amulet_core.jobs import Recipe
-from amulet_core.recipes import fit_recipe, rebuilt
-from amulet_core.request import Use, defense_of
+from amulet_core.performing.recipes import fit_recipe, rebuilt
+from amulet_core.planning.jobs import Recipe
 from amulet_core.testing import explained, objectives, stages, verifying, wrapped_fits
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, working
@@ -173,8 +173,8 @@ def _plain(use: Use, toys: Sequence[Toy], fits: Fits) -> None:
             raise ConformanceError(
                 found=f"on {toy.label} training raised {cause_of(error).rstrip('.')}",
                 expected="two trained models",
-                fix="train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised"
-                + _OBJECTIVES * ("training" in defense_of(use).stages),
+                fix="train them by the recipe as amulet_core.performing.recipes.fit_recipe does, "
+                "and mend what is raised" + _OBJECTIVES * ("training" in defense_of(use).stages),
             ) from error
         for problem in filter(None, (_model_problem(one.model, rebuilt(_recipe(use), toy.schema)) for one in fitted)):
             raise ConformanceError(

@@ -7,9 +7,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from amulet_core.configuration.request import Use, defense_of
 from amulet_core.explanations import Question
 from amulet_core.modules import Classifier, Normalise
-from amulet_core.request import Use, defense_of
 from amulet_core.schema import DataSchema
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, conformance

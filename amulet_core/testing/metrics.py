@@ -5,7 +5,7 @@ from functools import cache, partial
 from typing import Any, Final, cast
 
 from amulet_core.components import Metric
-from amulet_core.request import Use
+from amulet_core.configuration.request import Use
 from amulet_core.scores import Scores, Value
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from amulet_core.components import Model
+from amulet_core.configuration.request import Use
 from amulet_core.errors import cause_of
 from amulet_core.modules import Classifier
-from amulet_core.request import Use
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working
 from amulet_core.testing.toys import SETTINGS, Toy, task_rows

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from amulet_core.configuration.request import defense_of
 from amulet_core.errors import cause_of
-from amulet_core.request import defense_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.stages import PLAIN, ROWS, Staged, of_kind

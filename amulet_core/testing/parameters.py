@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Interval, Le, Lt, MultipleOf
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.errors import cause_of
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 

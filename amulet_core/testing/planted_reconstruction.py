@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from amulet_core.components import Defense, NoParams, Params
-from amulet_core.entries import Entry
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.entries import Entry
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.reconstruction import (
     ReconstructionAnswer,
@@ -17,9 +18,8 @@ from amulet_core.games.reconstruction import (
     class_means,
 )
 from amulet_core.games.threats import ReconstructionThreat
-from amulet_core.jobs import Recipe
 from amulet_core.modules import Normalise
-from amulet_core.request import Use
+from amulet_core.planning.jobs import Recipe
 from amulet_core.streams import generator
 from amulet_core.testing.toys import NETWORK, SETTINGS, Toy, rows_at
 from amulet_core.training.values import Batch, Problem, Step, Streams, Training, TrainingContext

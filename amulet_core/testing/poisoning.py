@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from amulet_core.configuration.request import Use
 from amulet_core.errors import cause_of
 from amulet_core.games import poisoning as game
 from amulet_core.games.poisoning import PoisoningAnswer, PoisoningView
 from amulet_core.games.threats import PoisoningThreat
-from amulet_core.jobs import Recipe
-from amulet_core.recipes import fit_recipe
-from amulet_core.request import Use
+from amulet_core.performing.recipes import fit_recipe
+from amulet_core.planning.jobs import Recipe
 from amulet_core.settings import TrainingSettings
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working

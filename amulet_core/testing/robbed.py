@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from amulet_core.components import Attack, NoParams
+from amulet_core.configuration.request import Use, attack_of
 from amulet_core.games.theft import TheftView
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.oracles import BudgetOracle, Oracle
-from amulet_core.request import Use, attack_of
 from amulet_core.schema import DataSchema
 from amulet_core.settings import TrainingSettings
 from amulet_core.testing.manners import Trial

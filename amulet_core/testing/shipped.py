@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from amulet_core.checks import Check
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.errors import cause_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, conformance

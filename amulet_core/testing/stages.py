@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from amulet_core.configuration.request import Use, defense_of
 from amulet_core.data import Data, checked
-from amulet_core.request import Use, defense_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.manners import Trial, trial

@@ -10,12 +10,12 @@ from inspect import signature
 from typing import Any, Final
 
 from amulet_core.components import Attack, Component, Defense, LabRequest, Metric
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
+from amulet_core.discovery.loading import known_risk
+from amulet_core.discovery.plugins import LoadedPlugin
 from amulet_core.errors import RequestError, cause_of
 from amulet_core.games.table import GAMES
-from amulet_core.loading import known_risk
 from amulet_core.planned import Planned
-from amulet_core.plugins import LoadedPlugin
 from amulet_core.testing.findings import TARGETS, ConformanceCheck, ConformanceError, conformance
 from amulet_core.testing.parameters import DEFAULTS, default_params, described_and_limited, survive_json
 from amulet_core.testing.toys import SETTINGS, TOYS, Toy

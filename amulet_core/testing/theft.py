@@ -6,9 +6,9 @@ from typing import Final
 
 from torch import nn
 
+from amulet_core.configuration.request import Use, attack_of
 from amulet_core.errors import cause_of
 from amulet_core.games.theft import TheftAnswer, accept
-from amulet_core.request import Use, attack_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import manners

@@ -10,11 +10,11 @@ from torch.func import grad
 from torch.nn.functional import cross_entropy
 
 from amulet_core.components import Model, NoParams
+from amulet_core.configuration.request import Use
 from amulet_core.data import Data, bounds, make_data
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.feasible import project, span
 from amulet_core.modules import Classifier, Normalise
-from amulet_core.request import Use
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import generator

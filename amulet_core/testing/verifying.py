@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from amulet_core.configuration.request import Use, defense_of
 from amulet_core.games.verification import VerificationAnswer, VerificationView, accept
-from amulet_core.recipes import evidence_json
-from amulet_core.request import Use, defense_of
+from amulet_core.performing.recipes import evidence_json
 from amulet_core.testing import stages
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.manners import Trial, trial

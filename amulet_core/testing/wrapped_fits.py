@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from amulet_core.configuration.request import defense_of
 from amulet_core.data import Data
 from amulet_core.errors import cause_of
-from amulet_core.request import defense_of
 from amulet_core.streams import isolated
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 from amulet_core.testing.stages import ROWS, Staged, context_on, network_on, of_kind, training_on

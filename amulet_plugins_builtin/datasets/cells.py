@@ -9,7 +9,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Final
 
-from amulet_core.checked import shown
+from amulet_core.configuration.checked import shown
 from amulet_core.errors import RequestError
 
 _CSV: Final = (".csv", ".csv.gz")

@@ -9,7 +9,7 @@ import torch
 
 from amulet_core.checks import Check
 from amulet_core.data import Data
-from amulet_core.facts import facts_of
+from amulet_core.planning.facts import facts_of
 from amulet_plugins_builtin.catalogue.datasets import AdultParams, CompasParams, GermanCreditParams, PixelGroupParams
 from amulet_plugins_builtin.datasets.adult import adult
 from amulet_plugins_builtin.datasets.compas import compas

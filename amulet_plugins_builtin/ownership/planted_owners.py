@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from amulet_core.data import Data, make_data
 from amulet_core.games.verification import VerificationAnswer, VerificationView
 from amulet_core.modules import Classifier, Normalise
-from amulet_core.recipes import evidence_json
+from amulet_core.performing.recipes import evidence_json
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import generator, isolated

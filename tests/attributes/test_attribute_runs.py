@@ -4,18 +4,18 @@ import importlib_metadata
 import pytest
 
 from amulet_core.api import run
-from amulet_core.codec import pack, unpack
-from amulet_core.conduct import prepared
-from amulet_core.config import resolve
-from amulet_core.controls import unmatched
+from amulet_core.configuration.controls import unmatched
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError
 from amulet_core.games.table import GAMES
-from amulet_core.jobs import AttackWork, FitWork
-from amulet_core.perform import perform
-from amulet_core.registry import discover
+from amulet_core.performing.codec import pack, unpack
+from amulet_core.performing.perform import perform
+from amulet_core.planning.jobs import AttackWork, FitWork
 from amulet_core.results import values_of
+from amulet_core.running.conduct import prepared
 from amulet_core.scores import Withheld
-from amulet_core.store import Store
+from amulet_core.storage.store import Store
 
 RISK, METRIC = "attribute-inference", "builtin/attribute-inference"
 FAST = {"epochs": 5, "folds": 2}

@@ -6,14 +6,15 @@ import sys
 
 import pytest
 
-from amulet_core import __version__, cli
+from amulet_core import __version__
+from amulet_core.commands import cli
+from amulet_core.discovery.registry import Registry
 from amulet_core.errors import RequestError
-from amulet_core.registry import Registry
 
 NOTHING = Registry((), (), ())
 PROBE = """
 import sys
-from amulet_core.cli import main
+from amulet_core.commands.cli import main
 try:
     code = main({arguments!r})
 except SystemExit as end:
@@ -50,7 +51,9 @@ def test_what_runs_nothing_imports_nothing_heavy(arguments, tmp_path):
 
 
 def test_the_installed_command_lists_the_builtin_components():
-    done = subprocess.run([sys.executable, "-m", "amulet_core.cli", "list"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "amulet_core.commands.cli", "list"], capture_output=True, text=True, check=True
+    )
     assert "attack: evasion\n  apgd " in done.stdout
 
 
@@ -143,6 +146,6 @@ def test_the_version_is_that_of_the_distribution(capsys):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    command = f"{sys.executable} -m amulet_core.cli list --json | head -c 1"
+    command = f"{sys.executable} -m amulet_core.commands.cli list --json | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[", "")

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from amulet_core import cli
+from amulet_core.commands import cli
+from amulet_core.discovery.registry import discover
 from amulet_core.published import conjecture as guideline
 from amulet_core.published.conjecture import agreement, conjecture
 from amulet_core.published.tables import published
-from amulet_core.registry import discover
 from amulet_core.vocabulary import RISKS
 
 KNOWN = """\

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from amulet_core import cli
+from amulet_core.commands import cli
+from amulet_core.commands.describing import details
+from amulet_core.commands.listing import show_text
 from amulet_core.components import Defense
-from amulet_core.describing import details
-from amulet_core.entries import Entry
-from amulet_core.listing import show_text
-from amulet_core.registry import discover
+from amulet_core.discovery.entries import Entry
+from amulet_core.discovery.registry import discover
 
 BUILTIN = """
 from typing import Literal

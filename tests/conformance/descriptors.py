@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from amulet_core.components import Attack, Dataset, Defense, Measure, Metric, Model, Params, Reference
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 
 REFERENCES = (Reference(title="A title of a paper", where="arXiv:0000.00000"),)
 MEASURES = tuple(Measure(name=name, summary="a share", better="higher") for name in ("robust", "clean"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 from amulet_core.testing import component_checks, plugin_checks, shipped_checks
 from amulet_core.testing.findings import ConformanceError, NotCheckedError
 

@@ -6,12 +6,12 @@ import pytest
 from descriptors import attack, metric
 from pluggy import PluginManager
 
-from amulet_core import cli
-from amulet_core.checking import run_checks
+from amulet_core.commands import cli
+from amulet_core.discovery.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.errors import RequestError
-from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
-from amulet_core.registry import Registry, discover
 from amulet_core.testing import component_checks
+from amulet_core.testing.checking import run_checks
 
 HONEST = """\
 attack made/honest (amulet-plugin-made 1.0)

@@ -44,7 +44,7 @@ def undeclared(function, found):
     return defense("training", function), check, f"on the toy table, training stage its fit {found}", DECLARED, DECLARE
 
 
-RECIPE = "train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is raised"
+RECIPE = "train them by the recipe as amulet_core.performing.recipes.fit_recipe does, and mend what is raised"
 VMAP = (
     f"{RECIPE}; objectives run under torch.func.vmap: branch with torch.where, ask for draws with Draw, return one loss a "
     "row, [n]"

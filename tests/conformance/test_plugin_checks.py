@@ -9,11 +9,11 @@ import torch
 from descriptors import attack, metric
 from pluggy import PluginManager
 
-from amulet_core.checking import run_checks
+from amulet_core.discovery.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
+from amulet_core.discovery.registry import Registry
 from amulet_core.errors import RequestError
-from amulet_core.plugins import BrokenPlugin, FoundPlugin, LoadedPlugin
-from amulet_core.registry import Registry
 from amulet_core.testing import component_checks, plugin_checks, shipped_checks
+from amulet_core.testing.checking import run_checks
 from amulet_core.testing.findings import (
     ConformanceError,
     ConformanceWarning,
@@ -196,7 +196,7 @@ def test_a_light_plugin_passes(failures):
 
 
 def test_the_kit_needs_no_pytest():
-    code = "import sys, amulet_core.testing, amulet_core.checking; print('pytest' in sys.modules)"
+    code = "import sys, amulet_core.testing, amulet_core.testing.checking; print('pytest' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

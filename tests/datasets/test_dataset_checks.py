@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 from amulet_core.testing import shipped_checks
 from amulet_plugins_builtin.catalogue.datasets import GermanCreditParams, PixelGroupParams
 from amulet_plugins_builtin.datasets import checks, checks_of_files

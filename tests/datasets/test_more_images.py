@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from amulet_core.data import Data
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.testing import component_checks
 from amulet_plugins_builtin.catalogue.more_datasets import (
     COMPONENTS,

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.errors import RequestError
 from amulet_core.testing import component_checks
 from amulet_plugins_builtin.catalogue.own_datasets import COMPONENTS, ImageFolderParams

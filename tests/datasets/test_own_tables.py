@@ -10,9 +10,9 @@ import pytest
 import torch
 from pydantic import Field
 
-from amulet_core.checked import checked
+from amulet_core.configuration.checked import checked
 from amulet_core.data import Data
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.errors import RequestError
 from amulet_core.testing import component_checks
 from amulet_plugins_builtin.catalogue.own_datasets import COMPONENTS, TableFileParams

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amulet_core.data import make_data
-from amulet_core.facts import DataFacts, facts_of
+from amulet_core.planning.facts import DataFacts, facts_of
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 
 SCHEMA = DataSchema(

@@ -6,20 +6,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from amulet_core import played_populations, run
-from amulet_core.config import resolve
+from amulet_core import run
+from amulet_core.configuration.reading import resolve
 from amulet_core.data import Data
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError
-from amulet_core.facts import facts_of
-from amulet_core.forecast import Forecast, forecast, forecast_text
 from amulet_core.games.distribution import DistributionAnswer
-from amulet_core.ground import lay_ground, load_data
-from amulet_core.jobs import DistributionPlayWork, FitWork
-from amulet_core.layout import Place, layout_of
-from amulet_core.perform import perform
-from amulet_core.plan import plan
-from amulet_core.registry import discover
-from amulet_core.store import Store
+from amulet_core.performing import populations as played_populations
+from amulet_core.performing.ground import lay_ground, load_data
+from amulet_core.performing.perform import perform
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.jobs import DistributionPlayWork, FitWork
+from amulet_core.planning.layout import Place, layout_of
+from amulet_core.planning.plan import plan
+from amulet_core.running.forecast import Forecast, forecast, forecast_text
+from amulet_core.storage.store import Store
 from amulet_plugins_builtin.distribution import accuracies
 
 RISK = "distribution-inference"

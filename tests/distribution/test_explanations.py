@@ -6,16 +6,16 @@ import torch
 from torch import nn
 
 from amulet_core import run
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
 from amulet_core.data import make_data
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import ComponentError, RequestError
 from amulet_core.explanations import explainer
-from amulet_core.facts import facts_of
 from amulet_core.games.contest import Bank, Contest, accessible
-from amulet_core.ground import load_data
-from amulet_core.jobs import DistributionPlayWork, FitWork, Recipe
-from amulet_core.plan import plan
-from amulet_core.registry import discover
+from amulet_core.performing.ground import load_data
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.jobs import DistributionPlayWork, FitWork, Recipe
+from amulet_core.planning.plan import plan
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.victims import LabelOracle, with_access
 

@@ -5,12 +5,12 @@ import random
 import pytest
 import torch
 
+from amulet_core.configuration.request import DataSettings
 from amulet_core.games.threats import DistributionThreat
-from amulet_core.ground import Ground
-from amulet_core.layout import Layout, Place
-from amulet_core.ratios import FEWEST, Population, apportioned, composition, hypotheses, ratio_problems
-from amulet_core.request import DataSettings
-from amulet_core.splits import SplitSizes, blocks
+from amulet_core.performing.ground import Ground
+from amulet_core.performing.splits import SplitSizes, blocks
+from amulet_core.planning.layout import Layout, Place
+from amulet_core.planning.ratios import FEWEST, Population, apportioned, composition, hypotheses, ratio_problems
 
 SIZES = DataSettings(train=800, val=100, test=900, aux=1200)
 

@@ -12,9 +12,9 @@ import yaml
 from fenced import Block, Document, commands_of, documents
 from walking import is_walked, walk
 
-from amulet_core.cli import _parser
-from amulet_core.config import resolve
-from amulet_core.registry import discover
+from amulet_core.commands.cli import _parser
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import discover
 
 BASE = {"dataset": "adult", "risks": ["evasion"]}
 """What a part of a config is laid over, to be a whole one."""

@@ -8,9 +8,9 @@ import pytest
 from fenced import ROOT, Document
 
 import amulet_core as amulet
+from amulet_core.discovery.loading import HOOKS
+from amulet_core.discovery.plugins import API, GROUP
 from amulet_core.games.table import GAMES
-from amulet_core.loading import HOOKS
-from amulet_core.plugins import API, GROUP
 from amulet_core.report.words import CONFLICT_LOOKS, LOOKS
 from amulet_core.testing.findings import ConformanceWarning
 from amulet_core.testing.static import _ARGUMENTS, _STAGE_ARGUMENTS

@@ -76,6 +76,12 @@ def test_what_plugins_use_of_the_core_is_what_they_may_use(contributing):
     assert {name for name in used if not {name, re.sub(r"^(amulet_core\.games)\.\w+$", r"\1", name)} & allowed} == set()
 
 
+def test_what_stands_at_the_top_of_the_core_is_what_plugins_may_use_and_what_a_user_calls(contributing):
+    listed = {name.strip("`") for name in contributing.table("module | what for")}
+    top = {f"amulet_core.{path.stem}" for path in (contributing.path.parent / "amulet_core").glob("*.py")}
+    assert top - listed == {"amulet_core.__init__", "amulet_core.api"}
+
+
 def test_every_make_target_named_is_in_the_makefile(document):
     targets = set(re.findall(r"`make ([a-z-]+)`", document.text))
     makefile = (ROOT / "Makefile").read_text()

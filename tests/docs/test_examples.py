@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import amulet_core as amulet
-from amulet_core.config import read, resolve
+from amulet_core.configuration.reading import read, resolve
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 

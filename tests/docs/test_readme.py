@@ -10,8 +10,8 @@ import yaml
 
 import amulet_core as amulet
 from amulet_core.api import QUICKSTART
-from amulet_core.cli import _parser
-from amulet_core.config import overridden, read, resolve
+from amulet_core.commands.cli import _parser
+from amulet_core.configuration.reading import overridden, read, resolve
 from amulet_core.games.table import GAMES
 from amulet_core.report.words import CONFLICT_LOOKS, LOOKS
 from amulet_core.vocabulary import RISKS

@@ -15,15 +15,15 @@ from reference.sources import fields_of, signature_of
 
 import amulet_core as amulet
 from amulet_core import hooks
-from amulet_core.artifacts import Artifact, Shaped
+from amulet_core.commands.describing import details
 from amulet_core.components import Component, Dataset, Defense, NoParams, Params
-from amulet_core.config import resolve
-from amulet_core.describing import details
-from amulet_core.facts import facts_of
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.loading import HOOKS
+from amulet_core.games.artifacts import Artifact, Shaped
 from amulet_core.games.table import GAMES
-from amulet_core.ground import load_data
-from amulet_core.loading import HOOKS
-from amulet_core.plan import plan
+from amulet_core.performing.ground import load_data
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.plan import plan
 from amulet_core.testing import component_checks
 from amulet_core.vocabulary import KINDS
 

@@ -93,7 +93,7 @@ def _ran(walked: Walk, line: str, words: list[str]) -> str:
     if words[:2] == ["pip", "install"]:
         _offered(walked)
         words = ["pip", "install", *PLAIN, str(walked.site), "--upgrade", "."]
-    module = {"amulet": "amulet_core.cli"}.get(words[0], words[0])
+    module = {"amulet": "amulet_core.commands.cli"}.get(words[0], words[0])
     program = [sys.executable, *([] if module == "python" else ["-m", module]), *words[1:]]
     done = subprocess.run(
         program, cwd=walked.place, env=walked.environment, capture_output=True, text=True, check=False

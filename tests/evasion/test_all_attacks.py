@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from amulet_core.components import NoParams
+from amulet_core.discovery.registry import discover
 from amulet_core.games import evasion
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.evasion import EvasionView
 from amulet_core.games.threats import EvasionThreat
-from amulet_core.registry import discover
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import isolated
 from amulet_core.training.parts import plain_training

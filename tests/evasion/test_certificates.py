@@ -6,20 +6,20 @@ import torch
 
 import amulet_core as amulet
 from amulet_core import api
-from amulet_core.conduct import prepared
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
 from amulet_core.data import make_data
-from amulet_core.facts import facts_of
-from amulet_core.forecast import forecast
+from amulet_core.discovery.registry import discover
 from amulet_core.games import evasion as evasion_game
 from amulet_core.games.threats import EvasionThreat
-from amulet_core.ground import load_data
-from amulet_core.jobs import AttackWork, CertifyWork
-from amulet_core.planned_certificates import certifiers
-from amulet_core.registry import discover
+from amulet_core.performing.ground import load_data
+from amulet_core.planning.certificates import certifiers
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.jobs import AttackWork, CertifyWork
 from amulet_core.report.details import pictures
+from amulet_core.running.conduct import prepared
+from amulet_core.running.forecast import forecast
 from amulet_core.schema import DataSchema, Feasible
-from amulet_core.store import Store
+from amulet_core.storage.store import Store
 
 TOY = """
 from pydantic import Field
@@ -257,9 +257,9 @@ def test_certified_rows_are_robust_ones_and_a_run_can_be_repeated_from_the_cache
 
 def test_models_of_a_defense_that_wraps_come_back_from_the_cache(registry, tmp_path):
     """Another attack asks the models of the first run: nothing is trained again."""
-    from amulet_core.codec import pack, unpack
-    from amulet_core.perform import perform
-    from amulet_core.request import load_all
+    from amulet_core.configuration.request import load_all
+    from amulet_core.performing.codec import pack, unpack
+    from amulet_core.performing.perform import perform
 
     request = resolve(config(defenses=[SMALL]), registry)
     load_all(request)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import amulet_core as amulet
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
 from amulet_core.data import bounds, make_data
 from amulet_core.errors import RequestError
 from amulet_core.games.evasion import CertificateQuestion

@@ -10,7 +10,7 @@ import importlib_metadata
 import pytest
 
 from amulet_core.api import run
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 from amulet_core.results import Results
 from amulet_plugins_builtin.executors.workers import refusal, worker_command
 
@@ -157,7 +157,15 @@ def test_a_worker_ends_with_a_driver_that_is_killed_even_if_its_job_would_never_
     endless = {"name": "toy/nudge", "params": {"number": 99}}
     config = SMALL | {"executor": "processes", "risks": {"evasion": {"attacks": [endless]}}}
     (tmp_path / "endless.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "amulet_core.cli", "run", str(tmp_path / "endless.json"), "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "amulet_core.commands.cli",
+        "run",
+        str(tmp_path / "endless.json"),
+        "--out",
+        str(tmp_path),
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
         worker = os.pidfd_open(int(told.read_text()))

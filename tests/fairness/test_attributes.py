@@ -2,9 +2,9 @@
 
 import pytest
 
-from amulet_core.chains import data_problems
-from amulet_core.registry import discover
-from amulet_core.request import Use
+from amulet_core.configuration.chains import data_problems
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.registry import discover
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_plugins_builtin.fairness.attributes import attribute_column
 

@@ -3,12 +3,12 @@
 import pytest
 
 import amulet_core as amulet
-from amulet_core.chains import chain_problems
 from amulet_core.components import Defense, NoParams
-from amulet_core.config import resolve
-from amulet_core.entries import Entry
+from amulet_core.configuration.chains import chain_problems
+from amulet_core.configuration.reading import resolve
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.entries import Entry
 from amulet_core.errors import RequestError
-from amulet_core.request import Use
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 from amulet_core.settings import TrainingSettings
 from amulet_plugins_builtin.catalogue.fairness_defenses import DEFENSES
@@ -238,7 +238,9 @@ def test_a_run_with_all_of_them_comes_back_from_the_cache_without_a_model_traine
         "exponentiated-gradient",
         "threshold-optimizer",
     }
-    monkeypatch.setattr("amulet_core.perform.fit_recipe", lambda *_: pytest.fail("a model was trained again"))
+    monkeypatch.setattr(
+        "amulet_core.performing.perform.fit_recipe", lambda *_: pytest.fail("a model was trained again")
+    )
     again = amulet.run(config(*ROWS))
     assert again.frame.equals(first.frame)
     # Attacks are new: the victims they are played on come from the cache.

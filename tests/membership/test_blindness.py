@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from amulet_core.components import Attack
 from amulet_core.data import make_data
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.membership import MembershipAnswer, MembershipView, judge, view
 from amulet_core.games.threats import MembershipThreat
+from amulet_core.performing.splits import halves
 from amulet_core.schema import DataSchema, Feasible, Sensitive
-from amulet_core.splits import halves
 from amulet_core.streams import isolated, seed_of
 from amulet_core.victims import LabelOracle, ProbabilityOracle, WhiteBox
 from amulet_core.vocabulary import Access

@@ -9,8 +9,8 @@ from amulet_core.data import make_data
 from amulet_core.games import membership as game
 from amulet_core.games.contest import Bank, Contest
 from amulet_core.games.threats import MembershipThreat
+from amulet_core.performing.splits import halves
 from amulet_core.schema import DataSchema, Feasible
-from amulet_core.splits import halves
 from amulet_core.statistics.membership import auc
 from amulet_core.victims import logits_of
 from amulet_plugins_builtin.catalogue.membership import LiraParams, LossThresholdParams, RmiaParams

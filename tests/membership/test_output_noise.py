@@ -6,7 +6,7 @@ from torch import Tensor
 
 from amulet_core.components import NoParams
 from amulet_core.games.membership import MembershipView
-from amulet_core.recipes import Deployed
+from amulet_core.performing.recipes import Deployed
 from amulet_core.statistics.membership import auc
 from amulet_core.victims import WhiteBox, logits_of
 from amulet_plugins_builtin.catalogue.membership import LiraParams, LossThresholdParams, RmiaParams

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from amulet_core.components import NoParams
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 from amulet_core.testing import shipped_checks
 from amulet_plugins_builtin.catalogue.models import CapacityParams
 from amulet_plugins_builtin.models import checks, estimator, estimator_answers, logistic, mlp, resnet

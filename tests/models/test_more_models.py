@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from amulet_core.components import NoParams
 from amulet_core.data import make_data
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.modules import Classifier
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings

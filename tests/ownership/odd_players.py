@@ -3,7 +3,7 @@
 import torch
 
 from amulet_core.components import Attack, Defense
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.games.verification import VerificationAnswer
 from amulet_core.schema import Frozen
 from amulet_core.training.values import Prepared

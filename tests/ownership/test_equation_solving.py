@@ -8,11 +8,11 @@ from torch import nn
 
 from amulet_core import discover
 from amulet_core.components import NoParams
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
 from amulet_core.games.theft import TheftView
-from amulet_core.jobs import Recipe
 from amulet_core.oracles import BudgetOracle
-from amulet_core.recipes import deployed
+from amulet_core.performing.recipes import deployed
+from amulet_core.planning.jobs import Recipe
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.streams import isolated
 from amulet_plugins_builtin.catalogue.ownership import EquationSolvingParams

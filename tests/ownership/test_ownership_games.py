@@ -8,8 +8,8 @@ from amulet_core.games import theft, verification
 from amulet_core.games.theft import TheftAnswer, TheftView
 from amulet_core.games.verification import VerificationAnswer, VerificationResult, VerificationView
 from amulet_core.oracles import BudgetOracle, BudgetSpentError
-from amulet_core.ownership import pruned
-from amulet_core.recipes import Deployed
+from amulet_core.performing.ownership import pruned
+from amulet_core.performing.recipes import Deployed
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
 from amulet_core.victims import LabelOracle, ModelOutputError, WhiteBox

@@ -9,19 +9,26 @@ import torch
 from odd_players import OWNER, USELESS, WEIGHER, weight_of
 
 from amulet_core import discover, run
-from amulet_core.codec import pack, unpack
 from amulet_core.components import NoParams
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
+from amulet_core.configuration.request import Use
 from amulet_core.errors import ComponentError
-from amulet_core.facts import facts_of
-from amulet_core.ground import lay_ground, load_data
-from amulet_core.jobs import AttackWork, FitWork, IndependentWork, TheftPlayWork, TheftWork, VerificationPlayWork
-from amulet_core.layout import layout_of
-from amulet_core.outputs import TheftOutput
-from amulet_core.ownership import pruned
-from amulet_core.perform import perform
-from amulet_core.plan import plan
-from amulet_core.request import Use
+from amulet_core.performing.codec import pack, unpack
+from amulet_core.performing.ground import lay_ground, load_data
+from amulet_core.performing.outputs import TheftOutput
+from amulet_core.performing.ownership import pruned
+from amulet_core.performing.perform import perform
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.jobs import (
+    AttackWork,
+    FitWork,
+    IndependentWork,
+    TheftPlayWork,
+    TheftWork,
+    VerificationPlayWork,
+)
+from amulet_core.planning.layout import layout_of
+from amulet_core.planning.plan import plan
 from amulet_core.victims import logits_of
 
 THEFT, VERIFICATION = "unauthorized-model-ownership", "ownership-verification"

@@ -3,9 +3,9 @@
 import pytest
 
 from amulet_core import discover
-from amulet_core.config import resolve
-from amulet_core.facts import DataFacts
-from amulet_core.plan_problems import attack_problems
+from amulet_core.configuration.reading import resolve
+from amulet_core.planning.facts import DataFacts
+from amulet_core.planning.problems import attack_problems
 from amulet_plugins_builtin.ownership.planted_theft import SCHEMA
 
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from amulet_core import run
-from amulet_core.config import resolve
-from amulet_core.facts import facts_of
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import discover
 from amulet_core.games.poisoning import PoisoningAnswer, PoisoningResult
-from amulet_core.ground import lay_ground, load_data
-from amulet_core.jobs import FitWork, PoisonedPlayWork, PoisonWork
-from amulet_core.layout import layout_of
-from amulet_core.perform import perform
-from amulet_core.plan import plan
-from amulet_core.registry import discover
+from amulet_core.performing.ground import lay_ground, load_data
+from amulet_core.performing.perform import perform
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.jobs import FitWork, PoisonedPlayWork, PoisonWork
+from amulet_core.planning.layout import layout_of
+from amulet_core.planning.plan import plan
 
 VALUES = (
     "attack_success_rate",

@@ -6,16 +6,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from amulet_core.audited import audited_rows, canaries
 from amulet_core.components import NoParams
 from amulet_core.data import make_data
 from amulet_core.games.audit import claimed, guesses
 from amulet_core.games.audit_threat import AuditThreat
-from amulet_core.ground import Ground
-from amulet_core.layout import Place
+from amulet_core.performing.audits import audited_rows, canaries
+from amulet_core.performing.ground import Ground
+from amulet_core.performing.splits import Block
+from amulet_core.planning.layout import Place
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.scores import ALARM, Withheld
-from amulet_core.splits import Block
 from amulet_core.statistics.audit import audit_p_value, audited_epsilon
 from amulet_plugins_builtin.privacy import audit
 from amulet_plugins_builtin.privacy.audit import measure

@@ -6,18 +6,18 @@ import importlib_metadata
 import pytest
 
 from amulet_core.api import run
-from amulet_core.conduct import prepared
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError
-from amulet_core.forecast import forecast, forecast_text
 from amulet_core.games.table import GAMES
-from amulet_core.jobs import AuditPlayWork, FitWork
-from amulet_core.registry import discover
+from amulet_core.planning.jobs import AuditPlayWork, FitWork
 from amulet_core.report.page import render
 from amulet_core.report.terminal import text_matrix
 from amulet_core.results import values_of
+from amulet_core.running.conduct import prepared
+from amulet_core.running.forecast import forecast, forecast_text
 from amulet_core.scores import ALARM
-from amulet_core.store import Store
+from amulet_core.storage.store import Store
 from amulet_plugins_builtin.privacy import dp_sgd
 
 RISK, METRIC = "privacy-audit", "builtin/privacy-audit"

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from amulet_core.jobs import Recipe
-from amulet_core.registry import discover
-from amulet_core.request import Use
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.registry import discover
+from amulet_core.planning.jobs import Recipe
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import isolated
 from amulet_core.training.values import Streams

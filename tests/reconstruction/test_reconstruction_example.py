@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from amulet_core.config import read, resolve
-from amulet_core.ground import load_data
-from amulet_core.registry import discover
+from amulet_core.configuration.reading import read, resolve
+from amulet_core.discovery.registry import discover
+from amulet_core.performing.ground import load_data
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fair-reconstruction.yaml"
 VARIANTS = ["", *re.findall(r'--set "(.*)"', EXAMPLE.read_text())]

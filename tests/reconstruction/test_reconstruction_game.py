@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from amulet_core.components import Defense, NoParams
-from amulet_core.entries import Entry
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.entries import Entry
 from amulet_core.errors import ComponentError
 from amulet_core.feasible import span
 from amulet_core.games.contest import Contest
 from amulet_core.games.reconstruction import ReconstructionAnswer, class_means, judge, view
 from amulet_core.games.threats import ReconstructionThreat
-from amulet_core.jobs import Recipe
-from amulet_core.recipes import fit_recipe, training_of
-from amulet_core.request import Use
+from amulet_core.performing.recipes import fit_recipe, training_of
+from amulet_core.planning.jobs import Recipe
 from amulet_core.schema import Sensitive
 from amulet_core.training.values import Streams
 from amulet_core.victims import ProbabilityOracle, WhiteBox

@@ -3,12 +3,12 @@
 import pytest
 
 from amulet_core import run
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError
-from amulet_core.facts import facts_of
-from amulet_core.ground import load_data
-from amulet_core.plan import plan
-from amulet_core.registry import discover
+from amulet_core.performing.ground import load_data
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.plan import plan
 
 ROWS = {"train": 120, "val": 20, "test": 150, "aux": 200}
 QUICK = [

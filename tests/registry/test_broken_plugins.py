@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from amulet_core.discovery.plugins import BrokenPlugin, LoadedPlugin
 from amulet_core.errors import RequestError
-from amulet_core.plugins import BrokenPlugin, LoadedPlugin
 
 HOOKS = (
     "amulet_components, amulet_run_started, amulet_cell_started, amulet_progress, amulet_cell_finished, "

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import amulet_core
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 
 BODY = "@hookimpl\ndef amulet_components(): return [attack('a')]"
 

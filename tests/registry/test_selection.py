@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from amulet_core.discovery.plugins import DisabledPlugin
 from amulet_core.errors import RequestError
-from amulet_core.plugins import DisabledPlugin
 
 BODY = "@hookimpl\ndef amulet_components(): return [attack('a')]"
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amulet_core.conflicts import conflicts
-from amulet_core.interactions import NO_CHANGE
+from amulet_core.matrix.conflicts import conflicts
+from amulet_core.matrix.interactions import NO_CHANGE
 from amulet_core.published.tables import expected
 from amulet_core.results import Cell, Column, Effect, Entry, Measured, Member, Provenance, Results, Row
 from amulet_core.scores import Scores, Value, Withheld

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from amulet_core.conflicts import conflicts
+from amulet_core.matrix.conflicts import conflicts
+from amulet_core.matrix.tables import read_results, write_results
 from amulet_core.report.chains import chains
 from amulet_core.report.matrix import grid
 from amulet_core.report.page import render
@@ -15,7 +16,6 @@ from amulet_core.report.summary import summary
 from amulet_core.report.terminal import text_matrix
 from amulet_core.report.words import CONFLICT_LOOKS, LOOKS
 from amulet_core.results import Conflict
-from amulet_core.tables import read_results, write_results
 
 LOST = (
     "watermark + adversarial-training loses part of what adversarial-training does alone for evasion: robust accuracy "

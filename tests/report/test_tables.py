@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from amulet_core.errors import RequestError
+from amulet_core.matrix.tables import frame, matrix, read_results, records, write_results
 from amulet_core.report.terminal import text_matrix
 from amulet_core.results import Cell, Effect, Measured, Provenance, Results, Row
 from amulet_core.scores import Scores, Value, Withheld
-from amulet_core.tables import frame, matrix, read_results, records, write_results
 
 COLUMNS = ["row", "kind", "risk", "attack", "control", "seed", "status", "reason"]
 COLUMNS += ["metric", "value", "estimate", "low", "high", "n", "method", "degenerate"]

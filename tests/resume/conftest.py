@@ -19,11 +19,11 @@ from counting import outcome
 from toy import MODULES
 
 from amulet_core import api
-from amulet_core.conduct import prepared
-from amulet_core.config import resolve
-from amulet_core.registry import Registry, discover
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.results import Results
-from amulet_core.store import Store
+from amulet_core.running.conduct import prepared
+from amulet_core.storage.store import Store
 
 Config = dict[str, Any]
 
@@ -80,7 +80,7 @@ def command(toy, packages, process, tmp_path) -> Callable[..., subprocess.Popen[
 
     def start(*arguments: str, cache: str = "cache") -> subprocess.Popen[str]:
         options = {"cwd": tmp_path, "env": own | {"AMULET_CACHE": str(tmp_path / cache)}}
-        return process("-m", "amulet_core.cli", *arguments, **options)
+        return process("-m", "amulet_core.commands.cli", *arguments, **options)
 
     return start
 

@@ -44,10 +44,10 @@ class FakeCraft:
         return digest * (job.work.size // 32)
 
     def pack(self, job: Any, output: bytes) -> Any:
+        from amulet_core.performing.workbench import Packed
         from amulet_core.results import Measured
         from amulet_core.scores import Scores, Value
-        from amulet_core.store import Stored
-        from amulet_core.workbench import Packed
+        from amulet_core.storage.store import Stored
 
         if not job.work.plays:
             return Packed(Stored({}, output))
@@ -82,8 +82,8 @@ def say(text: str) -> None:
 
 def planned() -> Any:
     """Return a plan of fake jobs on top of each other, each of which needs up to three of those just before it."""
-    from amulet_core.jobs import Job
-    from amulet_core.plan import Plan, PlannedCell
+    from amulet_core.planning.jobs import Job
+    from amulet_core.planning.plan import Plan, PlannedCell
 
     draws, jobs, cells = random.Random(7), {}, []
     for number in range(JOBS):
@@ -101,25 +101,25 @@ def planned() -> Any:
 
 def without_torch() -> None:
     """Put the fake craft and ground in the place of the real ones, which need torch."""
-    craft, ground = types.ModuleType("amulet_core.craft"), types.ModuleType("amulet_core.ground")
+    craft, ground = types.ModuleType("amulet_core.performing.craft"), types.ModuleType("amulet_core.performing.ground")
     craft.GroundedCraft = FakeCraft
     ground.Ground = ground.lay_ground = ground.load_data = None
-    sys.modules |= {"amulet_core.craft": craft, "amulet_core.ground": ground}
+    sys.modules |= {"amulet_core.performing.craft": craft, "amulet_core.performing.ground": ground}
 
 
 def main(cache: str, out: str, log: str) -> None:
     """Run, or go on, and write the cells."""
     without_torch()
-    from amulet_core.conduct import Prepared, conduct
-    from amulet_core.config import resolve
-    from amulet_core.facts import DataFacts
-    from amulet_core.observers import Observers
-    from amulet_core.registry import discover
-    from amulet_core.run_folder import run_folder
-    from amulet_core.running import Progress
+    from amulet_core.configuration.reading import resolve
+    from amulet_core.discovery.registry import discover
+    from amulet_core.planning.facts import DataFacts
+    from amulet_core.running.conduct import Prepared, conduct
+    from amulet_core.running.loop import Progress
+    from amulet_core.running.observers import Observers
+    from amulet_core.running.run_folder import run_folder
     from amulet_core.schema import DataSchema, Feasible
-    from amulet_core.store import Store
-    from amulet_core.writing import replace_text
+    from amulet_core.storage.store import Store
+    from amulet_core.storage.writing import replace_text
 
     schema = DataSchema(modality="tabular", shape=(1,), classes=("no", "yes"), feasible=Feasible(low=0.0, high=1.0))
     request = resolve({"dataset": "digits", "risks": {"utility": {}}}, discover())

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from amulet_core import codec
-from amulet_core.codec import pack, unpack
-from amulet_core.conduct import prepared
-from amulet_core.config import resolve
-from amulet_core.jobs import AttackWork, BankWork, FitWork, PoisonedPlayWork, PoisonWork, WorstWork
-from amulet_core.perform import perform
-from amulet_core.request import load_all
-from amulet_core.store import Store, Stored
+from amulet_core.configuration.reading import resolve
+from amulet_core.configuration.request import load_all
+from amulet_core.performing import codec
+from amulet_core.performing.codec import pack, unpack
+from amulet_core.performing.perform import perform
+from amulet_core.planning.jobs import AttackWork, BankWork, FitWork, PoisonedPlayWork, PoisonWork, WorstWork
+from amulet_core.running.conduct import prepared
+from amulet_core.storage.store import Store, Stored
 
 LIRA = {"name": "lira", "params": {"shadow_models": 2, "variance": "shared"}}
 FLIPS = [{"name": "label-flip", "params": params} for params in ({"mode": "random"}, {}, {"source": "yes"})]

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from counting import Cost, cost, outcome, trained
 
-from amulet_core import api, conduct, run_folder, store
-from amulet_core.config import resolve
+from amulet_core import api
+from amulet_core.configuration.reading import resolve
 from amulet_core.errors import RequestError
-from amulet_core.store import Store
+from amulet_core.running import conduct, run_folder
+from amulet_core.storage import store
+from amulet_core.storage.store import Store
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from amulet_core.config import resolve
-from amulet_core.durations import DURATIONS, Duration, estimated, read_durations, recorded, write_durations
-from amulet_core.forecast import Forecast, Line, forecast, forecast_text
-from amulet_core.jobs import Job
-from amulet_core.store import Store
+from amulet_core.configuration.reading import resolve
+from amulet_core.planning.durations import DURATIONS, Duration, estimated, read_durations, recorded, write_durations
+from amulet_core.planning.jobs import Job
+from amulet_core.running.forecast import Forecast, Line, forecast, forecast_text
+from amulet_core.storage.store import Store
 
 FINE, COARSE = {"kind": "train", "rows": 50}, {"kind": "train"}
 
@@ -88,8 +88,8 @@ def foreseen(toy, config, tmp_path):
         return forecast(request, Store(tmp_path / "cache"), tmp_path / "out", loaded=loaded)
 
     def load(request):
-        from amulet_core.facts import facts_of
-        from amulet_core.ground import load_data
+        from amulet_core.performing.ground import load_data
+        from amulet_core.planning.facts import facts_of
 
         return lambda: facts_of(load_data(request))
 
@@ -183,7 +183,7 @@ def test_a_forecast_says_what_it_comes_to(line, total):
 
 PROBE = """
 import sys
-from amulet_core.cli import main
+from amulet_core.commands.cli import main
 assert main(["run", "mine.yaml", "--dry-run"]) == 0
 print(sorted({"torch", "numpy", "pandas", "sklearn", "scipy"} & set(sys.modules)))
 """

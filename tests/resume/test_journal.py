@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from amulet_core.journal import Journal, appended, read_journal
+from amulet_core.running.journal import Journal, appended, read_journal
 
 RECORDS = {"a": {"measured": [], "evidence": {}}, "b": {"text": "two\nlines \u2028 and \x85 more"}, "c": {"n": 0.1}}
 

@@ -6,13 +6,13 @@ import platform
 
 import pytest
 
-from amulet_core import runs, worker
-from amulet_core.conduct import prepared
-from amulet_core.config import resolve
-from amulet_core.letters import Letters
-from amulet_core.runs import note_of, write_note
+from amulet_core.configuration.reading import resolve
+from amulet_core.running import runs, worker
+from amulet_core.running.conduct import prepared
+from amulet_core.running.letters import Letters
+from amulet_core.running.runs import note_of, write_note
 from amulet_core.sessions import Done, Failed, Lost, outcome_of
-from amulet_core.store import Store
+from amulet_core.storage.store import Store
 
 HERE = f"the worker on {platform.node()} (process {os.getpid()})"
 

@@ -9,15 +9,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from amulet_core import fingerprint
 from amulet_core.components import Defense, Params
 from amulet_core.data import make_data
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.errors import RequestError
-from amulet_core.facts import facts_of, recalled_facts, remember_facts
-from amulet_core.fingerprint import capability, code_of, differences, environment, packages_of
+from amulet_core.planning.facts import facts_of, recalled_facts, remember_facts
 from amulet_core.schema import DataSchema, Feasible, Sensitive
-from amulet_core.store import Store, Stored
+from amulet_core.storage import fingerprint
+from amulet_core.storage.fingerprint import capability, code_of, differences, environment, packages_of
+from amulet_core.storage.store import Store, Stored
 
 
 class Named(Params):
@@ -158,8 +158,8 @@ def test_the_code_of_a_component_is_that_of_its_targets_and_of_its_descriptor():
 @pytest.fixture
 def core(tmp_path, monkeypatch):
     """Let a folder stand in for the core's own package."""
-    (tmp_path / "core" / "report").mkdir(parents=True)
-    for name in ("plan.py", "report/page.py"):
+    for name in ("plan.py", "report/page.py", "commands/cli.py", "matrix/tables.py"):
+        (tmp_path / "core" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "core" / name).write_text("")
     spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "core")], origin=None)
     monkeypatch.setattr(fingerprint, "find_spec", lambda _name: spec)
@@ -167,9 +167,10 @@ def core(tmp_path, monkeypatch):
     return tmp_path / "core"
 
 
-def test_editing_a_report_of_the_core_costs_no_training_and_editing_anything_else_does(core):
+@pytest.mark.parametrize("shown", ["report/page.py", "commands/cli.py", "matrix/tables.py"])
+def test_editing_what_shows_results_costs_no_training_and_editing_anything_else_does(core, shown):
     before = code_of("amulet_core")
-    (core / "report" / "page.py").write_text("# edited")
+    (core / shown).write_text("# edited")
     assert code_of("amulet_core") == before
     (core / "plan.py").write_text("# edited")
     assert code_of("amulet_core") != before
@@ -181,7 +182,7 @@ def test_the_processor_is_what_torch_takes_it_for(given):
     if given == "avx512" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
         pytest.skip("torch would be told to use instructions that this processor lacks")
     code = """
-from amulet_core.fingerprint import capability
+from amulet_core.storage.fingerprint import capability
 import sys
 found = capability()
 assert "torch" not in sys.modules

@@ -243,10 +243,10 @@ def test_other_code_of_a_component_has_effect(run, config, known, packages):
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "scipy", "scikit-learn", "pandas", "opacus", "fairlearn"])
 def test_another_version_of_a_numeric_library_shares_nothing(config, known, toy, library, monkeypatch):
-    from amulet_core import fingerprint
-    from amulet_core.conduct import prepared
-    from amulet_core.config import resolve
-    from amulet_core.store import Store
+    from amulet_core.configuration.reading import resolve
+    from amulet_core.running.conduct import prepared
+    from amulet_core.storage import fingerprint
+    from amulet_core.storage.store import Store
 
     def jobs():
         return set(prepared(resolve(config(), toy()), Store(known / "cache")).plan.jobs)

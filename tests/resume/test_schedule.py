@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amulet_core.jobs import Job
-from amulet_core.plan import Plan, PlannedCell
-from amulet_core.running import ExecutorError, Progress, Told, run_plan, todo_of
-from amulet_core.schedule import LOSSES, Schedule
+from amulet_core.planning.jobs import Job
+from amulet_core.planning.plan import Plan, PlannedCell
+from amulet_core.planning.schedule import LOSSES, Schedule
+from amulet_core.running.loop import ExecutorError, Progress, Told, run_plan, todo_of
 from amulet_core.sessions import Done, Failed, Lost, Task
 
 RECORD = {"measured": [], "warnings": [], "evidence": {}}

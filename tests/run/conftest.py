@@ -8,7 +8,7 @@ from typing import Any
 import importlib_metadata
 import pytest
 
-from amulet_core.registry import Registry, discover
+from amulet_core.discovery.registry import Registry, discover
 
 sys.path.append(str(Path(__file__).parent))
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from amulet_core.api import run
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import Registry
 from amulet_core.errors import RequestError
-from amulet_core.registry import Registry
 
 STRONG = {"name": "adversarial-training", "params": {"epsilon": 0.1}}
 MILD = {"name": "adversarial-training", "params": {"epsilon": 0.01}}

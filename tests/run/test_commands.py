@@ -9,10 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
-from amulet_core import api, cli
-from amulet_core.config import overridden, read, resolve
-from amulet_core.config_schema import json_schema
-from amulet_core.registry import Registry
+from amulet_core import api
+from amulet_core.commands import cli
+from amulet_core.configuration.json_schema import json_schema
+from amulet_core.configuration.reading import overridden, read, resolve
+from amulet_core.discovery.registry import Registry
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_a_report_that_cannot_be_written_is_a_wrong_request(command: Any, config
 
 
 def test_the_json_schema_accepts_the_quickstart_and_its_resolved_form_and_refuses_a_mistake() -> None:
-    from amulet_core.registry import discover
+    from amulet_core.discovery.registry import discover
 
     registry = discover()
     schema = json_schema(registry)
@@ -129,7 +130,7 @@ def test_the_json_schema_accepts_the_quickstart_and_its_resolved_form_and_refuse
 
 
 def test_the_quickstart_measures_what_it_promises() -> None:
-    from amulet_core.registry import discover
+    from amulet_core.discovery.registry import discover
 
     request = resolve(read(api.QUICKSTART), discover())
     assert [row.label for row in request.rows] == [
@@ -215,8 +216,8 @@ def test_a_run_says_it_before_anything_is_trained_and_keeps_the_warnings(
 def test_a_job_that_another_run_is_at_is_waited_for_and_said_once(
     command: Any, config: Any, capsys: Any, monkeypatch: Any
 ) -> None:
+    from amulet_core.performing.workbench import Workbench
     from amulet_core.sessions import Busy
-    from amulet_core.workbench import Workbench
 
     ordinary, refused = Workbench.do, []
 

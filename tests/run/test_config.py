@@ -9,12 +9,12 @@ import importlib_metadata
 import pytest
 
 from amulet_core.api import run
-from amulet_core.config import overridden, read, resolve
-from amulet_core.config_schema import json_schema
+from amulet_core.configuration.forms import Shell
+from amulet_core.configuration.json_schema import json_schema
+from amulet_core.configuration.reading import overridden, read, resolve
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.errors import RequestError
-from amulet_core.forms import Shell
 from amulet_core.games.table import GAMES
-from amulet_core.registry import Registry, discover
 
 
 def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amulet_core.conflicts import conflicts
+from amulet_core.matrix.conflicts import conflicts
 from amulet_core.results import Column, Conflict, Effect, Entry, Member, Row
 from amulet_core.statistics.verdicts import Differences, verdicts
 

@@ -10,19 +10,19 @@ import torch
 from watchers import AUDIT, MEMBERSHIP, SEEN, SWAP, watchers
 
 from amulet_core.components import NoParams
-from amulet_core.config import resolve
-from amulet_core.facts import facts_of
+from amulet_core.configuration.reading import resolve
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.registry import discover
 from amulet_core.games import poisoning
 from amulet_core.games import theft as theft_game
-from amulet_core.ground import lay_ground, load_data
-from amulet_core.jobs import BankWork
-from amulet_core.layout import layout_of
 from amulet_core.oracles import BudgetOracle
-from amulet_core.outputs import FitOutput
-from amulet_core.perform import perform
-from amulet_core.plan import plan
-from amulet_core.registry import discover
-from amulet_core.request import Use
+from amulet_core.performing.ground import lay_ground, load_data
+from amulet_core.performing.outputs import FitOutput
+from amulet_core.performing.perform import perform
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.jobs import BankWork
+from amulet_core.planning.layout import layout_of
+from amulet_core.planning.plan import plan
 from amulet_core.victims import logits_of
 
 DISTRIBUTION, RECONSTRUCTION, THEFT = "distribution-inference", "data-reconstruction", "unauthorized-model-ownership"

@@ -8,8 +8,8 @@ import pytest
 from cells_of import faulty, select, statuses
 
 from amulet_core.api import run
+from amulet_core.discovery.registry import Registry
 from amulet_core.errors import RequestError
-from amulet_core.registry import Registry
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,17 @@ from functools import cache
 import pytest
 
 from amulet_core import run
-from amulet_core.chains import doubts, run_problems
 from amulet_core.components import NoParams
-from amulet_core.config import resolve
-from amulet_core.entries import Entry
+from amulet_core.configuration.chains import doubts, run_problems
+from amulet_core.configuration.reading import resolve
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.entries import Entry
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError
-from amulet_core.facts import facts_of
-from amulet_core.ground import load_data
-from amulet_core.plan import plan
-from amulet_core.plan_problems import plan_warnings, planned_run
-from amulet_core.registry import discover
-from amulet_core.request import Use
+from amulet_core.performing.ground import load_data
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.plan import plan
+from amulet_core.planning.problems import plan_warnings, planned_run
 
 SIZES = {"train": 100, "val": 50, "test": 100, "aux": 50}
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from amulet_core.config import resolve
-from amulet_core.interactions import entries
-from amulet_core.registry import Registry
-from amulet_core.request import Request
+from amulet_core.configuration.reading import resolve
+from amulet_core.configuration.request import Request
+from amulet_core.discovery.registry import Registry
+from amulet_core.matrix.interactions import entries
 from amulet_core.results import Cell, Entry, Measured
 from amulet_core.scores import Scores, Value, Withheld
 from amulet_core.statistics.paired import paired_interval

@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 import torch
 
-from amulet_core.layout import Layout, Place
-from amulet_core.splits import halves
+from amulet_core.performing.splits import halves
+from amulet_core.planning.layout import Layout, Place
 
 
 @pytest.mark.parametrize(("design", "seeds", "shadows"), [*product(["crossed", "disjoint"], [1, 2, 5], [0, 2, 8])])

@@ -7,12 +7,12 @@ import pytest
 import torch
 import yaml
 
-from amulet_core import cli
-from amulet_core.config import resolve
-from amulet_core.facts import facts_of
-from amulet_core.ground import lay_ground, load_data
-from amulet_core.layout import layout_of
-from amulet_core.registry import Registry
+from amulet_core.commands import cli
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import Registry
+from amulet_core.performing.ground import lay_ground, load_data
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.layout import layout_of
 
 NOTE = (
     "table-file: loans.csv: 600 of 700 rows are kept (missing: drop): 100 lack income; the shares of approved change: "

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from amulet_core.observers import observed
+from amulet_core.running.observers import observed
 
 LONG = 60.0
 SHORT = 0.2
@@ -366,7 +366,7 @@ def test_an_observer_that_cannot_be_loaded_again_is_one_warning(packages):
     body = """
     import sys
 
-    if getattr(sys.modules["__main__"].__spec__, "name", "") == "amulet_core.observing":
+    if getattr(sys.modules["__main__"].__spec__, "name", "") == "amulet_core.running.observing":
         raise ImportError("not twice.")
 
     @hookimpl
@@ -479,8 +479,8 @@ def test_no_observer_outlives_a_run_that_was_killed(packages, hanging, tmp_path)
     script = f"""
     import sys, time
     sys.path.insert(0, {str(packages.folder)!r})
-    from amulet_core.observers import observed
-    from amulet_core.registry import discover
+    from amulet_core.running.observers import observed
+    from amulet_core.discovery.registry import discover
     with observed(discover(select="xyz"), grace={SHORT}) as observers:
         observers.tell("amulet_run_started", {{"run": {{}}}})
         time.sleep(10**6)

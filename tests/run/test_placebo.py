@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from amulet_core.api import run
-from amulet_core.registry import Registry
+from amulet_core.discovery.registry import Registry
 
 RUNS = 40
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from amulet_core.config import resolve
-from amulet_core.facts import facts_of
-from amulet_core.ground import load_data
-from amulet_core.jobs import AttackWork, BankWork, FitWork
-from amulet_core.plan import Plan, plan
-from amulet_core.registry import Registry
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import Registry
+from amulet_core.performing.ground import load_data
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.jobs import AttackWork, BankWork, FitWork
+from amulet_core.planning.plan import Plan, plan
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from amulet_core.facts import DataFacts
-from amulet_core.portrait import data_warnings, portrait
-from amulet_core.request import DataSettings
+from amulet_core.configuration.request import DataSettings
+from amulet_core.planning.facts import DataFacts
+from amulet_core.planning.portrait import data_warnings, portrait
 from amulet_core.schema import DataSchema, Feasible, Sensitive
 
 SIZES = DataSettings(train=100, val=20, test=500, aux=10)

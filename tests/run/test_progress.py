@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from amulet_core.progress import shown_progress
+from amulet_core.running.progress import shown_progress
 
 
 class Terminal(io.StringIO):

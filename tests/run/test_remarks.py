@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from amulet_core.config import resolve
-from amulet_core.registry import Registry
-from amulet_core.remarks import notes_of, warnings_of
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import Registry
+from amulet_core.planning.remarks import notes_of, warnings_of
 from amulet_core.schema import DataSchema, Feasible
 
 

@@ -11,8 +11,8 @@ import torch
 from cells_of import faulty, select, statuses
 
 from amulet_core.api import run
+from amulet_core.discovery.registry import Registry, discover
 from amulet_core.hooks import OBSERVERS
-from amulet_core.registry import Registry, discover
 
 WATCH = """
 import json

@@ -6,14 +6,14 @@ import torch
 from pydantic import Field
 
 from amulet_core.components import Attack, Defense, LabRequest, Params
-from amulet_core.entries import Entry
+from amulet_core.configuration.request import Use
+from amulet_core.discovery.entries import Entry
 from amulet_core.games.attribute import AttributeAnswer
 from amulet_core.games.distribution import DistributionAnswer
 from amulet_core.games.evasion import EvasionAnswer
 from amulet_core.games.membership import MembershipAnswer
 from amulet_core.games.reconstruction import ReconstructionAnswer
 from amulet_core.games.theft import TheftAnswer
-from amulet_core.request import Use
 
 SEEN = {}
 """The view of each game, by access."""

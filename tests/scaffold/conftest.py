@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 from amulet_core.scaffold.command import new_plugin
 
 

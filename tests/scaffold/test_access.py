@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from amulet_core.oracles import BudgetOracle
-from amulet_core.recipes import Deployed
+from amulet_core.performing.recipes import Deployed
 from amulet_core.testing import component_checks
 from amulet_core.testing.findings import ConformanceError
 from amulet_core.victims import ORACLES, NotOfferedError, with_access

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amulet_core.checking import run_checks
+from amulet_core.testing.checking import run_checks
 
 NOTE = """\
               share of fooled rows: the toy table, linf 1.00; the toy table, l2 1.00; the toy images, linf
@@ -218,7 +218,7 @@ MISTAKES = {
                         diverged: 4 of 4 weight tensors are not finite (first: parts.model.hidden.weight);
                         lower the learning rate
               expected: two trained models
-              fix:      train them by the recipe as amulet_core.recipes.fit_recipe does, and mend what is
+              fix:      train them by the recipe as amulet_core.performing.recipes.fit_recipe does, and mend what is
                         raised; objectives run under torch.func.vmap: branch with torch.where, ask for draws
                         with Draw, return one loss a row, [n]
               why:      hooks, wrappers or NaN left in it break attacks and storage

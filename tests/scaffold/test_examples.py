@@ -14,17 +14,17 @@ import torch
 
 from amulet_core import __version__
 from amulet_core.api import run
-from amulet_core.config import read, resolve
-from amulet_core.facts import facts_of
+from amulet_core.configuration.reading import read, resolve
+from amulet_core.discovery.registry import Registry
 from amulet_core.games import attribute
 from amulet_core.games.distribution import DistributionResult
 from amulet_core.games.evasion import EvasionView
 from amulet_core.games.membership import MembershipResult
 from amulet_core.games.table import GAMES
 from amulet_core.games.threats import AttributeThreat
-from amulet_core.ground import load_data
-from amulet_core.plan import plan
-from amulet_core.registry import Registry
+from amulet_core.performing.ground import load_data
+from amulet_core.planning.facts import facts_of
+from amulet_core.planning.plan import plan
 from amulet_core.scaffold.command import LONGEST, new_plugin
 from amulet_core.scaffold.examples import KINDS, SCENES, example_of, has_template, risks_of, template_text
 from amulet_core.scaffold.project import Draft, project_files

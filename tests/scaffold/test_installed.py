@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 from amulet_core.scaffold.command import new_plugin
 from amulet_core.scaffold.examples import KINDS
 
@@ -58,7 +58,7 @@ def installed(tmp_path_factory):
 
 def test_each_is_listed(installed):
     _, run = installed
-    records = json.loads(run("amulet_core.cli", "--strict", "list", "--json"))
+    records = json.loads(run("amulet_core.commands.cli", "--strict", "list", "--json"))
     own = {
         record["id"]: (record["kind"], record["distribution"]) for record in records if record["plugin"] != "builtin"
     }
@@ -85,13 +85,13 @@ def test_the_tests_of_each_pass(installed):
 
 def test_a_user_can_check_one(installed):
     _, run = installed
-    assert run("amulet_core.cli", "check", "own-dataset").splitlines()[-1].endswith(" ok")
+    assert run("amulet_core.commands.cli", "check", "own-dataset").splitlines()[-1].endswith(" ok")
 
 
 def test_all_are_part_of_a_matrix(installed):
     folder, run = installed
     (folder / "own.yaml").write_text(yaml.safe_dump(CONFIG))
-    run("amulet_core.cli", "run", "own.yaml", "--out", "results")
+    run("amulet_core.commands.cli", "run", "own.yaml", "--out", "results")
     with (folder / "results" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     used = {(row["row"], row["attack"], row["metric"]) for row in rows if row["risk"] == "evasion"}

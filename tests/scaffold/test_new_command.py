@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from amulet_core import cli
-from amulet_core.config import read
+from amulet_core.commands import cli
+from amulet_core.configuration.reading import read
 
 TOLD = """\
 wrote amulet-plugin-tilt, an attack on evasion:

@@ -7,9 +7,9 @@ import torch
 
 from amulet_core.data import Data, make_data
 from amulet_core.errors import RequestError
+from amulet_core.performing.splits import Block, blocks, deduplicated, halves, positions
+from amulet_core.planning.sizes import SplitSizes
 from amulet_core.schema import DataSchema, Feasible, Sensitive
-from amulet_core.sizes import SplitSizes
-from amulet_core.splits import Block, blocks, deduplicated, halves, positions
 
 SIZES = SplitSizes(train=60, val=31, test=50, aux=47)
 

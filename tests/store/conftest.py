@@ -12,12 +12,12 @@ from textwrap import dedent
 
 import pytest
 
-from amulet_core.store import Store, Stored
+from amulet_core.storage.store import Store, Stored
 
 NOBODY = 65534
 START = """
 import sys
-from amulet_core.store import Damaged, Missing, Store, Stored
+from amulet_core.storage.store import Damaged, Missing, Store, Stored
 store, key = Store(sys.argv[1]), sys.argv[2]
 """
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from amulet_core.cache_arguments import add_cache
-from amulet_core.caching import run_cache
+from amulet_core.commands.cache_arguments import add_cache
+from amulet_core.commands.caching import run_cache
 from amulet_core.errors import RequestError
-from amulet_core.store import Store, Stored
-from amulet_core.writing import replace_text
+from amulet_core.storage.store import Store, Stored
+from amulet_core.storage.writing import replace_text
 
 KEYS = [digit * 64 for digit in "0123"]
 
@@ -272,8 +272,8 @@ def test_progress_is_shown_on_a_terminal_only(store: Store, terminal: bool):
         path.write_bytes(b"")
     code = """
 import argparse
-from amulet_core.cache_arguments import add_cache
-from amulet_core.caching import run_cache
+from amulet_core.commands.cache_arguments import add_cache
+from amulet_core.commands.caching import run_cache
 parser = argparse.ArgumentParser()
 add_cache(parser)
 run_cache(parser.parse_args(["verify", "--json"]))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from amulet_core.store import Damaged, Missing, Store, Stored
-from amulet_core.writing import is_temporary, replace_bytes, replace_parts, replace_text
+from amulet_core.storage.store import Damaged, Missing, Store, Stored
+from amulet_core.storage.writing import is_temporary, replace_bytes, replace_parts, replace_text
 
 KEY = "a" * 64
 
@@ -20,7 +20,7 @@ def names(folder: Path) -> list[str]:
 def test_a_writer_killed_in_the_middle_leaves_no_entry(store: Store, process):
     writer = process(
         """
-        from amulet_core.writing import replace_parts
+        from amulet_core.storage.writing import replace_parts
 
         def parts():
             yield b"x" * 100_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amulet_core.store import Damaged, Missing, Store, Stored
+from amulet_core.storage.store import Damaged, Missing, Store, Stored
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 JSON = st.recursive(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amulet_core.errors import RequestError
-from amulet_core.store import Missing, Store, Stored, cache_folder
+from amulet_core.storage.store import Missing, Store, Stored, cache_folder
 
 KEY = "a" * 64
 
@@ -116,8 +116,8 @@ def test_a_home_folder_that_there_is_not_is_an_error(monkeypatch: pytest.MonkeyP
 def test_the_store_and_its_command_import_nothing_heavy():
     code = """
 import sys
-import amulet_core.cache_arguments, amulet_core.caching, amulet_core.store, amulet_core.upkeep
-amulet_core.store.cache_folder()
+import amulet_core.commands.cache_arguments, amulet_core.commands.caching, amulet_core.storage.store, amulet_core.storage.upkeep
+amulet_core.storage.store.cache_folder()
 print(sorted({"torch", "numpy", "pydantic", "pandas", "filelock", "rich"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from amulet_core.store import Store, Stored
+from amulet_core.storage.store import Store, Stored
 
 KEY = "a" * 64
 WAITER = """

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from amulet_core.errors import RequestError
-from amulet_core.store import FORMAT, Missing, Store, Stored
-from amulet_core.upkeep import Amount, Info, Pruned, Trouble, Verified, info, prune, verify
-from amulet_core.writing import replace_text
+from amulet_core.storage.store import FORMAT, Missing, Store, Stored
+from amulet_core.storage.upkeep import Amount, Info, Pruned, Trouble, Verified, info, prune, verify
+from amulet_core.storage.writing import replace_text
 
 DAY = 24 * 3600.0
 KEYS = [digit * 64 for digit in "5183"]  # put in this order, so that order of use and order of names differ
@@ -348,7 +348,7 @@ def test_large_entries_need_little_memory(store: Store, process, look: str, cont
     looker = process(
         f"""
         import resource
-        from amulet_core.upkeep import info, verify
+        from amulet_core.storage.upkeep import info, verify
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         {look}
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from amulet_core.registry import Registry
+from amulet_core.discovery.registry import Registry
 from reference.components import component_pages
 from reference.contracts import contract_pages
 from reference.games import game_pages

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
+from amulet_core.commands.describing import parameters
 from amulet_core.components import Attack, Metric
-from amulet_core.describing import parameters
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
+from amulet_core.discovery.registry import Registry
 from amulet_core.games.table import GAMES
-from amulet_core.registry import Registry
 from amulet_core.vocabulary import KINDS
 from reference.examples import example
 from reference.facts import facts, game_link

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from amulet_core import components, hooks, vocabulary
 from amulet_core.components import Attack, Component, Dataset, Defense, Executor, Metric, Model, Reporter
-from amulet_core.loading import HOOKS
-from amulet_core.plugins import LoadedPlugin
-from amulet_core.registry import Registry
+from amulet_core.discovery.loading import HOOKS
+from amulet_core.discovery.plugins import LoadedPlugin
+from amulet_core.discovery.registry import Registry
 from amulet_core.testing import component_checks
 from amulet_core.testing.static import light_import
 from reference.markdown import Page, docstring, entry, plain, sentence, table

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from amulet_core.commands.describing import parameters
 from amulet_core.components import Attack, Component, Dataset, Defense, Executor, Metric, Model
-from amulet_core.describing import parameters
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
+from amulet_core.discovery.registry import Registry
 from amulet_core.games.table import GAMES
-from amulet_core.registry import Registry
 from reference.refusals import Sort, schema_of
 
 _MODELS: Final = ("mlp", "cnn", "logistic")

@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from amulet_core.components import Attack, Dataset, Defense, Executor
-from amulet_core.entries import Entry
+from amulet_core.discovery.entries import Entry
 from amulet_core.games.table import GAMES
 from amulet_core.vocabulary import STAGES
 from reference.markdown import plain

@@ -5,10 +5,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from amulet_core.artifacts import Artifact
-from amulet_core.describing import parameters
+from amulet_core.commands.describing import parameters
+from amulet_core.discovery.registry import Registry
+from amulet_core.games.artifacts import Artifact
 from amulet_core.games.table import GAMES, Game
-from amulet_core.registry import Registry
 from reference.markdown import Page, docstring, parameter, table
 from reference.sources import fields_of
 

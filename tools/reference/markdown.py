@@ -78,7 +78,7 @@ def entry(term: str, facts: Sequence[str], text: str) -> str:
 
 
 def type_words(kind: str) -> str:
-    """Return the type of a parameter (``amulet_core.describing``) in words."""
+    """Return the type of a parameter (``amulet_core.commands.describing``) in words."""
     if kind.startswith("list of "):
         items = kind.removeprefix("list of ")
         return f"list of {_PLURALS.get(items) or type_words(items)}"
@@ -113,7 +113,7 @@ def limit_words(limits: dict[str, Any]) -> str:
 
 
 def parameter(record: dict[str, Any]) -> str:
-    """Return a parameter (``amulet_core.describing.parameters``) as an item of a list of definitions."""
+    """Return a parameter (``amulet_core.commands.describing.parameters``) as an item of a list of definitions."""
     facts = [type_words(record["type"]), limit_words(record["limits"]), default_words(record)]
     return entry(record["name"], [fact for fact in facts if fact], sentence(plain(record["description"])))
 

@@ -1,9 +1,9 @@
 """The page of a config's keys, made from the types that check it."""
 
+from amulet_core.commands.describing import parameters
 from amulet_core.components import Params
-from amulet_core.describing import parameters
-from amulet_core.forms import AloneForm, RiskForm, RowForm, Shell, UseForm
-from amulet_core.request import DataSettings
+from amulet_core.configuration.forms import AloneForm, RiskForm, RowForm, Shell, UseForm
+from amulet_core.configuration.request import DataSettings
 from amulet_core.settings import TrainingSettings
 from reference.markdown import Page, docstring, parameter
 

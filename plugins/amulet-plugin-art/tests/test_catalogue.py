@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 
 import amulet_plugin_art
 from amulet_plugin_art import attacks, defenses

@@ -1,8 +1,8 @@
 import pytest
-from amulet_core.config import resolve
-from amulet_core.facts import DataFacts
-from amulet_core.plan_problems import attack_problems
-from amulet_core.registry import discover
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import discover
+from amulet_core.planning.facts import DataFacts
+from amulet_core.planning.problems import attack_problems
 from amulet_core.schema import DataSchema, Feasible
 
 from amulet_plugin_art import attacks, defenses

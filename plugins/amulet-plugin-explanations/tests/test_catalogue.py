@@ -4,9 +4,9 @@ from pathlib import Path
 
 import amulet_core
 import pytest
-from amulet_core.config import resolve
+from amulet_core.configuration.reading import resolve
+from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError
-from amulet_core.registry import discover
 
 import amulet_plugin_explanations
 from amulet_plugin_explanations.catalogue import COMPONENTS

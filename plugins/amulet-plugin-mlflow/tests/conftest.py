@@ -117,7 +117,7 @@ def amulet(tmp_path_factory):
         clean = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
         ours = {"AMULET_PLUGINS": "mlflow", "AMULET_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
         ended = subprocess.run(
-            [sys.executable, "-m", "amulet_core.cli", "run", str(config), "--out", str(folder / "out")],
+            [sys.executable, "-m", "amulet_core.commands.cli", "run", str(config), "--out", str(folder / "out")],
             cwd=folder,
             env=clean | ours | environment,
             capture_output=True,

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from amulet_core.observers import observed
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
+from amulet_core.running.observers import observed
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
@@ -170,7 +170,7 @@ def test_a_run_that_is_killed_is_logged_as_killed(server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "killed")
     code = (
-        "from amulet_core.observers import observed\nfrom amulet_core.registry import discover\n"
+        "from amulet_core.running.observers import observed\nfrom amulet_core.discovery.registry import discover\n"
         "with observed(discover()) as observers:\n"
         f"    observers.tell('amulet_run_started', {{'run': {RUN}}})\n    input()"
     )

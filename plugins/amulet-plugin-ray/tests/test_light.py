@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import pytest
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 from pydantic import ValidationError
 
 from amulet_plugin_ray.line import command

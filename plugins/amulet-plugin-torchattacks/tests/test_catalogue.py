@@ -7,7 +7,7 @@ import amulet_core
 import pytest
 import torch
 import torchattacks
-from amulet_core.registry import discover
+from amulet_core.discovery.registry import discover
 
 import amulet_plugin_torchattacks
 from amulet_plugin_torchattacks import planted

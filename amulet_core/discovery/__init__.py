@@ -1,0 +1,1 @@
+"""From installed packages to components: plugins found, admitted, imported and checked. Light."""

@@ -1,0 +1,231 @@
+"""From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, what was published."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from amulet_core.configuration.request import Request, RiskPlan, RowPlan, defense_of
+from amulet_core.games.table import Primary
+from amulet_core.matrix.chance import Chance, degenerate_by, estimate, of_game, of_utility
+from amulet_core.published.tables import expected
+from amulet_core.results import NONE, Cell, Effect, Entry, Expected, values_of
+from amulet_core.scores import Withheld
+from amulet_core.statistics.interval import Interval
+from amulet_core.statistics.paired import paired_interval
+from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
+from amulet_core.vocabulary import UTILITY, Better
+
+NO_CHANGE = "no value without the defense: the value itself is shown, and no verdict of a change"
+"""Why an entry of a column with a floor has no effect."""
+
+Cells = Mapping[tuple[str, str], Sequence[Cell]]
+
+
+def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes: int) -> tuple[Entry, ...]:
+    """Return the entries of the matrix, risk by risk, in the rows' order.
+
+    ``overlap`` is Nadeau and Bengio's correction term; ``classes`` the number of classes (for chance).
+    """
+    by_entry: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        by_entry.setdefault((cell.row, cell.risk), []).append(cell)
+    utility = {row.label: of_utility(by_entry.get((row.label, UTILITY), ()), classes) for row in request.rows}
+    found: list[Entry] = []
+    for risk in request.risks:
+        own = {label: of_game(by_entry.get((label, risk.game.risk), ()), risk.game, classes) for label in utility}
+        chance = {label: utility[label] if one is None else one for label, one in own.items()}
+        found += _column(request, risk, by_entry, chance, overlap)
+    return tuple(found)
+
+
+def primary_values(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> dict[int, float]:
+    """Return a risk's primary value by seed: that of all attacks joined, or else the worst for the defender over them.
+
+    Controls do not count.
+
+    A seed on which an attack failed, or one of the ``needed`` has no value, has none: the worst of fewer attacks is
+    another quantity.
+    """
+    failed = {cell.seed for cell in cells if cell.status == "failed" and not cell.control}
+    found: dict[int, dict[str, float]] = {}
+    for cell in cells:
+        value = _primary(cell, risk)
+        if not cell.control and value is not None:
+            found.setdefault(cell.seed, {})[cell.attack] = value
+    return {
+        seed: _of_all(by, risk) for seed, by in sorted(found.items()) if set(needed) <= set(by) and seed not in failed
+    }
+
+
+def _of_all(values: Mapping[str, float], risk: RiskPlan) -> float:
+    """Return the value of several attacks together, from their values by name."""
+    if risk.game.joins and risk.game.joined in values:
+        return values[risk.game.joined]
+    return min(values.values()) if risk.game.primary.better == "higher" else max(values.values())
+
+
+def _needed(cells: Sequence[Cell], risk: RiskPlan) -> set[str]:
+    """Return the attacks that have a value on any seed of the undefended row: those that apply to these data."""
+    return {cell.attack for cell in cells if not cell.control and _primary(cell, risk) is not None}
+
+
+def _primary(cell: Cell, risk: RiskPlan) -> float | None:
+    return estimate(cell, risk.game.primary.metric, risk.game.primary.value)
+
+
+def _column(
+    request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, Chance], overlap: float
+) -> list[Entry]:
+    own_cells = {row.label: by_entry.get((row.label, risk.game.risk), ()) for row in request.rows}
+    if risk.game.primary.bound or risk.game.primary.floor is not None:
+        return [_alone(row, risk, own_cells, chance, overlap) for row in request.rows]
+    needed = _needed(own_cells[NONE], risk)
+    values = {label: primary_values(cells, risk, needed) for label, cells in own_cells.items()}
+    baseline = values[NONE]
+    pairs = {
+        label: {seed: value - baseline[seed] for seed, value in by_seed.items() if seed in baseline}
+        for label, by_seed in values.items()
+        if label != NONE
+    }
+    degenerate = {label: degenerate_by(chance, label) if risk.game.risk != UTILITY else "" for label in values}
+    column = [
+        Differences(label, tuple(by_seed.values()), degenerate[label]) for label, by_seed in pairs.items() if by_seed
+    ]
+    primary = risk.game.primary
+    findings = {
+        finding.defense: finding
+        for finding in verdicts(column, margin=primary.margin, better=primary.better, overlap=overlap)
+    }
+    means = {one.defense: sum(one.values) / len(one.values) for one in column}
+    result = []
+    for row in request.rows:
+        cells = own_cells[row.label]
+        warnings = _warnings(cells, risk, needed, "" if degenerate[row.label] else chance[row.label].some)
+        finding = findings.get(row.label)
+        effect = _effect(finding, means[row.label], len(pairs[row.label]), warnings) if finding else None
+        own = values[row.label]
+        result.append(
+            Entry(
+                row=row.label,
+                risk=risk.game.risk,
+                values=tuple(own.items()),
+                mean=sum(own.values()) / len(own) if own else None,
+                effect=effect,
+                expected=_expected(row, risk),
+                degenerate=degenerate[row.label],
+                warnings=warnings,
+                missing=_missing(row, risk, own, effect, cells),
+            )
+        )
+    return result
+
+
+def _alone(
+    row: RowPlan, risk: RiskPlan, cells: Mapping[str, Sequence[Cell]], chance: Mapping[str, Chance], overlap: float
+) -> Entry:
+    """Return an entry of a column in which the undefended row has no value: the value itself, and no change of it."""
+    needed = {attack for own in cells.values() for attack in _needed(own, risk)}
+    own, values = cells[row.label], primary_values(cells[row.label], risk, needed)
+    every = tuple(values.values())
+    interval = _interval(every, risk.game.primary, overlap)
+    degenerate = chance[row.label].most
+    skipped = bool(own) and all(cell.status == "skipped" or cell.control for cell in own)
+    return Entry(
+        row=row.label,
+        risk=risk.game.risk,
+        values=tuple(values.items()),
+        mean=sum(every) / len(every) if every else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        expected=_expected(row, risk),
+        degenerate=degenerate,
+        warnings=_warnings(own, risk, needed, "" if degenerate else chance[row.label].some),
+        missing=NO_CHANGE if values else _missing(row, risk, values, None, own),
+        inapplicable=skipped,
+    )
+
+
+def _interval(values: Sequence[float], primary: Primary, overlap: float) -> Interval | None:
+    """Return the interval of the mean of one row's values, cut to what there can be; none where there is none to give.
+
+    A mean of bounds has none: it would read as the interval of what they bound.
+    """
+    if len(values) < 2 or primary.bound:
+        return None
+    interval = paired_interval(values, overlap=overlap)
+    return interval.within(*primary.limits) if primary.limits else interval
+
+
+def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]) -> Effect:
+    match finding:
+        case NoEstimate():
+            return Effect(difference=mean, seeds=seeds, verdict=finding.verdict, verdict_reason=finding.reason)
+        case EstimateOnly():
+            return Effect(
+                difference=mean,
+                seeds=seeds,
+                verdict=finding.verdict,
+                verdict_reason=finding.reason,
+                **_limits(finding.interval),
+            )
+    blocked = bool(warnings) and finding.verdict == "risk down"
+    return Effect(
+        difference=mean,
+        seeds=seeds,
+        verdict="blocked" if blocked else finding.verdict,
+        verdict_reason=f"a warning stands against it: {warnings[0]}" if blocked else "",
+        p=finding.p,
+        p_adjusted=finding.p_adjusted,
+        p_equivalence=finding.p_equivalence,
+        **_limits(finding.interval),
+    )
+
+
+def _limits(interval: Interval) -> dict[str, float]:
+    return {"low": interval.low, "high": interval.high, "level": interval.level}
+
+
+def _warnings(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str], near_chance: str) -> tuple[str, ...]:
+    texts = dict.fromkeys(text for cell in cells for text in cell.warnings)
+    few = (near_chance,) if near_chance and risk.game.risk != UTILITY else ()
+    return (*texts, *_control_wins(cells, risk, needed), *few)
+
+
+def _control_wins(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> tuple[str, ...]:
+    """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they fail."""
+    control = {cell.seed: value for cell in cells if cell.control and (value := _primary(cell, risk)) is not None}
+    attacked = primary_values(cells, risk, needed)
+    both = [seed for seed in control if seed in attacked]
+    beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
+    if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":
+        return ()
+    seeds = f"{len(beaten)} of {len(both)} seeds"
+    return (f"the control does more harm than the attacks on {seeds}: gradients may be masked",)
+
+
+def _better_for_attacker(one: float, other: float, better: Better) -> bool:
+    return one < other if better == "higher" else one > other
+
+
+def _expected(row: RowPlan, risk: RiskPlan) -> tuple[Expected, ...]:
+    found = [expected(defense_of(use).sok, risk.game.sok) for use in row.chain]
+    return tuple(one for one in found if one is not None)
+
+
+def _missing(
+    row: RowPlan, risk: RiskPlan, values: Mapping[int, float], effect: Effect | None, cells: Sequence[Cell]
+) -> str:
+    attacked = [cell for cell in cells if not cell.control]
+    reasons = [f"{cell.status}: {cell.reason}" for cell in attacked if cell.status != "ok"]
+    reasons += [f"withheld: {text}" for cell in attacked for text in _withheld(cell, risk)]
+    if not attacked and cells:
+        return "no attack was asked for, only the control"
+    if not values:
+        return "; ".join(dict.fromkeys(reasons)) or "not measured: the run ended before"
+    if effect is None and row.kind != "none":
+        return 'nothing to compare with: the row "none" has no value for the same seeds'
+    return ""
+
+
+def _withheld(cell: Cell, risk: RiskPlan) -> list[str]:
+    primary = risk.game.primary
+    found = values_of(cell, f"builtin/{primary.metric}", primary.value)
+    return [value.reason for value in found if isinstance(value, Withheld)]

@@ -1,0 +1,1 @@
+"""Doing jobs: rows, training, attacks and measuring, in one process."""
