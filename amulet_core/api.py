@@ -66,7 +66,7 @@ def run(
         progress = Progress()
         for warning in (*data_warnings(ready.facts, request.data), *warnings_of(request, ready.facts.data_schema)):
             progress.tell(warning)
-        for note in notes_of(request):
+        for note in notes_of(request, ready.facts):
             print(f"note: {note}", file=sys.stderr, flush=True)
         results = _run(ready, registry, folder, observers, progress)
         if folder is not None:

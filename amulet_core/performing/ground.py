@@ -12,7 +12,7 @@ from amulet_core.performing.recipes import blamed
 from amulet_core.performing.splits import Block, blocks, deduplicated, halves, positions
 from amulet_core.planning.layout import Layout, Place
 from amulet_core.planning.ratios import Population, composition
-from amulet_core.planning.sizes import SplitSizes
+from amulet_core.planning.sizes import sizes_of
 from amulet_core.streams import generator, seed_of
 
 
@@ -77,7 +77,7 @@ def lay_ground(data: Data, request: Request, layout: Layout) -> Ground:
     Raises:
         RequestError: if the rows do not suffice.
     """
-    sizes = SplitSizes(train=request.data.train, val=request.data.val, test=request.data.test, aux=request.data.aux)
+    sizes = sizes_of(request.data)
     drawn = blocks(data, sizes=sizes, blocks=layout.blocks, seed=request.root_seed)
     members = [
         halves(

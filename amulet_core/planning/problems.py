@@ -21,7 +21,7 @@ from amulet_core.planning.facts import DataFacts
 from amulet_core.planning.layout import Layout
 from amulet_core.planning.ownership_problems import budget_problems, ownership_problems, verification_problems
 from amulet_core.planning.population_problems import population_problems
-from amulet_core.planning.sizes import SplitSizes, size_problems
+from amulet_core.planning.sizes import size_problems, sizes_of
 from amulet_core.schema import DataSchema
 
 
@@ -76,7 +76,7 @@ def plan_warnings(request: Request, facts: DataFacts) -> tuple[str, ...]:
 
 def _row_problems(request: Request, facts: DataFacts) -> list[str]:
     data = request.data
-    sizes = SplitSizes(train=data.train, val=data.val, test=data.test, aux=data.aux)
+    sizes = sizes_of(data)
     blocks = Layout(data.design, request.seeds, shadow_models=0).blocks
     return size_problems(sizes, blocks=blocks, classes=facts.data_schema.classes, class_rows=facts.class_rows)
 

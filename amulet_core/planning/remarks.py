@@ -5,11 +5,16 @@ A warning also stands in the report; a note is said once. Light.
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from amulet_core.configuration.controls import unmatched
 from amulet_core.configuration.request import Request, RiskPlan
 from amulet_core.games.threats import EvasionThreat
+from amulet_core.planning.facts import DataFacts
+from amulet_core.planning.layout import layout_of
+from amulet_core.planning.sizes import sizes_of
 from amulet_core.schema import DataSchema
+from amulet_core.statistics.overlap import widening
 from amulet_core.vocabulary import MINIMUM_SEEDS
 
 
@@ -19,15 +24,30 @@ def warnings_of(request: Request, schema: DataSchema) -> tuple[str, ...]:
     return (*(text for risk in request.risks for text in unmatched(risk)), *boundless)
 
 
-def notes_of(request: Request) -> tuple[str, ...]:
+def notes_of(request: Request, facts: DataFacts) -> tuple[str, ...]:
     """Return what a reader would otherwise learn only from the results."""
-    return (*_few_seeds(request.seeds), *_reordered(request))
+    return (*_few_seeds(request.seeds), *_shared_rows(request, facts), *_reordered(request))
 
 
 def _few_seeds(seeds: int) -> Iterator[str]:
     if seeds < MINIMUM_SEEDS:
         given = "1 seed gives" if seeds == 1 else f"{seeds} seeds give"
         yield f"{given} estimates without verdicts: a verdict needs {MINIMUM_SEEDS} or more (seeds: {MINIMUM_SEEDS})"
+
+
+def _shared_rows(request: Request, facts: DataFacts) -> Iterator[str]:
+    """Tell of the narrower intervals that the data have rows enough for."""
+    crossed = layout_of(request, facts.data_schema)
+    needed = request.seeds * sizes_of(request.data).block
+    if not crossed.overlap or request.seeds < MINIMUM_SEEDS or needed > sum(facts.class_rows):
+        return
+    own, shared = len(replace(crossed, design="disjoint").places()), len(crossed.places())
+    models = "as many models" if own == shared else f"{own} models instead of {shared}"
+    times = widening(request.seeds, overlap=crossed.overlap)
+    yield (
+        f"seeds share rows, which makes intervals {times:.1f} times as wide; with `design: disjoint` under data each "
+        f"seed has rows of its own ({needed:,} of {sum(facts.class_rows):,}), and each chain {models} to train"
+    )
 
 
 def _reordered(request: Request) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from amulet_core.configuration.request import DataSettings
+
 
 @dataclass(frozen=True)
 class SplitSizes:
@@ -17,6 +19,11 @@ class SplitSizes:
     def block(self) -> int:
         """Count the rows of one block."""
         return 2 * self.train + self.val + self.test + self.aux
+
+
+def sizes_of(data: DataSettings) -> SplitSizes:
+    """Return the sizes that a request asks for."""
+    return SplitSizes(train=data.train, val=data.val, test=data.test, aux=data.aux)
 
 
 def size_problems(sizes: SplitSizes, *, blocks: int, classes: Sequence[str], class_rows: Sequence[int]) -> list[str]:

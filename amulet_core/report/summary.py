@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from amulet_core.report.words import count, in_sentence, listing, number, signed, span
 from amulet_core.results import PLACEBO, Column, Effect, Entry, Results
 from amulet_core.scores import ALARM
+from amulet_core.statistics.overlap import widening
 from amulet_core.vocabulary import UTILITY
 
 Found = tuple[str, str, Effect]
@@ -68,9 +69,20 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
     compared = (
         f"Of {count(len(verdicts), 'comparison')}, {listing(said)}." if verdicts else "Nothing could be compared."
     )
+    wide = _wide(results) if counts["inconclusive"] > len(verdicts) / 2 else ""
     return (
         f"{count(len(defenses), 'defense row')} compared with the undefended model on {data}, "
-        f"over {count(len(results.seeds), 'seed')}, for {listing(risks) if risks else 'no risk'}. {compared}"
+        f"over {count(len(results.seeds), 'seed')}, for {listing(risks) if risks else 'no risk'}. {compared}{wide}"
+    )
+
+
+def _wide(results: Results) -> str:
+    if not results.overlap:
+        return ""
+    times = widening(len(results.seeds), overlap=results.overlap)
+    return (
+        f" The seeds share rows, which makes intervals {times:.1f} times as wide; with “design: disjoint” under data "
+        "each seed has rows of its own."
     )
 
 

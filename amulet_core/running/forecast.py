@@ -112,7 +112,7 @@ def forecast(request: Request, store: Store, folder: Path | None, *, loaded: Cal
             *warnings_of(request, facts.data_schema),
             *planned.warnings,
         ),
-        notes=notes_of(request),
+        notes=notes_of(request, facts),
     )
 
 

@@ -71,6 +71,25 @@ def test_the_opening_counts_the_verdicts_about_risks_and_leaves_utility_out(judg
     )
 
 
+WIDE = (
+    " The seeds share rows, which makes intervals 1.5 times as wide; with “design: disjoint” under data each seed has "
+    "rows of its own."
+)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "overlap", "told"),
+    [
+        (("inconclusive", "inconclusive"), 0.25, True),
+        (("inconclusive", "inconclusive"), 0.0, False),
+        (("inconclusive", "no change"), 0.25, False),
+    ],
+)
+def test_where_most_is_inconclusive_the_opening_says_what_makes_intervals_wide(judged, verdicts, overlap, told):
+    results = judged(*verdicts, "no change").model_copy(update={"overlap": overlap})
+    assert summary(results).opening.endswith(WIDE) == told
+
+
 @pytest.mark.parametrize(
     ("verdicts", "said"),
     [

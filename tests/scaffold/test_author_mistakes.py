@@ -218,9 +218,9 @@ MISTAKES = {
                         diverged: 4 of 4 weight tensors are not finite (first: parts.model.hidden.weight);
                         lower the learning rate
               expected: two trained models
-              fix:      train them by the recipe as amulet_core.performing.recipes.fit_recipe does, and mend what is
-                        raised; objectives run under torch.func.vmap: branch with torch.where, ask for draws
-                        with Draw, return one loss a row, [n]
+              fix:      train them by the recipe as amulet_core.performing.recipes.fit_recipe does, and mend
+                        what is raised; objectives run under torch.func.vmap: branch with torch.where, ask for
+                        draws with Draw, return one loss a row, [n]
               why:      hooks, wrappers or NaN left in it break attacks and storage
   not checked it leaves exactly the evidence that it declares
               because "the trained model is finite and plain" fails
