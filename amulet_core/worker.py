@@ -21,7 +21,7 @@ from amulet_core.errors import RequestError, cause_of
 from amulet_core.lines import follow, part_from_the_lines
 from amulet_core.performing.workbench import Recent, Workbench
 from amulet_core.planning.plan import Plan, plan
-from amulet_core.running.runs import RunNote, misfits, read_note
+from amulet_core.running.run_note import RunNote, misfits, read_note
 from amulet_core.schema import Frozen
 from amulet_core.sessions import Failed, Outcome, outcome_json
 from amulet_core.storage.fingerprint import note_code

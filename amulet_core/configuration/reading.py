@@ -218,6 +218,11 @@ class _Reader:
         attacks = self._players("attack", game, form.attacks)
         metrics = self._players("metric", game, form.metrics)
         self._problems += [f"{path}.attacks: {text}" for text in settings_problems(attacks)]
+        if form.attacks == [] and game.attacks and not attacks:
+            self._problems.append(
+                f"{path}.attacks: without an attack nothing can be measured: name one, or leave the key out for those "
+                f"of the game: {', '.join(game.attacks)}"
+            )
         return None if threat is None else RiskPlan(game, threat, attacks, metrics)
 
     def _players(self, kind: Literal["attack", "metric"], game: Game, given: list[Any] | None) -> tuple[Use, ...]:

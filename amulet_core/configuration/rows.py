@@ -2,26 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 
+from amulet_core.configuration.chains import beside_problems
 from amulet_core.configuration.request import RowPlan, Use
-from amulet_core.results import NONE, PLACEBO
+from amulet_core.vocabulary import OWN_ROWS
 
 
 def beside_members(rows: Sequence[RowPlan], model: Use) -> tuple[RowPlan, ...]:
     """Put a row for each member of a chain before the chain's row, unless a row has this member alone already.
 
     The row has the member's own parameters and is called after it; where that label is another row's, ``(2)`` follows,
-    or the next number that is free. A member that requires what ``model`` does not produce needs the others of its
-    chain: it cannot stand alone, and is left out. Added rows have no ``path``.
+    or the next number that is free. A member that requires what ``model`` does not produce, or will not stand without
+    the others of its chain, cannot stand alone, and is left out. Added rows have no ``path``.
     """
     return tuple(_beside(rows, frozenset(model.entry.component.produces)))
 
 
 def _beside(rows: Sequence[RowPlan], produced: frozenset[str]) -> Iterator[RowPlan]:
     alone = {_spelled(row.chain[0]) for row in rows if len(row.chain) == 1}
-    taken = {NONE, PLACEBO, *(row.label for row in rows)}
+    taken = {*OWN_ROWS, *(row.label for row in rows)}
     for row in rows:
         for use in row.chain if len(row.chain) > 1 else ():
-            if _spelled(use) in alone or not produced.issuperset(use.entry.component.requires):
+            dependent = not produced.issuperset(use.entry.component.requires) or beside_problems((use,))
+            if dependent or _spelled(use) in alone:
                 continue
             label = _free(use.entry.component.name, taken)
             alone.add(_spelled(use))

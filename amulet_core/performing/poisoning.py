@@ -83,7 +83,8 @@ def poisoned_play(work: PoisonedPlayWork, inputs: Sequence[Any], ground: Ground)
         warnings=(*answer.warnings, *(_void(changed) if answer.has_trigger else ())),
     )
     played = measured_play(work.risk, result, (*draws, "poisoning"))
-    return replace(played, evidence=poisoned.fitted[work.victim].evidence)
+    # What stands beside the row's results is of the victim that all its games share: not of the poisoned one.
+    return replace(played, evidence=clean.fitted[work.victim].evidence)
 
 
 def _void(changed: Tensor) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Performing distribution inference: the view of unnamed victims of two populations, the answer, the truth."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -54,7 +53,8 @@ def distribution_play(work: DistributionPlayWork, inputs: Sequence[Any], ground:
         threshold=answer.threshold,
         warnings=answer.warnings,
     )
-    return replace(measured_play(work.risk, result, draws), evidence=fitted[work.victims[0]].evidence)
+    # The evidence of a population's models is no evidence of the victim, which stands beside the row's results.
+    return measured_play(work.risk, result, draws)
 
 
 def _balanced(recipe: Recipe, victims: Sequence[Fitted], view: DistributionView) -> Tensor | None:

@@ -140,7 +140,9 @@ def _wrapper(use: Use) -> Callable[[Tensor], Tensor]:
         try:
             out: Tensor = wrap(probabilities, params)
             _check_probabilities(out, probabilities)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # as in ``blamed``
             raise ComponentError(blame, error) from error
         return out
 

@@ -24,7 +24,7 @@ from amulet_core.running.loop import ExecutorError, Progress, Todo, Told, run_pl
 from amulet_core.running.observers import Observers
 from amulet_core.running.progress import shown_progress
 from amulet_core.running.run_folder import JOURNAL
-from amulet_core.running.runs import note_of, write_note
+from amulet_core.running.run_note import note_of, write_note
 from amulet_core.sessions import Done, Session, Setting
 from amulet_core.storage.store import Damaged, Store, Stored
 

@@ -29,13 +29,16 @@ _WITHOUT_RESULTS: Final = ("executor", "reporters")
 def run_folder(folder: Path, request: Request) -> Iterator[Path]:
     """Make the output folder, hold it for this run alone, keep the resolved configuration there, and yield it.
 
+    What it yields is absolute: a component may change the working folder.
+
     Raises:
         RequestError: if it cannot be written, if another run writes into it, or holds another configuration's results.
     """
     from filelock import FileLock, Timeout
 
-    holder = folder / ".running"
-    lock = FileLock(folder / ".lock", timeout=0, fallback_to_soft=False)  # a mere file would outlive a killed run
+    kept = folder.absolute()
+    holder = kept / ".running"
+    lock = FileLock(kept / ".lock", timeout=0, fallback_to_soft=False)  # a mere file would outlive a killed run
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -53,7 +56,7 @@ def run_folder(folder: Path, request: Request) -> Iterator[Path]:
             replace_text(folder / CONFIG, json.dumps(request.canonical(), indent=1, ensure_ascii=False) + "\n")
         except OSError as error:
             raise RequestError(_unwritable(folder, error)) from error
-        yield folder
+        yield kept
     finally:
         with suppress(OSError):  # it says who writes, no more
             holder.unlink()

@@ -6,11 +6,12 @@ import platform
 
 import pytest
 
+from amulet_core import worker
 from amulet_core.configuration.reading import resolve
-from amulet_core.running import runs, worker
+from amulet_core.running import run_note
 from amulet_core.running.conduct import prepared
 from amulet_core.running.letters import Letters
-from amulet_core.running.runs import note_of, write_note
+from amulet_core.running.run_note import note_of, write_note
 from amulet_core.sessions import Done, Failed, Lost, outcome_of
 from amulet_core.storage.store import Store
 
@@ -145,7 +146,7 @@ def test_a_worker_that_fails_in_an_unforeseen_way_answers_all_the_same(letters, 
     monkeypatch.setattr(worker, "misfits", misfits)
     outcome = bench.task(jobs["train keep (5 models)"]).work()
     assert outcome == Failed("amulet", f"{HERE} failed: ZeroDivisionError: division by zero")
-    assert runs.misfits is not misfits
+    assert run_note.misfits is not misfits
 
 
 def test_a_model_that_cannot_be_kept_fails_by_name_where_its_users_are_elsewhere(run, config):
