@@ -212,8 +212,8 @@ def run(folder: Path, out: Path, executor: str) -> dict[str, Any]:
 
 def forecast(folder: Path) -> dict[str, Any]:
     """Forecast the run in a folder and return what that took."""
+    from amulet_core.commands.dry_run import dry_run
     from amulet_core.discovery.registry import discover
-    from amulet_core.running.forecast import dry_run
 
     start = time.perf_counter()
     with contextlib.redirect_stdout(sys.stderr):

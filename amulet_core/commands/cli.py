@@ -76,7 +76,7 @@ def _registry(*, strict: bool, select: str | None, about: str) -> Registry:
         registry = discover(select=select, strict=strict)
     meant = (one for one in registry.plugins if one.found.name == about)
     told = {trouble(one) for one in meant if isinstance(one, BrokenPlugin | DisabledPlugin)}
-    for warning in (one for one in registry.warnings if one not in told):
+    for warning in (one for one in (*registry.warnings, *registry.slow) if one not in told):
         print(f"warning: {warning}", file=sys.stderr)
     return registry
 
@@ -119,7 +119,7 @@ def _print_json(value: object) -> int:
 def _work(arguments: argparse.Namespace, registry: Registry) -> int:
     """Run a command that needs the heavy libraries; they are imported only now."""
     if arguments.command == "run" and arguments.dry_run:
-        from amulet_core.running.forecast import dry_run
+        from amulet_core.commands.dry_run import dry_run
 
         return dry_run(arguments.config, out=arguments.out, overrides=arguments.overrides, registry=registry)
     from amulet_core import api

@@ -16,11 +16,12 @@ from amulet_core.vocabulary import COLUMNS, KINDS
 
 @dataclass(frozen=True)
 class Registry:
-    """All plugins found, the components of those that were loaded, and a warning for each thing that is wrong."""
+    """All plugins found, the components of those that were loaded, a warning for each thing wrong, and who is slow."""
 
     plugins: tuple[Plugin, ...]
     entries: tuple[Entry, ...]
     warnings: tuple[str, ...]
+    slow: tuple[str, ...] = ()
 
     def list(self, kind: str | None = None, risk: str | None = None) -> tuple[Entry, ...]:
         """Return the components of a kind and a risk, sorted by kind, risk, plugin (built-ins first) and name.
@@ -55,7 +56,7 @@ def discover(
     ``select`` names the plugins to load beside the built-in ones, separated by commas ("": only the built-in ones);
     without it the environment variable AMULET_PLUGINS does, and without that all are loaded. What is not selected is
     not imported. ``entry_points`` replaces those of the installed packages. A plugin that takes more than
-    ``slow_seconds`` to import is loaded, and named in a warning.
+    ``slow_seconds`` to import is loaded, and named in ``slow``: no warning of results, which do not depend on it.
 
     Raises:
         RequestError: if ``strict``, when a plugin is broken or a selected one is not installed.
@@ -70,7 +71,7 @@ def discover(
     loaded = [plugin for plugin in plugins if isinstance(plugin, LoadedPlugin)]
     slow = [_slow(plugin) for plugin in loaded if plugin.seconds > slow_seconds]
     entries = sorted((entry for plugin in loaded for entry in _entries(plugin)), key=_order)
-    return Registry(plugins, tuple(entries), (*faults, *slow))
+    return Registry(plugins, tuple(entries), tuple(faults), tuple(slow))
 
 
 def _check(entries: Iterable[Entry], *, kind: str | None = None, risk: str | None = None) -> None:

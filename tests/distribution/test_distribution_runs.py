@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from amulet_core import run
+from amulet_core.commands.dry_run import forecast_text
 from amulet_core.configuration.reading import resolve
 from amulet_core.data import Data
 from amulet_core.discovery.registry import discover
@@ -19,7 +20,7 @@ from amulet_core.planning.facts import facts_of
 from amulet_core.planning.jobs import DistributionPlayWork, FitWork
 from amulet_core.planning.layout import Place, layout_of
 from amulet_core.planning.plan import plan
-from amulet_core.running.forecast import Forecast, forecast, forecast_text
+from amulet_core.running.forecast import Forecast, forecast
 from amulet_core.storage.store import Store
 from amulet_plugins_builtin.distribution import accuracies
 
@@ -97,6 +98,16 @@ def test_a_number_of_training_rows_and_the_shares_are_part_of_what_is_trained():
     assert keys[0] == keys[4]
     assert all(not keys[0] & other for other in (keys[1], keys[3]))
     assert keys[0] & keys[2] == set()
+
+
+def test_the_evidence_in_the_provenance_is_not_of_a_populations_model(tmp_path, monkeypatch):
+    """A population's model may have far fewer rows than the victim, hence another epsilon."""
+    monkeypatch.setenv("AMULET_CACHE", str(tmp_path / "cache"))
+    private = {"name": "dp-sgd", "params": {"noise_multiplier": 1.0, "batch_size": 32}}
+    raw = config(defenses=[private], seeds=1, threat={"rows": 60, "victims": 2})
+    spent = run(raw | {"risks": ["utility"]}).provenance.evidence["dp-sgd"]["privacy"]
+    for _ in range(2):  # the second time all is known, in the plan's order
+        assert run(raw).provenance.evidence["dp-sgd"]["privacy"] == spent
 
 
 def test_a_forecast_counts_the_models_of_populations_apart(tmp_path):

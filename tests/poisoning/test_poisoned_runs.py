@@ -131,9 +131,13 @@ def test_what_processes_find_is_what_inline_finds(digits, tmp_path):
     assert outcome(run(raw, cache=tmp_path / "workers")) == outcome(digits[2])
 
 
-def test_evidence_of_the_poisoned_victim_stands_beside_its_results_in_the_provenance(digits):
-    found = digits[2].provenance.evidence["outlier-removal"]["outlier-removal"]
+def test_the_evidence_in_the_provenance_is_of_the_victim_that_all_games_share(digits):
+    raw, cache, results = digits
+    found = results.provenance.evidence["outlier-removal"]["outlier-removal"]
     assert (found["rows"], found["removed"], sum(found["by_class"].values())) == (300, 30, 30)
+    assert run(raw | {"risks": ["utility"]}, cache=cache).provenance.evidence == results.provenance.evidence
+    poisoned = run(raw, cache=cache).provenance.evidence  # all known now: in the plan's order, poisoning first
+    assert poisoned == results.provenance.evidence
 
 
 def test_removed_rows_stay_members(digits):

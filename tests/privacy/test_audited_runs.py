@@ -6,6 +6,7 @@ import importlib_metadata
 import pytest
 
 from amulet_core.api import run
+from amulet_core.commands.dry_run import forecast_text
 from amulet_core.configuration.reading import resolve
 from amulet_core.discovery.registry import discover
 from amulet_core.errors import RequestError
@@ -15,7 +16,7 @@ from amulet_core.report.page import render
 from amulet_core.report.terminal import text_matrix
 from amulet_core.results import values_of
 from amulet_core.running.conduct import prepared
-from amulet_core.running.forecast import forecast, forecast_text
+from amulet_core.running.forecast import forecast
 from amulet_core.scores import ALARM
 from amulet_core.storage.store import Store
 from amulet_plugins_builtin.privacy import dp_sgd

@@ -69,9 +69,9 @@ def test_every_public_name_is_there(name):
 
 def test_a_name_that_is_not_public_is_refused():
     with pytest.raises(
-        AttributeError, match=r"^module 'amulet_core' has no attribute 'discovery'; it offers __version__, "
+        AttributeError, match=r"^module 'amulet_core' has no attribute 'discovers'; it offers __version__, "
     ):
-        amulet_core.discovery  # noqa: B018  # reading it is the test
+        amulet_core.discovers  # noqa: B018  # reading it is the test
 
 
 def test_no_module_has_a_public_name_which_it_would_replace_once_it_is_imported():

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from amulet_core.commands.dry_run import forecast_text
 from amulet_core.configuration.reading import resolve
 from amulet_core.planning.durations import DURATIONS, Duration, estimated, read_durations, recorded, write_durations
 from amulet_core.planning.jobs import Job
-from amulet_core.running.forecast import Forecast, Line, forecast, forecast_text
+from amulet_core.running.forecast import Forecast, Line, forecast
 from amulet_core.storage.store import Store
 
 FINE, COARSE = {"kind": "train", "rows": 50}, {"kind": "train"}

@@ -126,6 +126,8 @@ def halve(probabilities, params):
     """Say everything half as surely."""
     if params.fault == "raises":
         raise RuntimeError("the wrapper is out of order")
+    if params.fault == "exits":
+        raise SystemExit(3)
     if params.fault == "no probabilities":
         return probabilities * 2
     if params.fault == "noisy":
@@ -150,6 +152,11 @@ def nudge(view, params):
         SEEN.append(("threads", tuple({pool["num_threads"] for pool in threadpool_info()})))
     if params.fault == "interrupted":
         raise KeyboardInterrupt
+    if params.fault == "goes elsewhere":
+        import os
+
+        os.mkdir("elsewhere")
+        os.chdir("elsewhere")
     if params.fault == "asks about nan":
         view.model.logits(view.x * float("nan"))
     SEEN.append(("logits", view.model.logits(view.x[:5]).detach()))
@@ -235,6 +242,10 @@ def amulet_components():
     yield Defense(
         name="needy", summary="Needs what another makes", target=f"{HERE}:keep", stages={"training": f"{HERE}:keep"},
         risk="evasion", requires=("trigger-set",), **PARAMS,
+    )
+    yield Defense(
+        name="second", summary="Will not stand alone", target=f"{HERE}:keep", stages={"training": f"{HERE}:keep"},
+        risk="evasion", beside=lambda params, chain: [] if len(chain) > 1 else ["alone it does nothing"], **PARAMS,
     )
     yield Attack(name="nudge", summary="Changes nothing at all", target=f"{HERE}:nudge", risk="evasion",
                  access="white-box", **PARAMS)

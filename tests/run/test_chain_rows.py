@@ -33,6 +33,7 @@ MILD = {"name": "adversarial-training", "params": {"epsilon": 0.01}}
             ["flip (3)", "keep", "flip", "flip (2)"],
         ),
         ([["giver", "needy"]], ["giver", "giver + needy"]),
+        ([["keep", "second"]], ["keep", "keep + second"]),
         ([["flip"]], ["flip"]),
     ],
     ids=str,

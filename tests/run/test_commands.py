@@ -40,6 +40,17 @@ def test_a_run_prints_the_matrix_and_where_the_report_is(command: Any, config: A
         assert (Path("amulet-mine") / file).stat().st_size > 100
 
 
+def test_results_go_where_the_run_began_though_a_component_goes_elsewhere(command: Any, config: Any) -> None:
+    here = Path.cwd()
+    nudge = {"name": "nudge", "params": {"fault": "goes elsewhere"}}
+    assert command(config(risks={"evasion": {"attacks": [nudge]}}, defenses=[], seeds=1)) in (0, 1)
+    assert Path.cwd() != here
+    found = {path.name for path in (here / "amulet-mine").iterdir()}
+    assert found >= {"config.json", "journal.jsonl", "results.json", "provenance.json", "report.html"}
+    assert ".running" not in found
+    assert list(here.rglob("results.json")) == [here / "amulet-mine" / "results.json"]
+
+
 SEEDS_2 = "note: 2 seeds give estimates without verdicts: a verdict needs 5 or more (seeds: 5)"
 
 
@@ -158,7 +169,10 @@ def test_results_that_cannot_be_written_make_the_exit_code_1(
 
     monkeypatch.setattr(api, "write_results", full)
     assert command(config()) == 1
-    assert "error: the output folder amulet-mine cannot be written: No space left on device." in capsys.readouterr().err
+    assert (
+        f"error: the output folder {Path.cwd()}/amulet-mine cannot be written: No space left on device."
+        in capsys.readouterr().err
+    )
 
 
 def test_a_dry_run_of_another_configuration_than_the_folders_says_so_and_counts_nothing_in_it(

@@ -75,6 +75,16 @@ MISTAKES = {
         "attribute: there is no such key, got 'sex'; write it as risks.attribute-inference.threat.attribute or "
         "risks.discriminatory-behavior.threat.attribute. There are: " + _OUTERMOST,
     ),
+    "a risk with no attack and no control to play": (
+        {"risks": {"poisoning": {"attacks": []}}},
+        "risks.poisoning.attacks: without an attack nothing can be measured: name one, or leave the key out for those of "
+        "the game: badnets",
+    ),
+    "a risk with no thief": (
+        {"risks": {"ownership-verification": {"attacks": []}}},
+        "risks.ownership-verification.attacks: without an attack nothing can be measured: name one, or leave the key out "
+        "for those of the game: model-copy, model-extraction",
+    ),
     "a budget under the risk": (
         {"risks": {"evasion": {"epsilon": 0.1}}},
         "risks.evasion.epsilon: there is no such key, got 0.1; write it as risks.evasion.threat.epsilon. There are: "

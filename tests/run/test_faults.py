@@ -54,6 +54,12 @@ from amulet_core.errors import RequestError
             "RuntimeError: the wrapper is out of order",
         ),
         (
+            {"defenses": [["keep", faulty("halve", "exits")], "flip"], "members_alone": False},
+            "keep + halve",
+            "toy/halve",
+            "SystemExit: 3",
+        ),
+        (
             {
                 "defenses": [["keep", faulty("halve", "no probabilities")], "flip"],
                 "risks": ["utility"],
