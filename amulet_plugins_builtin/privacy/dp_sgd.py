@@ -22,6 +22,7 @@ from amulet_core.training.losses import as_function, one_a_row, only_model
 from amulet_core.training.parts import MeanGradient, ShuffledBatches
 from amulet_core.training.values import Batch, Bundle, Call, Problem, Step, Training, TrainingContext
 from amulet_plugins_builtin.catalogue.privacy import DpSgdParams, row_problems
+from amulet_plugins_builtin.privacy.accounted import as_accounted
 from amulet_plugins_builtin.privacy.accounting import PrivacySpent, epsilon_spent, noise_for
 
 EARLY_STOPPING = "early-stopping"
@@ -91,20 +92,22 @@ def train(training: Training, params: DpSgdParams, context: TrainingContext) -> 
 
     Raises:
         ValueError: listing all that stands in the way: a batch larger than the data, a delta that promises nothing,
-            another defense's sampler or gradient rule, early stopping that is not declared.
+            another defense's sampler or gradient rule, early stopping that is not declared; when fitting, what a later
+            defense changed of that which is accounted for.
     """
     settings = _settings(training.settings, params)
     _refuse(_problems(training, settings, params, context.rows))
     rate = settings.batch_size / context.rows
     steps = max(1, round(context.rows / settings.batch_size))
     spent = _spent(params, rate, settings.epochs * steps)
-    return replace(
+    private = replace(
         training,
         settings=settings,
         sampler=PoissonBatches(rate, steps),
         gradient=ClippedNoisyGradient(spent.noise_multiplier, params.max_grad_norm, settings.batch_size),
         evidence={**training.evidence, "privacy": spent},
     )
+    return as_accounted(private, whose="dp-sgd")
 
 
 def _settings(settings: TrainingSettings, params: DpSgdParams) -> TrainingSettings:
