@@ -11,15 +11,15 @@ def as_accounted(accounted: Training, *, whose: str) -> Training:
     """Return ``accounted`` with a fit that looks at the training it is given, as later defenses left it.
 
     Objectives, parts, views and draws may be wrapped: clipping bounds whatever they make of a row. When fitting, it
-    raises a ValueError on behalf of ``whose`` if sampler, gradient rule, epochs or batch size are others than accounted.
+    raises a ValueError on behalf of ``whose`` if sampler, gradient rule, epochs or batch size are others.
     """
 
     def fit(training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]) -> list[Fitted]:
         changed = list(_changed(training, accounted))
         if changed:
             raise ValueError(
-                f"{whose} accounts for another training than this: {'; '.join(changed)}. A defense after {whose} in the "
-                "chain has changed that: leave one of them out"
+                f"{whose} accounts for another training than this: {'; '.join(changed)}. A defense after {whose} in "
+                "the chain has changed that: leave one of them out"
             )
         return inner(training, rows, val, streams)
 
