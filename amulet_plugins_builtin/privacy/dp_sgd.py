@@ -99,7 +99,7 @@ def train(training: Training, params: DpSgdParams, context: TrainingContext) -> 
     _refuse(_problems(training, settings, params, context.rows))
     rate = settings.batch_size / context.rows
     steps = max(1, round(context.rows / settings.batch_size))
-    spent = _spent(params, rate, settings.epochs * steps)
+    spent = _spent(params, rate, settings.epochs * steps, conditional_on=_conditions(params, settings, context))
     private = replace(
         training,
         settings=settings,
@@ -115,7 +115,13 @@ def _settings(settings: TrainingSettings, params: DpSgdParams) -> TrainingSettin
     return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
-def _spent(params: DpSgdParams, rate: float, steps: int) -> PrivacySpent:
+def _conditions(params: DpSgdParams, settings: TrainingSettings, context: TrainingContext) -> tuple[str, ...]:
+    """Return what is declared and there: a chain's member, measured alone beside it, has no condition."""
+    there = {name.rpartition("/")[2] for name in context.chain} | ({EARLY_STOPPING} if settings.patience else set())
+    return tuple(name for name in params.conditional_on if name in there)
+
+
+def _spent(params: DpSgdParams, rate: float, steps: int, *, conditional_on: tuple[str, ...]) -> PrivacySpent:
     sigma = params.noise_multiplier
     if sigma is None:
         if params.epsilon is None:
@@ -132,7 +138,7 @@ def _spent(params: DpSgdParams, rate: float, steps: int) -> PrivacySpent:
         sample_rate=rate,
         steps=steps,
         max_grad_norm=params.max_grad_norm,
-        conditional_on=params.conditional_on,
+        conditional_on=conditional_on,
     )
 
 

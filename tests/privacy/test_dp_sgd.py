@@ -68,7 +68,8 @@ def test_rate_and_steps_follow_from_the_batch_size(toys, rows, batch, rate, step
 def test_the_account_is_that_of_the_steps_taken(toys):
     training = plain(toys, epochs=3)
     params = DpSgdParams(noise_multiplier=1.5, max_grad_norm=0.7, delta=1e-4, conditional_on=("reweighing",))
-    spent = fitted(toys, train(training, params, context(toys, training))).evidence["privacy"]
+    public = replace(context(toys, training), chain=("builtin/reweighing", "builtin/dp-sgd"))
+    spent = fitted(toys, train(training, params, public)).evidence["privacy"]
     expected = epsilon_spent(1.5, 0.2, steps=15, delta=1e-4)
     assert spent.model_dump() == {
         "epsilon_rdp": expected["rdp"],
@@ -263,3 +264,20 @@ def test_what_the_account_does_not_depend_on_may_be_changed_after_it(toys):
     training = plain(toys)
     private = train(training, NOISE, context(toys, training))
     fitted(toys, with_settings(private, weight_decay=0.1, learning_rate=0.5, momentum=0.1))
+
+
+@pytest.mark.parametrize(
+    ("chain", "patience", "expected"),
+    [
+        (("builtin/dp-sgd",), 0, ()),
+        (("builtin/reweighing", "builtin/dp-sgd"), 0, ("reweighing",)),
+        (("builtin/dp-sgd", "builtin/early-stopping"), 0, ("early-stopping",)),
+        (("builtin/dp-sgd",), 3, ("early-stopping",)),
+    ],
+)
+def test_a_claim_holds_on_condition_of_what_is_there_alone(toys, chain, patience, expected):
+    """A member of a chain, alone beside it, has the chain's parameters: no stage that is away weakens its claim."""
+    training = plain(toys, patience=patience)
+    params = DpSgdParams(noise_multiplier=1, conditional_on=("early-stopping", "reweighing"))
+    private = train(training, params, replace(context(toys, training), chain=chain))
+    assert private.evidence["privacy"].conditional_on == expected

@@ -24,6 +24,12 @@ def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
 
 
 _ALL = ", ".join(GAMES) + "."
+
+
+def _on_condition(*names: str, **params: Any) -> dict[str, Any]:
+    return {"name": "dp-sgd", "params": {"conditional_on": [*names], **params}}
+
+
 _OUTERMOST = ", ".join(Shell.model_fields) + "."
 
 MISTAKES = {
@@ -187,6 +193,26 @@ MISTAKES = {
         "outlier-removal see private rows outside its account: leave them out, or declare that epsilon holds only on "
         "condition of them: params.conditional_on: [reweighing, outlier-removal]",
     ),
+    "an account on condition of what is not in the chain": (
+        {"defenses": [["reweighing", _on_condition("reweighing", "outlier-removal", "nonsense")]]},
+        "defenses.0 (reweighing + dp-sgd): builtin/dp-sgd: params.conditional_on names outlier-removal and nonsense, and in "
+        "this chain reweighing sees private rows outside its account: leave out outlier-removal and nonsense",
+    ),
+    "an account on condition of what looks at no private row": (
+        {"defenses": [["keep", _on_condition("keep")]]},
+        "defenses.0 (keep + dp-sgd): builtin/dp-sgd: params.conditional_on names keep, and in this chain nothing sees "
+        "private rows outside its account: leave out keep",
+    ),
+    "an account on condition of early stopping where nothing stops early": (
+        {"defenses": [_on_condition("early-stopping"), ["early-stopping", "keep"]]},
+        "defenses.0 (dp-sgd): builtin/dp-sgd: params.conditional_on names early-stopping, and in this chain nothing sees "
+        "private rows outside its account: leave out early-stopping",
+    ),
+    "an account on condition of what looks in the chain of another account": (
+        {"defenses": [_on_condition("reweighing", epsilon=3), ["reweighing", _on_condition("reweighing")]]},
+        "defenses.0 (dp-sgd): builtin/dp-sgd: params.conditional_on names reweighing, and in this chain nothing sees "
+        "private rows outside its account: leave out reweighing",
+    ),
     "a component as a number": (
         {"model": 3},
         "model: expected a mapping with the keys name, params, got 3",
@@ -252,6 +278,13 @@ def test_early_stopping_as_a_defense_spoils_it_too_and_is_named_once(
     declared = {"name": "dp-sgd", "params": {"conditional_on": ["early-stopping"]}}
     rows = resolve(config(training=training, defenses=[[declared, chain[1]]], members_alone=False), registry).rows
     assert len(rows) == 3
+
+
+def test_a_member_of_a_chain_declares_alone_what_it_declares_there(registry: Registry, config: Any) -> None:
+    """So do the resolved rows, which spell the member's row out."""
+    first = resolve(config(defenses=[["reweighing", _on_condition("reweighing")]]), registry)
+    assert [row.label for row in first.rows[2:]] == ["reweighing", "dp-sgd", "reweighing + dp-sgd"]
+    assert resolve(first.canonical(), registry).canonical() == first.canonical()
 
 
 def test_none_placebo_utility_and_the_control_are_always_measured(registry: Registry, config: Any) -> None:
