@@ -109,18 +109,30 @@ def test_guesses_that_cannot_be_made_are_refused(given, found):
     )
 
 
-@pytest.mark.parametrize("spent", [{"epsilon": 2.0}, {"epsilon_rdp": 3.0, "epsilon_prv": 2.0, "noise": 1.1}])
+@pytest.mark.parametrize(
+    "spent",
+    [
+        {"epsilon": 2.0},
+        {"epsilon_rdp": 3.0, "epsilon_prv": 2.0, "noise": 1.1},
+        {"epsilon_rdp": 2.0, "epsilon_prv": 3.0},
+        {"epsilon": 2.0, "epsilon_per_step": 0.1, "epsilon_0": 0.5, "epsilons": [0.3]},
+    ],
+)
 def test_the_smallest_epsilon_that_is_claimed_is_audited(spent):
     found = claimed({"privacy": {**spent, "delta": 1e-5, "conditional_on": ["early-stopping"]}})
     assert (found.epsilon, found.delta, found.conditional_on) == (2.0, 1e-5, ("early-stopping",))
 
 
-@pytest.mark.parametrize("evidence", [{}, {"privacy": {"epsilon": 1.0}}, {"privacy": {"delta": 0.1}}, {"privacy": 3}])
+@pytest.mark.parametrize(
+    "evidence",
+    [{}, {"privacy": {"epsilon": 1.0}}, {"privacy": {"delta": 0.1, "epsilon_per_step": 0.1}}, {"privacy": 3}],
+)
 def test_an_account_without_epsilon_or_delta_is_no_claim(evidence):
     with pytest.raises(ValueError, match="names no") as error:
         claimed(evidence)
     assert str(error.value) == (
-        'it accounts for privacy, but its evidence "privacy" names no epsilon and delta that could be audited'
+        'it accounts for privacy, but its evidence "privacy" names no epsilon (epsilon or epsilon_prv or epsilon_rdp) and '
+        "delta that could be audited"
     )
 
 

@@ -249,7 +249,9 @@ def test_a_defense_without_an_account_fails_its_cells_and_is_blamed(registry):
     results = run(config(defenses=[silent], seeds=1, training={"epochs": 1}), registry=registry)
     assert {(cell.status, cell.blame) for cell in cells(results, "liar")} == {("failed", "toy/liar")}
     (cell,) = cells(results, "liar")
-    assert 'its evidence "privacy" names no epsilon and delta that could be audited' in cell.reason
+    assert (
+        'its evidence "privacy" names no epsilon (epsilon or epsilon_prv or epsilon_rdp) and delta that' in cell.reason
+    )
 
 
 def test_a_forecast_counts_the_models_of_audits_apart(registry, tmp_path):
