@@ -129,6 +129,11 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings, model: U
             for other in chain
             if not defense_of(other).clippable
         ]
+        if not getattr(model.entry.component, "clippable", True):
+            problems.append(
+                f"{use.id} clips the gradient of each row, which the model {model.id} does not allow: choose another "
+                "model, or leave the defense out"
+            )
         problems += [
             f"{use.id} clips the gradient of each row, and {model.id} cannot read the several inputs of a row that "
             f"{other.id} gives at once: choose a model without convolutions, or leave one of them out"

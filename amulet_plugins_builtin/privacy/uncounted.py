@@ -42,8 +42,9 @@ def asked_again(names: Sequence[str], asked: Sequence[str]) -> str:
     layer = weight.rpartition(".")[0] or weight
     return (
         f'dp-sgd: the layer "{layer}" of the network "{part}" is called twice in a step (asked: {", ".join(asked)}), '
-        "and a row's gradient is counted where a layer is called once: choose another model, or leave out the defense that "
-        "asks for a view of the same layers; whoever wrote it can declare clippable=False, and it is refused beforehand"
+        "and a row's gradient is counted where a layer is called once: choose another model, or leave out the defense "
+        "that asks for a view of the same layers; whoever wrote it can declare clippable=False, and it is refused "
+        "beforehand"
     )
 
 
@@ -54,8 +55,8 @@ def not_counted(names: Sequence[str], asked: Sequence[str]) -> str:
     if part not in asked:
         return (
             f'dp-sgd: the objective leaves out the network "{part}" in this step, and all networks are clipped as one: '
-            "the defense that adds it is to ask it in every step, with a factor of 0 where it has no say, or not to add "
-            "it"
+            "the defense that adds it is to ask it in every step, with a factor of 0 where it has no say, or not to "
+            "add it"
         )
     return (
         f'dp-sgd: no call of a layer in the network "{part}" counts for the losses of this step in {weights}, so that '

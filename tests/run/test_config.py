@@ -1,6 +1,7 @@
 """Reading a configuration: every mistake is reported, all at once, with its path."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ import importlib_metadata
 import pytest
 
 from amulet_core.api import run
+from amulet_core.configuration.chains import chain_problems
 from amulet_core.configuration.forms import Shell
 from amulet_core.configuration.json_schema import json_schema
 from amulet_core.configuration.reading import overridden, read, resolve
+from amulet_core.configuration.request import Use
 from amulet_core.discovery.registry import Registry, discover
 from amulet_core.errors import RequestError
 from amulet_core.games.table import GAMES
+from amulet_core.settings import TrainingSettings
 
 
 def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
@@ -278,6 +282,19 @@ def test_early_stopping_as_a_defense_spoils_it_too_and_is_named_once(
     declared = {"name": "dp-sgd", "params": {"conditional_on": ["early-stopping"]}}
     rows = resolve(config(training=training, defenses=[[declared, chain[1]]], members_alone=False), registry).rows
     assert len(rows) == 3
+
+
+def test_a_model_whose_rows_cannot_be_clipped_is_refused_under_a_privacy_account(registry: Registry) -> None:
+    entries = [registry.find(kind, name) for kind, name in (("model", "mlp"), ("defense", "dp-sgd"))]
+    mlp, private = (Use(entry, entry.component.params()) for entry in entries)
+    component = mlp.entry.component.model_copy(update={"clippable": False})
+    unclippable = Use(replace(mlp.entry, component=component), mlp.params)
+    assert chain_problems([private], TrainingSettings(), mlp) == []
+    assert chain_problems([], TrainingSettings(), unclippable) == []
+    assert chain_problems([private], TrainingSettings(), unclippable) == [
+        "builtin/dp-sgd clips the gradient of each row, which the model builtin/mlp does not allow: choose another model, or "
+        "leave the defense out"
+    ]
 
 
 def test_a_member_of_a_chain_declares_alone_what_it_declares_there(registry: Registry, config: Any) -> None:
