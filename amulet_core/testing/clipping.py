@@ -88,7 +88,8 @@ def _counted(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     with warnings.catch_warnings(), isolated("conformance", "counted"), torch.enable_grad():
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
         cross_entropy(counting(x), y).backward()
-    return counting.get_norm_sample().detach()
+    norms: Tensor = counting.get_norm_sample().detach()
+    return norms
 
 
 def _clipped(gradients: Tensor, norms: Tensor, bound: Tensor) -> Tensor:

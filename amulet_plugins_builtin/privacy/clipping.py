@@ -94,7 +94,8 @@ def _sum_of_clipped(
     values = {name: value.detach() for name, value in params.items()} | dict(module._module.named_buffers())
     asked: list[str] = []
     for value in params.values():
-        vars(value).pop("_norm_sample", None)  # that of the last step, which would count for a network left out of this
+        # The last step's, which would count for a network that is left out of this one.
+        value.__dict__.pop("_norm_sample", None)
     with _quiet(), _explained(module, asked):
         losses = problem.objective(
             _by_row(module, batch.y.shape[1], asked), as_function(problem.skeleton, values), only_model(batch)

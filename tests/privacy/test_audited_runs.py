@@ -59,6 +59,12 @@ def lie(training, params, context):
     return replace(training, settings=training.settings.model_copy(update={"epochs": 60}), evidence=evidence)
 
 
+def prolong(training, params, context):
+    from dataclasses import replace
+
+    return replace(training, settings=training.settings.model_copy(update={"epochs": 50}))
+
+
 def uniform(probabilities, params):
     return probabilities * 0 + 1 / probabilities.shape[1]
 
@@ -68,6 +74,8 @@ def amulet_components():
     yield Dataset(name="noise", summary="Rows without a rule", target=f"{HERE}:noise", params=NoiseParams, licence="none")
     yield Defense(name="liar", summary="Claims what it does not do", target=f"{HERE}:lie", params=LiarParams,
                   stages={"training": f"{HERE}:lie"}, risk="membership-inference", accounts_privacy=True)
+    yield Defense(name="longer", summary="Trains for longer", target=f"{HERE}:prolong", params=NoiseParams,
+                  stages={"training": f"{HERE}:prolong"}, risk="membership-inference")
     yield Defense(name="silence", summary="Releases the same of every row", target=f"{HERE}:uniform", params=NoiseParams,
                   stages={"inference": f"{HERE}:uniform"}, risk="membership-inference")
 """
@@ -148,6 +156,18 @@ def _is_reported(results, alarm):
     assert said in " ".join(text.split())
     margins = next(line for line in page.splitlines() if "<strong>Margins.</strong>" in line)
     assert margins.endswith("do not matter: accuracy 0.03.</li>")
+
+
+def test_a_later_defense_that_voids_the_account_fails_the_row_and_is_blamed(registry):
+    chain = [PRIVATE, "longer"]
+    results = run(config(defenses=[chain], members_alone=False, seeds=1), registry=registry)
+    found = [cell for cell in results.cells if cell.row == "dp-sgd + longer"]
+    assert {(cell.status, cell.blame) for cell in found} == {("failed", "toy/longer")}
+    said = (
+        "dp-sgd accounts for another training than this: the number of epochs is 50, accounted: 12. A defense after dp-sgd "
+        "in the chain has changed that: leave one of them out"
+    )
+    assert all(said in cell.reason for cell in found)
 
 
 def test_an_audit_meets_the_model_as_it_is_deployed(registry):
