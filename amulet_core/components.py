@@ -146,6 +146,12 @@ class Model(Component):
     """
     convolves: bool = False
     """Whether it cannot read several inputs of a row on an axis of their own."""
+    clippable: bool = True
+    """Whether each row's gradient can be clipped by itself; a privacy account beside it is refused where not.
+
+    All that the network does with weights must pass through its layers' own calls, each called once and with weights of
+    its own.
+    """
 
 
 class Defense(Component):

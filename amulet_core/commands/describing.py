@@ -26,6 +26,7 @@ LIMITS: Final = {
 
 OF_KIND: Final[dict[str, tuple[str, ...]]] = {
     "dataset": ("licence",),
+    "model": ("clippable",),
     "defense": (
         "stages",
         "sok",

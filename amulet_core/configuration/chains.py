@@ -129,17 +129,19 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings, model: U
             for other in chain
             if not defense_of(other).clippable
         ]
+        if not getattr(model.entry.component, "clippable", True):
+            problems.append(
+                f"{use.id} clips the gradient of each row, which the model {model.id} does not allow: choose another "
+                "model, or leave the defense out"
+            )
         problems += [
             f"{use.id} clips the gradient of each row, and {model.id} cannot read the several inputs of a row that "
             f"{other.id} gives at once: choose a model without convolutions, or leave one of them out"
             for other in chain
             if defense_of(other).stacks_inputs and getattr(model.entry.component, "convolves", False)
         ]
-        looking = [other.entry.component.name for other in chain if defense_of(other).reads_private_rows]
-        if training.patience and "early-stopping" not in looking:
-            looking.append("early-stopping")
-        declared = getattr(use.params, "conditional_on", ())
-        undeclared = [name for name in looking if name not in declared]
+        looking = _looking(chain, training)
+        undeclared = [name for name in looking if name not in _declared(use)]
         if undeclared:
             problems.append(
                 f"{use.id} accounts for privacy, but {doing(undeclared, 'sees', 'see')} private rows outside its "
@@ -147,6 +149,36 @@ def _privacy_problems(chain: Sequence[Use], training: TrainingSettings, model: U
                 f"params.conditional_on: [{', '.join(looking)}]"
             )
     return problems
+
+
+def condition_problems(chain: Sequence[Use], chains: Sequence[Sequence[Use]], training: TrainingSettings) -> list[str]:
+    """List what a chain's accounts are declared to hold on condition of, and which sees no private rows in it.
+
+    A condition nobody needs would turn off the alarm of an audit. ``chains`` are all that a configuration names: what a
+    defense declares in one of them it declares alone too, where it stands beside the chain as a member.
+    """
+    problems = []
+    for use in chain:
+        here = _looking(chain, training) if defense_of(use).accounts_privacy else []
+        known = {name for other in chains if use in other for name in _looking(other, training)}
+        strange = [name for name in _declared(use) if name not in known.union(here)]
+        if strange:
+            problems.append(
+                f"{use.id}: params.conditional_on names {' and '.join(strange)}, and in this chain "
+                f"{doing(here, 'sees', 'see') if here else 'nothing sees'} private rows outside its account: leave out "
+                f"{' and '.join(strange)}"
+            )
+    return problems
+
+
+def _looking(chain: Sequence[Use], training: TrainingSettings) -> list[str]:
+    """Return the names of what looks at private rows outside the account."""
+    looking = [use.entry.component.name for use in chain if defense_of(use).reads_private_rows]
+    return looking + ["early-stopping"] * (bool(training.patience) and "early-stopping" not in looking)
+
+
+def _declared(use: Use) -> tuple[str, ...]:
+    return tuple(getattr(use.params, "conditional_on", ())) if defense_of(use).accounts_privacy else ()
 
 
 def data_problems(use: Use, schema: DataSchema, path: str) -> list[str]:

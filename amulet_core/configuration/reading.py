@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from amulet_core.configuration.chains import chain_problems, in_stage_order, model_problems
+from amulet_core.configuration.chains import chain_problems, condition_problems, in_stage_order, model_problems
 from amulet_core.configuration.checked import checked, shown
 from amulet_core.configuration.controls import like_its_attack, settings_problems
 from amulet_core.configuration.forms import AloneForm, Places, RiskForm, RowForm, Shell, UseForm, places_of
@@ -107,8 +107,10 @@ def resolve(raw: Mapping[str, Any], registry: Registry) -> Request:
     rows = at.rows(part["defenses"] if isinstance(part["defenses"], list) else [])
     risks = at.risks(part["risks"]) if "risks" in raw else ()
     if training is not None and model is not None:
+        chains = [row.chain for row in rows]
         for row in rows:
-            problems += [f"{row.path} ({row.label}): {text}" for text in chain_problems(row.chain, training, model)]
+            against = (*chain_problems(row.chain, training, model), *condition_problems(row.chain, chains, training))
+            problems += [f"{row.path} ({row.label}): {text}" for text in against]
     if model is not None:
         for row in rows:
             problems += [f"{row.path} ({row.label}): {text}" for text in model_problems(model, row.chain)]

@@ -4,7 +4,7 @@ The number of right guesses bounds from below the epsilon of any account that ho
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import torch
 from pydantic import Field
@@ -18,6 +18,9 @@ from amulet_core.games.membership import MembershipAnswer, MembershipView
 from amulet_core.games.threats import MembershipThreat
 from amulet_core.schema import Finite, Frozen
 from amulet_core.vocabulary import Access
+
+EPSILONS: Final = ("epsilon", "epsilon_prv", "epsilon_rdp")
+"""The names of what an account claims for the whole training; whatever else it tells (of one step, say) is no claim."""
 
 
 class Claim(Frozen):
@@ -83,17 +86,18 @@ def guesses(score: Tensor, *, guessed_in: int, guessed_out: int) -> Tensor:
 
 
 def claimed(evidence: Mapping[str, Any]) -> Claim:
-    """Return what the evidence ``privacy`` claims: the smallest of its epsilons, as each is said to hold.
+    """Return what the evidence ``privacy`` claims: the smallest of its ``EPSILONS``, as each is said to hold.
 
     Raises:
-        ValueError: if it names no epsilon, or no delta.
+        ValueError: if it names none of them, or no delta.
     """
     spent = evidence.get("privacy")
     spent = spent if isinstance(spent, Mapping) else {}
-    epsilons = [value for name, value in spent.items() if name.split("_")[0] == "epsilon"]
+    epsilons = [spent[name] for name in EPSILONS if name in spent]
     if not epsilons or "delta" not in spent:
         raise ValueError(
-            'it accounts for privacy, but its evidence "privacy" names no epsilon and delta that could be audited'
+            f'it accounts for privacy, but its evidence "privacy" names no epsilon ({" or ".join(EPSILONS)}) and delta '
+            "that could be audited"
         )
     return Claim(epsilon=min(epsilons), delta=spent["delta"], conditional_on=tuple(spent.get("conditional_on", ())))
 

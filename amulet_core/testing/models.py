@@ -13,6 +13,7 @@ from amulet_core.components import Model
 from amulet_core.configuration.request import Use
 from amulet_core.errors import cause_of
 from amulet_core.modules import Classifier
+from amulet_core.testing.clipping import CLIPPABLE, clips
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working
 from amulet_core.testing.toys import SETTINGS, Toy, task_rows
@@ -22,6 +23,7 @@ from amulet_core.training.values import Streams
 from amulet_core.victims import logits_of
 
 LOGITS = "its logits are finite, one for each class"
+NO_BATCH_NORM = "it has no BatchNorm"
 ROWS = 6
 
 
@@ -37,13 +39,13 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
         use.entry.load()
         return [trial(toy.label, partial(prepare, toy)) for toy in toys()]
 
-    def check(name: str, why: str, examine: Callable[[Toy, Trial], None]) -> ConformanceCheck:
+    def check(name: str, why: str, examine: Callable[[Toy, Trial], None], *, fails_from: str = "") -> ConformanceCheck:
         def run() -> None:
             working(trials)
             for toy, one in zip(toys(), trials(), strict=True):
                 examine(toy, one)
 
-        return conformance(component, name=name, why=why, examine=run)
+        return conformance(component, name=name, why=why, examine=run, fails_from=fails_from)
 
     stacking = check("it works as a stack", "shadow models are trained as one stack of parameters", _stacks)
     showing = check(
@@ -56,11 +58,17 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
         "trains_itself puts it in the place of the training loop, and the cache keeps tensors alone",
         partial(_learns, use),
     )
+    clipping = check(
+        CLIPPABLE,
+        "dp-sgd counts a row's gradient where layers are called; what it does not see is not clipped: epsilon is false",
+        _clips,
+        fails_from="0.2",
+    )
     return (
         *manners(component, trials, inputs=False),
         check(LOGITS, "everything else reads them", _gives_logits),
         check(
-            "it has no BatchNorm",
+            NO_BATCH_NORM,
             "statistics of a batch mix its rows: private training rejects them, and stacks cannot hold them",
             _no_batch_norm,
         ),
@@ -70,6 +78,7 @@ def model_checks(component: str, use: Use, toys: Callable[[], Sequence[Toy]]) ->
         *((stacking,) if model.stackable else ()),
         *((showing,) if "features" in model.produces else ()),
         *((learning,) if model.trains_itself else ()),
+        *((clipping,) if model.clippable and not model.trains_itself else ()),
         *(
             (check("its logits are differentiable in its input", "attacks follow gradients there", _differentiable),)
             if model.differentiable
@@ -112,9 +121,19 @@ def _inputs(toy: Toy) -> Tensor:
     return task_rows(toy, rows=ROWS, key=("model",)).x
 
 
+def _clips(toy: Toy, one: Trial) -> None:
+    model, rows = _built(toy, one), task_rows(toy, rows=ROWS, key=("model",))
+    if _batch_norms(model):
+        raise NotCheckedError(f'not checked, because "{NO_BATCH_NORM}" fails')
+    clips(model, rows.x, rows.y, where=toy.label)
+
+
+def _batch_norms(model: nn.Module) -> list[str]:
+    return [name for name, part in model.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+
+
 def _no_batch_norm(toy: Toy, one: Trial) -> None:
-    model = _built(toy, one)
-    found = [name for name, part in model.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    found = _batch_norms(_built(toy, one))
     if found:
         raise ConformanceError(
             found=f"on {toy.label} it has BatchNorm ({', '.join(found)})",

@@ -35,7 +35,7 @@ class DpSgdParams(Params):
     conditional_on: tuple[str, ...] = Field(
         default=(),
         max_length=10,
-        description="stages that see private rows outside the accountant: epsilon holds given their output",
+        description="what sees private rows outside the accountant in this chain: epsilon holds given its output",
     )
 
     @model_validator(mode="before")

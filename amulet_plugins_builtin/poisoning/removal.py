@@ -44,12 +44,16 @@ def without(fit: Fit, suspects: Suspects, *, evidence: str) -> Fit:
 
 
 def without_suspects_of(fit: Fit, suspects: SuspectsOfModel, *, evidence: str) -> Fit:
-    """Return ``fit`` twice: first models on all rows, then new ones from scratch on what these leave."""
+    """Return ``fit`` twice: first models on all rows, then new ones from scratch on what these leave.
+
+    First models have streams of their own. With the second ones', both would be trained with the same gradient noise
+    beside a privacy account, which whoever knows a part of one could take from the other.
+    """
 
     def fit_twice(
         training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]
     ) -> list[Fitted]:
-        firsts = fit(training, rows, val, streams)
+        firsts = fit(training, rows, val, [Streams((*own.key, evidence, "first")) for own in streams])
         removed = [suspects(one.model, data, own) for one, data, own in zip(firsts, rows, streams, strict=True)]
         return _refitted(fit, training, rows, val, streams, removed, evidence)
 

@@ -16,7 +16,8 @@ from amulet_core.training.parts import plain_training, weighted_cross_entropy
 from amulet_core.training.values import Batch, Bundle, Problem, Streams, TrainingContext
 from amulet_plugins_builtin.catalogue.privacy import DpSgdParams
 from amulet_plugins_builtin.privacy.accounting import PrivacySpent, epsilon_spent, noise_for
-from amulet_plugins_builtin.privacy.dp_sgd import ClippedNoisyGradient, train
+from amulet_plugins_builtin.privacy.clipping import ClippedNoisyGradient
+from amulet_plugins_builtin.privacy.dp_sgd import train
 
 _SCHEMA = DataSchema(
     modality="tabular",

@@ -9,7 +9,7 @@ import pytest
 from amulet_core.commands import cli
 from amulet_core.commands.describing import details
 from amulet_core.commands.listing import show_text
-from amulet_core.components import Defense
+from amulet_core.components import Defense, Model
 from amulet_core.discovery.entries import Entry
 from amulet_core.discovery.registry import discover
 
@@ -132,6 +132,13 @@ def test_show_tells_what_a_private_chain_must_know(fields, shown):
     text = show_text(details(Entry(made, plugin="made", distribution="amulet-plugin-made", version="1.0")), width=80)
     facts = dict(re.findall(r"^  (clippable|stacks inputs) +(.*)$", text, re.MULTILINE))
     assert facts == shown
+
+
+@pytest.mark.parametrize(("fields", "shown"), [({}, []), ({"clippable": False}, ["no"])])
+def test_show_tells_of_a_model_that_its_rows_cannot_be_clipped(fields, shown):
+    made = Model(name="made", summary="Made for a test.", target="math:sqrt", **fields)
+    text = show_text(details(Entry(made, plugin="made", distribution="amulet-plugin-made", version="1.0")), width=80)
+    assert re.findall(r"^  clippable +(.*)$", text, re.MULTILINE) == shown
 
 
 def test_plugins_tells_the_state_of_each(amulet):

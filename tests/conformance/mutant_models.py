@@ -104,6 +104,40 @@ class Peeking(Layers):
         return super().forward(x) * (1 if self.head.bias.sum().item() > -1e9 else 2)
 
 
+class ByHand(Layers):
+    """Calls the hidden layer, and takes its weight once more, where no hook sees it."""
+
+    def forward(self, x):
+        seen = torch.relu(self.hidden(self.normalise(x).flatten(-self.axes)))
+        return self.head(seen) + (seen @ self.hidden.weight)[..., : self.head.out_features]
+
+
+class CalledTwice(Layers):
+    def forward(self, x):
+        seen = torch.relu(self.hidden(self.normalise(x).flatten(-self.axes)))
+        return self.head(seen) + self.head(seen.square())
+
+
+class Dropping(Layers):
+    """Draws at random while it is trained, which spoils no count."""
+
+    def forward(self, x):
+        seen = torch.relu(self.hidden(self.normalise(x).flatten(-self.axes)))
+        return self.head(nn.functional.dropout(seen, 0.5, self.training))
+
+
+def by_hand(params, schema):
+    return ByHand(schema)
+
+
+def called_twice(params, schema):
+    return CalledTwice(schema)
+
+
+def dropping(params, schema):
+    return Dropping(schema)
+
+
 def layers(params, schema):
     return Layers(schema)
 

@@ -6,7 +6,7 @@ import pytest
 from descriptors import dataset, metric, model
 
 from amulet_core.testing import component_checks
-from amulet_core.testing.findings import NotCheckedError
+from amulet_core.testing.findings import ConformanceWarning, NotCheckedError
 from amulet_core.testing.static import static_checks
 
 WELL_BEHAVED = (
@@ -17,6 +17,11 @@ WELL_BEHAVED = (
 )
 STATIC = {check.name for entry in WELL_BEHAVED for check in static_checks("it", entry)}
 
+UNCLIPPED = "weights that are used by the calls of their layers alone, each layer called once, or clippable=False"
+COUNTED = (
+    "call layers instead of taking their weights by hand (layer.weight), let no two layers share weights and leave out "
+    "those without use; or set clippable=False in the descriptor: dp-sgd then refuses the model"
+)
 MUTANTS = {
     "metric that raises": (
         metric("crashing_metric"),
@@ -164,6 +169,21 @@ MUTANTS = {
         "the logits of each model alone, as stackable=True promises",
         "leave out what vmap cannot run (in-place changes, .item(), data-dependent shapes), or set stackable=False",
     ),
+    "model that takes a layer's weight by hand": (
+        model("by_hand"),
+        "the gradient of each row can be clipped",
+        "on the toy table the sum of clipped gradients is off by 3% from that of rows clipped one by one",
+        UNCLIPPED,
+        COUNTED,
+    ),
+    "model that calls a layer twice": (
+        model("called_twice"),
+        "the gradient of each row can be clipped",
+        "on the toy table counting the gradient of each row raised NotImplementedError: Parameter tying is not supported "
+        "with Ghost Clipping",
+        UNCLIPPED,
+        COUNTED,
+    ),
     "model that draws from the system": (
         model("model_never_the_same"),
         "the same key gives the same bits",
@@ -271,3 +291,15 @@ def test_of_a_data_set_whose_files_are_absent_nothing_is_checked_that_needs_its_
             with pytest.raises(NotCheckedError) as error:
                 check.run()
             assert str(error.value) == f"not checked, because its rows are not there: {reason}"
+
+
+@pytest.mark.parametrize("entry", [model("by_hand", clippable=False), model("dropping")], ids=lambda entry: entry.id)
+def test_a_model_whose_rows_are_not_clipped_says_so_and_one_with_dropout_need_not(failures, entry):
+    assert failures(component_checks(entry)) == {}
+
+
+def test_that_rows_can_be_clipped_is_a_warning_as_yet():
+    (check,) = [one for one in component_checks(model("by_hand")) if "clipped" in one.name]
+    assert check.fails_from == "0.2"
+    with pytest.warns(ConformanceWarning, match=r"It is a failure from amulet-framework 0\.2 on\."):
+        check.run()

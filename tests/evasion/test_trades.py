@@ -20,7 +20,7 @@ from amulet_plugins_builtin.evasion.ascent import uniform_in_ball
 from amulet_plugins_builtin.evasion.trades import divergence, most_divergent, regularised, train
 from amulet_plugins_builtin.membership.label_smoothing import smoothed
 from amulet_plugins_builtin.privacy.checks import clipped_row_by_row
-from amulet_plugins_builtin.privacy.dp_sgd import ClippedNoisyGradient
+from amulet_plugins_builtin.privacy.clipping import ClippedNoisyGradient
 
 MIXED = DataSchema(
     modality="tabular",

@@ -81,7 +81,7 @@ def test_the_model_is_the_one_trained_from_scratch_on_the_rows_that_are_left(nam
     if name == "outlier-removal":
         removed = outlier_removal.lowest(data, val, params=OutlierRemovalParams())
     else:
-        (first,) = fits(plain, [data], [val])
+        (first,) = plain.fit(plain, [data], [val], [Streams(("test", 0, name, "first"))])
         removed = spectral_signatures.outlying(first.model, data, params=SpectralSignaturesParams())
     keep = torch.ones(300, dtype=torch.bool)
     keep[removed] = False

@@ -1,5 +1,7 @@
 """Whom the defenses against poisoning suspect: planted poison, and nobody where there is nothing to tell."""
 
+import copy
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,6 +14,7 @@ from amulet_plugins_builtin.catalogue.poisoning_defenses import (
     OutlierRemovalParams,
     SpectralSignaturesParams,
 )
+from amulet_plugins_builtin.catalogue.privacy import DpSgdParams
 from amulet_plugins_builtin.poisoning import (
     activation_clustering,
     badnets,
@@ -19,6 +22,8 @@ from amulet_plugins_builtin.poisoning import (
     planted,
     spectral_signatures,
 )
+from amulet_plugins_builtin.poisoning.removal import without_suspects_of
+from amulet_plugins_builtin.privacy import dp_sgd
 
 
 def rows(n, seed=1):
@@ -90,3 +95,58 @@ def test_whom_a_model_suspects_depends_on_its_place_alone_and_not_on_its_stack()
     (alone,) = defended.fit(defended, sets[1:], [val], streams[1:])
     assert together.evidence == alone.evidence
     assert alone.evidence["activation-clustering"].removed > 0
+
+
+TWICE = {
+    "activation-clustering": (activation_clustering, ActivationClusteringParams()),
+    "spectral-signatures": (spectral_signatures, SpectralSignaturesParams()),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_first_models_and_the_models_that_stay_share_no_draw(name):
+    """Nor do two defenses in one chain: each first model has its place, its defense and its part in its key."""
+    component, params = TWICE[name]
+    plain, asked = planted.training(planted.IMAGES, epochs=1), []
+
+    def noted(training, rows, val, streams):
+        asked.append(streams)
+        return plain.fit(training, rows, val, streams)
+
+    defended = component.train(replace(plain, fit=noted), params, planted.context(rows(60)))
+    defended.fit(defended, [rows(60)], [rows(20)], [OWN])
+    (first,), (second,) = asked
+    assert second == OWN
+    assert first == Streams((*OWN.key, name, "first"))
+
+
+def test_first_models_beside_dp_sgd_have_other_noise():
+    """Nothing is removed, so the two models differ by their draws alone."""
+    data, starts, firsts = rows(60), [], []
+    plain = planted.training(planted.IMAGES, epochs=1)
+
+    def build():
+        starts.append(plain.parts["model"]())
+        return copy.deepcopy(starts[-1])
+
+    def nobody(model, _data, _streams):
+        firsts.append(model)
+        return torch.arange(0)
+
+    settings = plain.settings.model_copy(update={"batch_size": 20})
+    private = dp_sgd.train(
+        replace(plain, parts={"model": build}, settings=settings),
+        DpSgdParams(noise_multiplier=100.0),
+        planted.context(data),
+    )
+    (one,) = without_suspects_of(private.fit, nobody, evidence="nobody")(private, [data], [data], [OWN])
+    moved = [
+        torch.cat([(weights(model)[name] - start).flatten() for name, start in weights(before).items()])
+        for model, before in zip((*firsts, one.model), starts, strict=True)
+    ]
+    # The noise is nearly all that moves the weights, hundreds of them: shared noise has a correlation near 1.
+    assert abs(float(torch.corrcoef(torch.stack(moved))[0, 1])) < 0.3
+
+
+def weights(model):
+    return {name: value.detach() for name, value in model.named_parameters()}

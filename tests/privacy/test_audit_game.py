@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from amulet_core.components import NoParams
 from amulet_core.data import make_data
-from amulet_core.games.audit import claimed, guesses
+from amulet_core.games.audit import Claim, claimed, guesses, judge
 from amulet_core.games.audit_threat import AuditThreat
+from amulet_core.games.contest import Bank, Contest
+from amulet_core.games.membership import MembershipAnswer
 from amulet_core.performing.audits import audited_rows, canaries
 from amulet_core.performing.ground import Ground
 from amulet_core.performing.splits import Block
@@ -109,19 +111,56 @@ def test_guesses_that_cannot_be_made_are_refused(given, found):
     )
 
 
-@pytest.mark.parametrize("spent", [{"epsilon": 2.0}, {"epsilon_rdp": 3.0, "epsilon_prv": 2.0, "noise": 1.1}])
+@pytest.mark.parametrize(
+    "spent",
+    [
+        {"epsilon": 2.0},
+        {"epsilon_rdp": 3.0, "epsilon_prv": 2.0, "noise": 1.1},
+        {"epsilon_rdp": 2.0, "epsilon_prv": 3.0},
+        {"epsilon": 2.0, "epsilon_per_step": 0.1, "epsilon_0": 0.5, "epsilons": [0.3]},
+    ],
+)
 def test_the_smallest_epsilon_that_is_claimed_is_audited(spent):
     found = claimed({"privacy": {**spent, "delta": 1e-5, "conditional_on": ["early-stopping"]}})
     assert (found.epsilon, found.delta, found.conditional_on) == (2.0, 1e-5, ("early-stopping",))
 
 
-@pytest.mark.parametrize("evidence", [{}, {"privacy": {"epsilon": 1.0}}, {"privacy": {"delta": 0.1}}, {"privacy": 3}])
+@pytest.mark.parametrize(
+    "evidence",
+    [{}, {"privacy": {"epsilon": 1.0}}, {"privacy": {"delta": 0.1, "epsilon_per_step": 0.1}}, {"privacy": 3}],
+)
 def test_an_account_without_epsilon_or_delta_is_no_claim(evidence):
     with pytest.raises(ValueError, match="names no") as error:
         claimed(evidence)
     assert str(error.value) == (
-        'it accounts for privacy, but its evidence "privacy" names no epsilon and delta that could be audited'
+        'it accounts for privacy, but its evidence "privacy" names no epsilon (epsilon or epsilon_prv or epsilon_rdp) and '
+        "delta that could be audited"
     )
+
+
+@pytest.mark.parametrize(("attacks", "confidence"), [(1, 0.9), (2, 0.95), (5, 0.98)])
+def test_the_error_of_the_bound_is_shared_out_among_attacks(ground, attacks, confidence):
+    threat = AuditThreat(canaries=60, guessed_in=20, guessed_out=20, confidence=0.9)
+    told = canaries(ground, VICTIM, threat)
+    contest = Contest(
+        model=torch.nn.Linear(2, 3),
+        beneath=torch.nn.Linear(2, 3),
+        pool=told.rows,
+        member=told.included,
+        test=told.rows,
+        aux=told.rows,
+        bank=Bank(
+            pool=torch.zeros(0, 60, 3),
+            members=torch.zeros(0, 60, dtype=torch.bool),
+            population=torch.zeros(0, 60, 3),
+            adaptive=True,
+        ),
+        draws=("draws", 0),
+    )
+    answer, claim = MembershipAnswer(score=told.included.double()), Claim(epsilon=1.0, delta=1e-5)
+    result = judge(contest, answer, threat, claim=claim, audits=7, attacks=attacks)
+    assert result.confidence == pytest.approx(confidence)
+    assert result.audits == 7
 
 
 def test_a_claim_that_the_guesses_contradict_is_an_alarm_that_says_by_how_much():

@@ -18,6 +18,7 @@ from amulet_core.results import values_of
 from amulet_core.running.conduct import prepared
 from amulet_core.running.forecast import forecast
 from amulet_core.scores import ALARM
+from amulet_core.statistics.audit import audited_epsilon
 from amulet_core.storage.store import Store
 from amulet_plugins_builtin.privacy import dp_sgd
 
@@ -59,11 +60,25 @@ def lie(training, params, context):
     return replace(training, settings=training.settings.model_copy(update={"epochs": 60}), evidence=evidence)
 
 
+def prolong(training, params, context):
+    from dataclasses import replace
+
+    return replace(training, settings=training.settings.model_copy(update={"epochs": 50}))
+
+
+def uniform(probabilities, params):
+    return probabilities * 0 + 1 / probabilities.shape[1]
+
+
 @hookimpl
 def amulet_components():
     yield Dataset(name="noise", summary="Rows without a rule", target=f"{HERE}:noise", params=NoiseParams, licence="none")
     yield Defense(name="liar", summary="Claims what it does not do", target=f"{HERE}:lie", params=LiarParams,
                   stages={"training": f"{HERE}:lie"}, risk="membership-inference", accounts_privacy=True)
+    yield Defense(name="longer", summary="Trains for longer", target=f"{HERE}:prolong", params=NoiseParams,
+                  stages={"training": f"{HERE}:prolong"}, risk="membership-inference")
+    yield Defense(name="silence", summary="Releases the same of every row", target=f"{HERE}:uniform", params=NoiseParams,
+                  stages={"inference": f"{HERE}:uniform"}, risk="membership-inference")
 """
 
 
@@ -142,6 +157,40 @@ def _is_reported(results, alarm):
     assert said in " ".join(text.split())
     margins = next(line for line in page.splitlines() if "<strong>Margins.</strong>" in line)
     assert margins.endswith("do not matter: accuracy 0.03.</li>")
+
+
+def test_a_later_defense_that_voids_the_account_fails_the_row_and_is_blamed(registry):
+    chain = [PRIVATE, "longer"]
+    results = run(config(defenses=[chain], members_alone=False, seeds=1), registry=registry)
+    found = [cell for cell in results.cells if cell.row == "dp-sgd + longer"]
+    assert {(cell.status, cell.blame) for cell in found} == {("failed", "toy/longer")}
+    said = (
+        "dp-sgd accounts for another training than this: the number of epochs is 50, accounted: 12. A defense after dp-sgd "
+        "in the chain has changed that: leave one of them out"
+    )
+    assert all(said in cell.reason for cell in found)
+
+
+def test_an_audit_meets_the_model_as_it_is_deployed(registry):
+    """Behind a wrapper that releases nothing, the guesses about a model that has its rows by heart are those of chance."""
+    results = run(config(defenses=[["liar", "silence"]], seeds=1), registry=registry)
+    right = {row: cells(results, row)[0].measured[0].scores.details["right"] for row in ("liar", "liar + silence")}
+    assert right["liar"] >= 30, right
+    assert right["liar + silence"] <= 25, right  # of 40, by a chance of .96
+    assert cells(results, "liar + silence")[0].warnings == ()
+
+
+def test_attacks_share_the_error_of_the_bound_and_controls_have_no_share(registry):
+    results = run(config(defenses=["liar"], attacks=["loss-threshold", "gap"], seeds=1), registry=registry)
+    for attack in ("loss-threshold", "gap"):
+        (cell,) = cells(results, "liar", attack)
+        bound, right = next(values_of(cell, METRIC, "audited_epsilon")), cell.measured[0].scores.details["right"]
+        assert bound.method.startswith("one-sided 97.5% lower bound")
+        assert bound.estimate == audited_epsilon(
+            rows=60, guesses=40, correct=right, delta=1e-8, confidence=1 - 0.05 / 2
+        )
+    whole = run(config(defenses=["liar"], seeds=1, training={"epochs": 1}), registry=registry)
+    assert next(values_of(cells(whole, "liar")[0], METRIC, "audited_epsilon")).method.startswith("one-sided 95.0% ")
 
 
 def test_dp_sgd_that_forgets_its_noise_raises_an_alarm(registry, monkeypatch):
@@ -250,7 +299,9 @@ def test_a_defense_without_an_account_fails_its_cells_and_is_blamed(registry):
     results = run(config(defenses=[silent], seeds=1, training={"epochs": 1}), registry=registry)
     assert {(cell.status, cell.blame) for cell in cells(results, "liar")} == {("failed", "toy/liar")}
     (cell,) = cells(results, "liar")
-    assert 'its evidence "privacy" names no epsilon and delta that could be audited' in cell.reason
+    assert (
+        'its evidence "privacy" names no epsilon (epsilon or epsilon_prv or epsilon_rdp) and delta that' in cell.reason
+    )
 
 
 def test_a_forecast_counts_the_models_of_audits_apart(registry, tmp_path):

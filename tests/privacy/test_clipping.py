@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amulet_plugins_builtin.privacy.checks import clipped_row_by_row
-from amulet_plugins_builtin.privacy.dp_sgd import ClippedNoisyGradient
+from amulet_plugins_builtin.privacy.clipping import ClippedNoisyGradient
 
 OBJECTIVES = [
     "cross-entropy",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from amulet_core.settings import TrainingSettings
-from amulet_core.training.parts import ShuffledBatches, plain_training
+from amulet_core.training.parts import MeanGradient, ShuffledBatches, plain_training
 from amulet_core.training.values import Draw, Streams, TrainingContext
 from amulet_plugins_builtin.catalogue.fairness import AdversarialDebiasingParams
 from amulet_plugins_builtin.catalogue.privacy import DpSgdParams
@@ -68,7 +68,8 @@ def test_rate_and_steps_follow_from_the_batch_size(toys, rows, batch, rate, step
 def test_the_account_is_that_of_the_steps_taken(toys):
     training = plain(toys, epochs=3)
     params = DpSgdParams(noise_multiplier=1.5, max_grad_norm=0.7, delta=1e-4, conditional_on=("reweighing",))
-    spent = fitted(toys, train(training, params, context(toys, training))).evidence["privacy"]
+    public = replace(context(toys, training), chain=("builtin/reweighing", "builtin/dp-sgd"))
+    spent = fitted(toys, train(training, params, public)).evidence["privacy"]
     expected = epsilon_spent(1.5, 0.2, steps=15, delta=1e-4)
     assert spent.model_dump() == {
         "epsilon_rdp": expected["rdp"],
@@ -83,6 +84,11 @@ def test_the_account_is_that_of_the_steps_taken(toys):
         "to_cite": "epsilon_prv: a valid bound, as its numerical error of at most 0.01 is added, and as a rule the "
         "tighter one; epsilon_rdp, a bound by other means, is the conservative check",
     }
+
+
+def test_what_defenses_before_it_left_behind_stays(toys):
+    training = replace(plain(toys), evidence={"smoothing": 0.1})
+    assert list(fitted(toys, train(training, NOISE, context(toys, training))).evidence) == ["smoothing", "privacy"]
 
 
 def test_steps_and_rate_are_those_of_the_account_even_if_rows_were_dropped(toys):
@@ -188,3 +194,90 @@ def test_declared_early_stopping_is_allowed_and_recorded(toys):
     private = train(training, params, context(toys, training))
     assert private.evidence["privacy"].conditional_on == ("early-stopping",)
     assert isinstance(training.sampler, ShuffledBatches)
+
+
+def with_settings(private, **changes):
+    return replace(private, settings=private.settings.model_copy(update=changes))
+
+
+RULE = "ClippedNoisyGradient(noise_multiplier={}, max_grad_norm=1.0, expected_batch_size=20, stackable=False)"
+CHANGED = {
+    "shuffled batches": (
+        lambda private: replace(private, sampler=ShuffledBatches(20)),
+        "the sampler is ShuffledBatches, accounted: PoissonBatches",
+    ),
+    "a larger rate": (
+        lambda private: replace(private, sampler=replace(private.sampler, rate=0.5)),
+        "the sampler is PoissonBatches(rate=0.5, steps=5), accounted: PoissonBatches(rate=0.2, steps=5)",
+    ),
+    "more steps an epoch": (
+        lambda private: replace(private, sampler=replace(private.sampler, steps=9)),
+        "the sampler is PoissonBatches(rate=0.2, steps=9), accounted: PoissonBatches(rate=0.2, steps=5)",
+    ),
+    "a plain gradient": (
+        lambda private: replace(private, gradient=MeanGradient()),
+        "the gradient rule is MeanGradient, accounted: ClippedNoisyGradient",
+    ),
+    "less noise": (
+        lambda private: replace(private, gradient=replace(private.gradient, noise_multiplier=0.1)),
+        f"the gradient rule is {RULE.format(0.1)}, accounted: {RULE.format(1.0)}",
+    ),
+    "more epochs": (
+        lambda private: with_settings(private, epochs=20),
+        "the number of epochs is 20, accounted: 2",
+    ),
+    "another batch size": (
+        lambda private: with_settings(private, batch_size=50),
+        "the batch size is 50, accounted: 20",
+    ),
+    "all at once": (
+        lambda private: replace(with_settings(private, epochs=3), sampler=ShuffledBatches(20), gradient=MeanGradient()),
+        "the sampler is ShuffledBatches, accounted: PoissonBatches; the gradient rule is MeanGradient, accounted: "
+        "ClippedNoisyGradient; the number of epochs is 3, accounted: 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_a_later_defense_that_changes_what_is_accounted_for_is_refused(toys, case):
+    change, said = CHANGED[case]
+    training = plain(toys)
+    private = train(training, NOISE, context(toys, training))
+    with pytest.raises(ValueError, match="accounts for another training") as error:
+        fitted(toys, change(private))
+    assert str(error.value) == (
+        f"dp-sgd accounts for another training than this: {said}. A defense after dp-sgd in the chain has changed that: "
+        "leave one of them out"
+    )
+
+
+def test_a_later_fit_around_it_meets_the_same_refusal(toys):
+    """Whatever wraps the fit hands a training on: what it changes there is seen as well."""
+    training = plain(toys)
+    private = train(training, NOISE, context(toys, training))
+    longer = replace(private, fit=lambda given, *more: private.fit(with_settings(given, epochs=9), *more))
+    with pytest.raises(ValueError, match=r"the number of epochs is 9, accounted: 2\."):
+        fitted(toys, longer)
+
+
+def test_what_the_account_does_not_depend_on_may_be_changed_after_it(toys):
+    training = plain(toys)
+    private = train(training, NOISE, context(toys, training))
+    fitted(toys, with_settings(private, weight_decay=0.1, learning_rate=0.5, momentum=0.1))
+
+
+@pytest.mark.parametrize(
+    ("chain", "patience", "expected"),
+    [
+        (("builtin/dp-sgd",), 0, ()),
+        (("builtin/reweighing", "builtin/dp-sgd"), 0, ("reweighing",)),
+        (("builtin/dp-sgd", "builtin/early-stopping"), 0, ("early-stopping",)),
+        (("builtin/dp-sgd",), 3, ("early-stopping",)),
+    ],
+)
+def test_a_claim_holds_on_condition_of_what_is_there_alone(toys, chain, patience, expected):
+    """A member of a chain, alone beside it, has the chain's parameters: no stage that is away weakens its claim."""
+    training = plain(toys, patience=patience)
+    params = DpSgdParams(noise_multiplier=1, conditional_on=("early-stopping", "reweighing"))
+    private = train(training, params, replace(context(toys, training), chain=chain))
+    assert private.evidence["privacy"].conditional_on == expected

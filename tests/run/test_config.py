@@ -1,6 +1,7 @@
 """Reading a configuration: every mistake is reported, all at once, with its path."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ import importlib_metadata
 import pytest
 
 from amulet_core.api import run
+from amulet_core.configuration.chains import chain_problems
 from amulet_core.configuration.forms import Shell
 from amulet_core.configuration.json_schema import json_schema
 from amulet_core.configuration.reading import overridden, read, resolve
+from amulet_core.configuration.request import Use
 from amulet_core.discovery.registry import Registry, discover
 from amulet_core.errors import RequestError
 from amulet_core.games.table import GAMES
+from amulet_core.settings import TrainingSettings
 
 
 def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
@@ -24,6 +28,12 @@ def problems(raw: dict[str, Any], registry: Registry) -> tuple[str, ...]:
 
 
 _ALL = ", ".join(GAMES) + "."
+
+
+def _on_condition(*names: str, **params: Any) -> dict[str, Any]:
+    return {"name": "dp-sgd", "params": {"conditional_on": [*names], **params}}
+
+
 _OUTERMOST = ", ".join(Shell.model_fields) + "."
 
 MISTAKES = {
@@ -197,6 +207,26 @@ MISTAKES = {
         "outlier-removal see private rows outside its account: leave them out, or declare that epsilon holds only on "
         "condition of them: params.conditional_on: [reweighing, outlier-removal]",
     ),
+    "an account on condition of what is not in the chain": (
+        {"defenses": [["reweighing", _on_condition("reweighing", "outlier-removal", "nonsense")]]},
+        "defenses.0 (reweighing + dp-sgd): builtin/dp-sgd: params.conditional_on names outlier-removal and nonsense, and in "
+        "this chain reweighing sees private rows outside its account: leave out outlier-removal and nonsense",
+    ),
+    "an account on condition of what looks at no private row": (
+        {"defenses": [["keep", _on_condition("keep")]]},
+        "defenses.0 (keep + dp-sgd): builtin/dp-sgd: params.conditional_on names keep, and in this chain nothing sees "
+        "private rows outside its account: leave out keep",
+    ),
+    "an account on condition of early stopping where nothing stops early": (
+        {"defenses": [_on_condition("early-stopping"), ["early-stopping", "keep"]]},
+        "defenses.0 (dp-sgd): builtin/dp-sgd: params.conditional_on names early-stopping, and in this chain nothing sees "
+        "private rows outside its account: leave out early-stopping",
+    ),
+    "an account on condition of what looks in the chain of another account": (
+        {"defenses": [_on_condition("reweighing", epsilon=3), ["reweighing", _on_condition("reweighing")]]},
+        "defenses.0 (dp-sgd): builtin/dp-sgd: params.conditional_on names reweighing, and in this chain nothing sees "
+        "private rows outside its account: leave out reweighing",
+    ),
     "a component as a number": (
         {"model": 3},
         "model: expected a mapping with the keys name, params, got 3",
@@ -262,6 +292,26 @@ def test_early_stopping_as_a_defense_spoils_it_too_and_is_named_once(
     declared = {"name": "dp-sgd", "params": {"conditional_on": ["early-stopping"]}}
     rows = resolve(config(training=training, defenses=[[declared, chain[1]]], members_alone=False), registry).rows
     assert len(rows) == 3
+
+
+def test_a_model_whose_rows_cannot_be_clipped_is_refused_under_a_privacy_account(registry: Registry) -> None:
+    entries = [registry.find(kind, name) for kind, name in (("model", "mlp"), ("defense", "dp-sgd"))]
+    mlp, private = (Use(entry, entry.component.params()) for entry in entries)
+    component = mlp.entry.component.model_copy(update={"clippable": False})
+    unclippable = Use(replace(mlp.entry, component=component), mlp.params)
+    assert chain_problems([private], TrainingSettings(), mlp) == []
+    assert chain_problems([], TrainingSettings(), unclippable) == []
+    assert chain_problems([private], TrainingSettings(), unclippable) == [
+        "builtin/dp-sgd clips the gradient of each row, which the model builtin/mlp does not allow: choose another model, or "
+        "leave the defense out"
+    ]
+
+
+def test_a_member_of_a_chain_declares_alone_what_it_declares_there(registry: Registry, config: Any) -> None:
+    """So do the resolved rows, which spell the member's row out."""
+    first = resolve(config(defenses=[["reweighing", _on_condition("reweighing")]]), registry)
+    assert [row.label for row in first.rows[2:]] == ["reweighing", "dp-sgd", "reweighing + dp-sgd"]
+    assert resolve(first.canonical(), registry).canonical() == first.canonical()
 
 
 def test_none_placebo_utility_and_the_control_are_always_measured(registry: Registry, config: Any) -> None:

@@ -1,7 +1,7 @@
 """The training loop: stacked and single training agree, early stopping, and what it refuses."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -10,9 +10,10 @@ from torch import nn
 from amulet_core.data import Data, make_data
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
+from amulet_core.training import fit as fit_module
 from amulet_core.training.fit import DivergedError, fit_by_steps
-from amulet_core.training.parts import plain_training
-from amulet_core.training.values import Batch, Call, Draw, Fitted, Streams, Training
+from amulet_core.training.parts import MeanGradient, ShuffledBatches, plain_training
+from amulet_core.training.values import Batch, Call, Draw, Fitted, Problem, Step, Streams, Training
 
 SCHEMA = DataSchema(modality="tabular", shape=(6,), classes=("a", "b", "c"), feasible=Feasible(low=-10.0, high=10.0))
 
@@ -65,6 +66,35 @@ def test_a_stack_of_models_equals_as_many_single_runs(
     single = fitted(change(training(stackable=False, **settings)))
     for one, other in zip(stacked, single, strict=True):
         torch.testing.assert_close(weights(one.model), weights(other.model), rtol=1e-4, atol=1e-5)
+
+
+def test_order_noise_and_draws_of_a_model_come_from_streams_of_their_own() -> None:
+    """Noise that is drawn from the stream of the coins would tell which rows a batch has: no account allows it."""
+    begun: dict[str, list[int]] = {"order": [], "noise": [], "draws": []}
+
+    @dataclass(frozen=True)
+    class Sampling(ShuffledBatches):
+        def epoch(self, n: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+            begun["order"].append(generator.initial_seed())
+            return super().epoch(n, generator)
+
+    class Noising(MeanGradient):
+        def start(self, problem: Problem) -> Step:
+            begun["noise"] += [one.initial_seed() for one in problem.noise]
+            return super().start(problem)
+
+    drawn = fit_module._drawn
+
+    def drawing(wanted, x, generators):  # type: ignore[no-untyped-def]
+        begun["draws"] += [one.initial_seed() for one in generators]
+        return drawn(wanted, x, generators)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "_drawn", drawing)
+        fitted(replace(noisy(training(epochs=1)), sampler=Sampling(50), gradient=Noising()), models=2)
+    seeds = [seed for found in begun.values() for seed in found]
+    assert {name: len(found) for name, found in begun.items()} == {"order": 2, "noise": 2, "draws": 2}
+    assert len(set(seeds)) == 6
 
 
 def test_models_of_a_stack_differ_from_each_other() -> None:
