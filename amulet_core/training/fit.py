@@ -32,10 +32,16 @@ def fit_by_steps(
     """
     equally_many = all(len({len(data) for data in parts}) == 1 for parts in (rows, val))
     stacks = training.stackable and training.gradient.stackable and equally_many
-    if stacks:
+    if stacks and len(rows) > 1:
         return _fit_stack(training, rows, val, streams)
-    alone = zip(rows, val, streams, strict=True)
-    return [fitted for data, held, own in alone for fitted in _fit_stack(training, [data], [held], [own])]
+    return [_fit_alone(training, *own) for own in zip(rows, val, streams, strict=True)]
+
+
+def _fit_alone(training: Training, rows: Data, val: Data, streams: Streams) -> Fitted:
+    # A network's own draws, such as dropout's, come from the global generators: these too are keyed by the model.
+    with isolated(*streams.key, "steps"):
+        (fitted,) = _fit_stack(training, [rows], [val], [streams])
+    return fitted
 
 
 def _fit_stack(
@@ -88,7 +94,8 @@ def gradients_of(
     )
     step, draws = training.gradient.start(problem), [streams.generator("draws")]
     stacked = [_stacked([rows]) for rows in batches]
-    released = [step(Batch(*parts, _drawn(training.draws, parts[0], draws))) for parts in stacked]
+    with isolated(*streams.key, "steps"):
+        released = [step(Batch(*parts, _drawn(training.draws, parts[0], draws))) for parts in stacked]
     return bundle.parts["model"].requires_grad_(False), {
         name.removeprefix(_MODEL): torch.cat([one[name].detach() for one in released])
         for name in params
@@ -173,14 +180,17 @@ def _drawn(wanted: Sequence[Draw], x: Tensor, generators: Sequence[torch.Generat
 
 
 def _validation_losses(problem: Problem, val: Sequence[Data]) -> Tensor:
-    """Return each model's mean cross-entropy on the validation rows, ``[models]``, whatever its training objective."""
+    """Return each model's mean cross-entropy on the validation rows, ``[models]``, whatever its training objective.
+
+    The networks are in eval mode, as they will be when they are asked.
+    """
 
     def plain(call: Call, _frozen: Call, batch: Batch) -> Tensor:
         return cross_entropy(call(batch.x), batch.y, reduction="none")
 
-    batch = Batch(*_stacked(val), {})
+    batch, asked = Batch(*_stacked(val), {}), copy.deepcopy(problem.skeleton).eval()
     with torch.no_grad():
-        return losses_of_stack(Problem(problem.skeleton, problem.params, problem.fixed, plain, ()), batch).mean(1)
+        return losses_of_stack(Problem(asked, problem.params, problem.fixed, plain, ()), batch).mean(1)
 
 
 class _Best:

@@ -13,10 +13,15 @@ WELL_BEHAVED = (
     metric("shares"),
     model("layers", stackable=True),
     model("shown", stackable=True, produces=("features",)),
+    model("dropping"),
     dataset("rows"),
 )
 STATIC = {check.name for entry in WELL_BEHAVED for check in static_checks("it", entry)}
 
+STACKABLE = (
+    "leave out what vmap cannot run (draws such as dropout's, in-place changes, .item(), data-dependent shapes), or set "
+    "stackable=False"
+)
 MUTANTS = {
     "metric that raises": (
         metric("crashing_metric"),
@@ -162,7 +167,22 @@ MUTANTS = {
         "it works as a stack",
         "on the toy table as a stack it raised RuntimeError: vmap: It looks like you're calling .item() on a Tensor",
         "the logits of each model alone, as stackable=True promises",
-        "leave out what vmap cannot run (in-place changes, .item(), data-dependent shapes), or set stackable=False",
+        STACKABLE,
+    ),
+    "model that draws while it is trained": (
+        model("dropping", stackable=True),
+        "it works as a stack",
+        "on the toy table as a stack it raised RuntimeError: vmap: called random operation while in randomness error "
+        "mode",
+        "the logits of each model alone, as stackable=True promises",
+        STACKABLE,
+    ),
+    "model that cannot be stacked when it is asked": (
+        model("peeking_when_asked", stackable=True),
+        "it works as a stack",
+        "on the toy table as a stack it raised RuntimeError: vmap: It looks like you're calling .item() on a Tensor",
+        "the logits of each model alone, as stackable=True promises",
+        STACKABLE,
     ),
     "model that draws from the system": (
         model("model_never_the_same"),

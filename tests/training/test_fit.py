@@ -10,7 +10,8 @@ from torch import nn
 from amulet_core.data import Data, make_data
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
-from amulet_core.training.fit import DivergedError, fit_by_steps
+from amulet_core.streams import isolated
+from amulet_core.training.fit import DivergedError, fit_by_steps, gradients_of
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Batch, Call, Draw, Fitted, Streams, Training
 
@@ -76,8 +77,6 @@ def test_the_single_run_equals_plain_torch() -> None:
     """One model, whole batches: the same steps as a textbook loop."""
     recipe = training(epochs=7, batch_size=50, optimizer="sgd", momentum=0.9, weight_decay=0.01, stackable=False)
     (ours,) = fitted(recipe, models=1)
-    from amulet_core.streams import isolated
-
     with isolated("test", 0, "init", "model"):
         theirs = build()
     optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
@@ -142,6 +141,61 @@ def test_patience_ends_training_before_a_later_better_loss() -> None:
     (stopped,) = fit_by_steps(stopping, [data], [val], [Streams(("p",))])
     found = float(nn.functional.cross_entropy(stopped.model(val.x), val.y))
     assert found == pytest.approx(by_epoch[first_rise - 1], abs=1e-6)
+
+
+def dropping(p: float = 0.5, *, stackable: bool = False, **settings: object) -> Training:
+    """Train a network that draws by itself while it is trained."""
+    recipe = training(**settings)
+    parts = {"model": lambda: nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(p), nn.Linear(32, 3))}
+    return replace(recipe, parts=parts, stackable=stackable)
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_what_a_network_draws_by_itself_is_keyed_by_its_model(stackable: bool) -> None:
+    """Neither the models trained before it nor the state of the global generator reach a model's dropout."""
+    before = torch.get_rng_state()
+    _, second = fitted(dropping(), models=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(1)
+    rows, val, streams = [blobs(1)], [blobs(101)], [Streams(("test", 1))]
+    (alone,) = fit_by_steps(dropping(stackable=stackable), rows, val, streams)
+    (whole,) = fit_by_steps(dropping(p=0.0), rows, val, streams)
+    assert torch.equal(weights(second.model), weights(alone.model))
+    assert not torch.equal(weights(alone.model), weights(whole.model))
+
+
+def test_models_with_dropout_do_not_share_their_masks() -> None:
+    """From equal weights, on equal rows in whatever order, two models differ by their masks alone."""
+    data = blobs(0).take(torch.zeros(50, dtype=torch.int64))
+
+    def start() -> nn.Module:
+        with isolated("start"):
+            return dropping(p=p).parts["model"]()
+
+    for p in (0.5, 0.0):
+        recipe = replace(dropping(epochs=2, batch_size=50), parts={"model": start})
+        one, other = fit_by_steps(recipe, [data] * 2, [data] * 2, [Streams((0,)), Streams((1,))])
+        assert torch.equal(weights(one.model), weights(other.model)) == (p == 0.0)
+
+
+def test_released_gradients_drop_what_the_models_own_draws_say() -> None:
+    batches = [blobs(0), blobs(1)]
+    _, one = gradients_of(dropping(), batches, Streams((0,)))
+    torch.rand(1)
+    _, other = gradients_of(dropping(), batches, Streams((0,)))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    _, whole = gradients_of(dropping(p=0.0), batches, Streams((0,)))
+    assert not torch.equal(one["3.weight"], whole["3.weight"])
+
+
+def test_early_stopping_judges_a_network_as_it_will_be_asked() -> None:
+    data, val = blobs(1), blobs(2)
+
+    def loss(epochs: int, patience: int = 0) -> float:
+        (model,) = fit_by_steps(dropping(epochs=epochs, patience=patience), [data], [val], [Streams(("stop",))])
+        return float(nn.functional.cross_entropy(model.model(val.x), val.y))
+
+    assert loss(12, patience=12) == pytest.approx(min(loss(epochs) for epochs in range(1, 13)), abs=1e-6)
 
 
 def test_training_leaves_its_data_and_the_global_state_alone() -> None:
