@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import isolated
 from amulet_core.training.fit import DivergedError, fit_by_steps, gradients_of
-from amulet_core.training.parts import plain_training
+from amulet_core.training.parts import ShuffledBatches, plain_training
 from amulet_core.training.values import Batch, Call, Draw, Fitted, Streams, Training
+from amulet_plugins_builtin.privacy.dp_sgd import ClippedNoisyGradient
 
 SCHEMA = DataSchema(modality="tabular", shape=(6,), classes=("a", "b", "c"), feasible=Feasible(low=-10.0, high=10.0))
 
@@ -243,6 +245,95 @@ def test_batchnorm_is_refused() -> None:
     assert str(error.value) == (
         "the architecture has BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer"
     )
+
+
+class Backbone(nn.Module):
+    """Layers on a fixed one, the first of which may share its bias; what is fixed wants no gradient."""
+
+    def __init__(self, *, shares: bool = True) -> None:
+        super().__init__()
+        self.fixed, self.again, self.head = nn.Linear(6, 8), nn.Linear(8, 8, bias=shares), nn.Linear(8, 3)
+        if shares:
+            self.again.bias = self.fixed.bias
+        self.fixed.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.again(torch.tanh(self.fixed(x)))))
+
+
+def on_a_backbone(*, stackable: bool = True) -> Training:
+    return plain_training(Backbone, TrainingSettings(epochs=3, batch_size=16, weight_decay=0.1), stackable=stackable)
+
+
+@pytest.mark.parametrize(  # opacus takes no layer of which a part is fixed
+    ("trained", "shares"),
+    [("stacked", True), ("stacked", False), ("single", True), ("single", False), ("private", False)],
+)
+def test_parameters_that_want_no_gradient_stay_as_they_were_built(trained: str, shares: bool) -> None:
+    recipe = replace(on_a_backbone(stackable=trained == "stacked"), parts={"model": partial(Backbone, shares=shares)})
+    if trained == "private":
+        recipe = replace(recipe, gradient=ClippedNoisyGradient(0.5, 1.0, 16))
+    for index, one in enumerate(fitted(recipe, models=2)):
+        with isolated("test", index, "init", "model"):
+            start = Backbone(shares=shares)
+        moved = [
+            name for name, value in one.model.named_parameters() if not torch.equal(value, start.get_parameter(name))
+        ]
+        assert moved == ["again.weight", "head.weight", "head.bias"]
+
+
+def test_a_head_is_trained_as_it_is_on_what_the_fixed_layers_make_of_the_rows() -> None:
+    """Plain torch, whole batches: the fixed part of the network might as well have been run beforehand."""
+    recipe = on_a_backbone(stackable=False)
+    (ours,) = fitted(replace(recipe, sampler=ShuffledBatches(50)), models=1)
+    with isolated("test", 0, "init", "model"):
+        theirs = Backbone()
+    wanting = [value for value in theirs.parameters() if value.requires_grad]
+    optimizer = torch.optim.Adam(wanting, lr=recipe.settings.learning_rate, weight_decay=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(theirs(blobs(0).x), blobs(0).y).backward()
+        optimizer.step()
+    torch.testing.assert_close(weights(ours.model), weights(theirs), rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_is_released_of_parameters_that_want_no_gradient() -> None:
+    module, released = gradients_of(on_a_backbone(), [blobs(0)], Streams((0,)))
+    assert list(released) == ["again.weight", "head.weight", "head.bias"]
+    assert list(module.state_dict()) == list(Backbone().state_dict())
+
+
+def test_an_architecture_with_nothing_to_train_is_refused() -> None:
+    recipe = plain_training(lambda: build().requires_grad_(False), TrainingSettings(), stackable=True)
+    with pytest.raises(ValueError) as error:
+        fitted(recipe)
+    assert str(error.value) == "the architecture has no parameter that wants a gradient: there is nothing to train"
+
+
+class Tied(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.two.weight = self.one.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.two(torch.tanh(self.one(x)))))
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_shared_weights_are_trained_as_one(stackable: bool) -> None:
+    settings = TrainingSettings(epochs=3, batch_size=50, optimizer="sgd", learning_rate=0.05)
+    for index, ours in enumerate(fitted(plain_training(Tied, settings, stackable=stackable), models=2)):
+        with isolated("test", index, "init", "model"):
+            theirs = Tied()
+        optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=settings.momentum)
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(theirs(blobs(index).x), blobs(index).y).backward()
+            optimizer.step()
+        torch.testing.assert_close(weights(ours.model), weights(theirs), rtol=1e-4, atol=1e-6)
 
 
 def test_data_of_different_sizes_train_one_after_the_other() -> None:
