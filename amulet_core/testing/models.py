@@ -16,6 +16,7 @@ from amulet_core.modules import Classifier
 from amulet_core.testing.findings import ConformanceCheck, ConformanceError, NotCheckedError, conformance
 from amulet_core.testing.manners import Trial, manners, trial, working
 from amulet_core.testing.toys import SETTINGS, Toy, task_rows
+from amulet_core.training.fit import statistics_of_batches
 from amulet_core.training.learning import fit_by_itself
 from amulet_core.training.parts import plain_training
 from amulet_core.training.values import Streams
@@ -114,13 +115,9 @@ def _inputs(toy: Toy) -> Tensor:
 
 def _no_batch_norm(toy: Toy, one: Trial) -> None:
     model = _built(toy, one)
-    found = [name for name, part in model.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    if found:
-        raise ConformanceError(
-            found=f"on {toy.label} it has BatchNorm ({', '.join(found)})",
-            expected="none",
-            fix="use GroupNorm, or no normalisation layer",
-        )
+    found = statistics_of_batches(model)
+    if found is not None:
+        raise ConformanceError(found=f"on {toy.label} it has {found[0]}", expected="none", fix=found[1])
 
 
 def _follows_the_seed(toy: Toy, one: Trial) -> None:

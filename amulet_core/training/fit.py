@@ -97,12 +97,21 @@ def _build(training: Training, streams: Streams) -> Bundle:
         with isolated(*streams.key, "init", name):
             parts[name] = build()
     bundle = Bundle(parts, training.views)
-    for name, module in bundle.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            raise ValueError(  # noqa: TRY004  # no argument has a wrong type
-                f"the architecture has BatchNorm ({name}): use GroupNorm, or no normalisation layer"
-            )
+    mixing = statistics_of_batches(bundle)
+    if mixing is not None:
+        raise ValueError("the architecture has {}: {}".format(*mixing))
     return bundle
+
+
+def statistics_of_batches(model: nn.Module) -> tuple[str, str] | None:
+    """Return which layers of a model have statistics of several rows in them, and what to do; None if no layer has."""
+    norms = nn.modules.batchnorm
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, norms._NormBase)]
+    mixing = ", ".join(name for name, layer in layers if isinstance(layer, norms._BatchNorm))
+    if mixing:
+        return f"BatchNorm ({mixing})", "use GroupNorm, or no normalisation layer"
+    running = ", ".join(name for name, layer in layers if layer.track_running_stats)
+    return (f"running statistics of batches ({running})", "set track_running_stats=False") if running else None
 
 
 def _problem(training: Training, bundles: Sequence[Bundle], streams: Sequence[Streams]) -> Problem:

@@ -137,6 +137,11 @@ def batch_norm(params, schema):
     return Layers(schema, norm=nn.BatchNorm1d(8))
 
 
+def running_statistics(params, schema):
+    norm = nn.InstanceNorm1d(2, track_running_stats=True)
+    return Layers(schema, norm=nn.Sequential(nn.Unflatten(-1, (2, 4)), norm, nn.Flatten()))
+
+
 def dropping(params, schema):
     return Layers(schema, norm=nn.Dropout(0.5))
 

@@ -134,6 +134,13 @@ MUTANTS = {
         "none",
         "use GroupNorm, or no normalisation layer",
     ),
+    "model with running statistics": (
+        model("running_statistics"),
+        "it has no BatchNorm",
+        "on the toy table it has running statistics of batches (norm.1)",
+        "none",
+        "set track_running_stats=False",
+    ),
     "model with constant weights": (
         model("constant_weights"),
         "another seed gives other weights",

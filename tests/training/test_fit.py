@@ -236,15 +236,35 @@ def test_training_that_diverges_says_so(patience: int) -> None:
     )
 
 
-def test_batchnorm_is_refused() -> None:
-    recipe = plain_training(
-        lambda: nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)), TrainingSettings(), stackable=False
-    )
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.BatchNorm1d(3), "BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer"),
+        (
+            nn.BatchNorm1d(3, track_running_stats=False),
+            "BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer",
+        ),
+        (
+            nn.Sequential(nn.Unflatten(1, (3, 1)), nn.InstanceNorm1d(3, track_running_stats=True), nn.Flatten()),
+            "running statistics of batches (parts.model.1.1): set track_running_stats=False",
+        ),
+    ],
+    ids=["batchnorm", "batchnorm without running statistics", "instancenorm"],
+)
+def test_statistics_of_batches_are_refused(layer: nn.Module, message: str) -> None:
+    recipe = plain_training(lambda: nn.Sequential(nn.Linear(6, 3), layer), TrainingSettings(), stackable=False)
     with pytest.raises(ValueError) as error:
         fitted(recipe, models=1)
-    assert str(error.value) == (
-        "the architecture has BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer"
+    assert str(error.value) == f"the architecture has {message}"
+
+
+def test_statistics_of_a_row_alone_are_not_refused() -> None:
+    recipe = plain_training(
+        lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), nn.InstanceNorm1d(3), nn.Flatten(), nn.Linear(6, 3)),
+        TrainingSettings(epochs=1),
+        stackable=False,
     )
+    assert len(fitted(recipe)) == 3
 
 
 class Backbone(nn.Module):
