@@ -28,8 +28,14 @@ def fit_by_steps(
 
     Raises:
         DivergedError: if weights are not finite in the end.
-        ValueError: if the architecture has statistics of batches, which mix their rows, or nothing to train.
+        ValueError: if the architecture has statistics of batches, which mix their rows, or nothing to train; if
+            early stopping has no validation rows to look at.
     """
+    if training.settings.patience and not all(len(held) for held in val):
+        raise ValueError(
+            f"early stopping (patience {training.settings.patience}) has no validation rows to look at: give some, or "
+            "set patience to 0"
+        )
     equally_many = all(len({len(data) for data in parts}) == 1 for parts in (rows, val))
     stacks = training.stackable and training.gradient.stackable and equally_many
     if stacks and len(rows) > 1:

@@ -267,6 +267,18 @@ def test_statistics_of_a_row_alone_are_not_refused() -> None:
     assert len(fitted(recipe)) == 3
 
 
+@pytest.mark.parametrize("stackable", [True, False])
+def test_early_stopping_without_validation_rows_is_refused(stackable: bool) -> None:
+    nothing = blobs(0).take(torch.zeros(0, dtype=torch.int64))
+    places = [Streams((0,)), Streams((1,))]
+    with pytest.raises(ValueError) as error:
+        fit_by_steps(training(patience=2, stackable=stackable), [blobs(0), blobs(1)], [nothing] * 2, places)
+    assert str(error.value) == (
+        "early stopping (patience 2) has no validation rows to look at: give some, or set patience to 0"
+    )
+    assert len(fit_by_steps(training(stackable=stackable), [blobs(0), blobs(1)], [nothing] * 2, places)) == 2
+
+
 class Backbone(nn.Module):
     """Layers on a fixed one, the first of which may share its bias; what is fixed wants no gradient."""
 
