@@ -1,7 +1,7 @@
 """The training loop: stacked and single training agree, early stopping, and what it refuses."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -13,8 +13,8 @@ from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
 from amulet_core.streams import isolated
 from amulet_core.training.fit import DivergedError, fit_by_steps, gradients_of
-from amulet_core.training.parts import ShuffledBatches, plain_training
-from amulet_core.training.values import Batch, Call, Draw, Fitted, Streams, Training
+from amulet_core.training.parts import MeanGradient, ShuffledBatches, plain_training
+from amulet_core.training.values import Batch, Call, Draw, Fitted, Problem, Step, Streams, Training
 from amulet_plugins_builtin.privacy.dp_sgd import ClippedNoisyGradient
 
 SCHEMA = DataSchema(modality="tabular", shape=(6,), classes=("a", "b", "c"), feasible=Feasible(low=-10.0, high=10.0))
@@ -143,6 +143,66 @@ def test_patience_ends_training_before_a_later_better_loss() -> None:
     (stopped,) = fit_by_steps(stopping, [data], [val], [Streams(("p",))])
     found = float(nn.functional.cross_entropy(stopped.model(val.x), val.y))
     assert found == pytest.approx(by_epoch[first_rise - 1], abs=1e-6)
+
+
+class Level(nn.Module):
+    """Answers the first class as surely as its only weight says, whatever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.level * nn.functional.one_hot(torch.zeros_like(x[:, 0], dtype=torch.int64), 3)
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_a_model_whose_patience_ran_out_keeps_its_best_weights_while_others_go_on(stackable: bool) -> None:
+    """Of levels 1, 1/2, 2, 3 in this order, with a patience of 1 the first class stops at 1, and the second at 1/2."""
+    moves = (1.0, -0.5, 1.5, 1.0)
+
+    def objective(call: Call, _frozen: Call, batch: Batch) -> torch.Tensor:
+        return -moves[round(batch.progress * len(moves))] * call(batch.x)[:, 0]
+
+    settings = {"epochs": 4, "batch_size": 50, "optimizer": "sgd", "momentum": 0.0, "learning_rate": 1.0}
+    recipe = training(stackable=stackable, patience=1, **settings)
+    recipe = replace(recipe, parts={"model": Level}, objective=objective)
+    rows, val = blobs(0), [replace(blobs(1), y=torch.full((50,), label)) for label in (0, 1)]
+    models = fit_by_steps(recipe, [rows] * 2, val, [Streams((0,)), Streams((1,))])
+    assert [float(one.model.level) for one in models] == [1.0, 0.5]
+
+
+@dataclass(frozen=True)
+class Noting:
+    """The usual rule, which notes what it is given."""
+
+    noted: list[Batch]
+    stackable: bool = True
+
+    def start(self, problem: Problem) -> Step:
+        step = MeanGradient().start(problem)
+
+        def noting(batch: Batch) -> dict[str, torch.Tensor]:
+            self.noted.append(batch)
+            return step(batch)
+
+        return noting
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_the_order_of_rows_and_the_draws_have_a_stream_each_for_every_model(stackable: bool) -> None:
+    noted: list[Batch] = []
+    fitted(replace(noisy(training(epochs=2, stackable=stackable)), gradient=Noting(noted)), models=2)
+    assert len(noted) == (8 if stackable else 16)
+    for index in range(2):
+        batches, place = (noted, index) if stackable else (noted[8 * index : 8 * index + 8], 0)
+        own = Streams(("test", index))
+        order, draws = own.generator("order"), own.generator("draws")
+        chosen = torch.cat([torch.randperm(50, generator=order) for _ in range(2)])
+        assert torch.equal(torch.cat([batch.x[place] for batch in batches]), blobs(index).x[chosen])
+        for batch in batches:
+            found = batch.draws["noise"][place]
+            assert torch.equal(found, torch.randn(found.shape, generator=draws))
 
 
 def dropping(p: float = 0.5, *, stackable: bool = False, **settings: object) -> Training:
