@@ -135,7 +135,7 @@ class Model(Component):
 
     kind: Literal["model"] = "model"
     stackable: bool = False
-    """Whether several of it train faster as one stack than one after the other."""
+    """Whether several of it train faster as one stack than one after the other; not where it draws, as dropout does."""
     differentiable: bool = True
     """Whether it has gradients; attacks that need them are skipped where it has none."""
     trains_itself: bool = False

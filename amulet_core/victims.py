@@ -59,16 +59,19 @@ class ModelOutputError(ValueError):
 def logits_of(model: nn.Module, x: Tensor) -> Tensor:
     """Return the logits ``[n, classes]`` of ``model`` in eval mode on ``x``, without gradients, in batches.
 
+    Each of its modules is put back into the mode that it was in.
+
     Raises:
         ModelOutputError: if any logit is not finite.
     """
-    was_training = model.training
+    modes = [(part, part.training) for part in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
             logits = torch.cat([model(part) for part in x.split(_BATCH)])
     finally:
-        model.train(was_training)
+        for part, mode in modes:
+            part.training = mode
     bad = ~torch.isfinite(logits).all(1)
     if bad.any():
         raise ModelOutputError(

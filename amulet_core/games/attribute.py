@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
+from pydantic import FiniteFloat
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
@@ -57,7 +58,7 @@ class AttributeAnswer(Artifact):
     """
 
     score: Annotated[Tensor, shaped(torch.float64, "n", "values")]
-    threshold: float | None = None
+    threshold: FiniteFloat | None = None
     warnings: tuple[str, ...] = ()
 
 

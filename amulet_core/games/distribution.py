@@ -8,6 +8,7 @@ were trained on these rows, nor the adversary's on any row of a victim's.
 from typing import Annotated
 
 import torch
+from pydantic import FiniteFloat
 from torch import Tensor
 
 from amulet_core.games.artifacts import Artifact, shaped
@@ -44,7 +45,7 @@ class DistributionAnswer(Artifact):
     """
 
     score: Annotated[Tensor, shaped(torch.float64, "v")]
-    threshold: float | None = None
+    threshold: FiniteFloat | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import torch
+from pydantic import FiniteFloat
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
@@ -52,7 +53,7 @@ class MembershipAnswer(Artifact):
     """
 
     score: Annotated[Tensor, shaped(torch.float64, "n")]
-    threshold: float | None = None
+    threshold: FiniteFloat | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -38,6 +38,6 @@ def _valued(text: str) -> str:
     typed = [(name, wanted) for name, given, wanted in _TYPED.findall(text) if given != wanted]
     if typed:
         return "convert: " + ", ".join(f"{name}{_INTO.get(wanted, f'.to(torch.{wanted})')}" for name, wanted in typed)
-    if "that are not finite" in text:
+    if "that are not finite" in text or "a finite number" in text:
         return "keep it finite: no logarithm of 0, no division by 0, no mean of nothing"
     return "hand back the types and shapes that the game asks for"

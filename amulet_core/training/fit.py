@@ -28,30 +28,34 @@ def fit_by_steps(
 
     Raises:
         DivergedError: if weights are not finite in the end.
-        ValueError: if the architecture has BatchNorm, whose statistics mix the rows of a batch.
+        ValueError: if the architecture has statistics of batches, which mix their rows, or nothing to train; if
+            early stopping has no validation rows to look at.
     """
+    if training.settings.patience and not all(len(held) for held in val):
+        raise ValueError(
+            f"early stopping (patience {training.settings.patience}) has no validation rows to look at: give some, or "
+            "set patience to 0"
+        )
     equally_many = all(len({len(data) for data in parts}) == 1 for parts in (rows, val))
     stacks = training.stackable and training.gradient.stackable and equally_many
-    if stacks:
+    if stacks and len(rows) > 1:
         return _fit_stack(training, rows, val, streams)
-    alone = zip(rows, val, streams, strict=True)
-    return [fitted for data, held, own in alone for fitted in _fit_stack(training, [data], [held], [own])]
+    return [_fit_alone(training, *own) for own in zip(rows, val, streams, strict=True)]
+
+
+def _fit_alone(training: Training, rows: Data, val: Data, streams: Streams) -> Fitted:
+    # A network's own draws, such as dropout's, come from the global generators: these too are keyed by the model.
+    with isolated(*streams.key, "steps"):
+        (fitted,) = _fit_stack(training, [rows], [val], [streams])
+    return fitted
 
 
 def _fit_stack(
     training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]
 ) -> list[Fitted]:
     bundles = [_build(training, own) for own in streams]
-    stacked_params, stacked_buffers = stack_module_state(list(bundles))
-    params = {name: value.detach().requires_grad_() for name, value in stacked_params.items()}
-    problem = Problem(
-        skeleton=copy.deepcopy(bundles[0]).to("meta"),
-        params=params,
-        fixed=stacked_buffers,
-        objective=training.objective,
-        noise=[own.generator("gradient noise") for own in streams],
-    )
-    step = training.gradient.start(problem)
+    problem = _problem(training, bundles, streams)
+    params, step = problem.params, training.gradient.start(problem)
     optimizer = _optimizer(params, training.settings)
     best = _Best.start(params, len(rows)) if training.settings.patience else None
     batches = _batches(training, rows, streams)
@@ -71,27 +75,21 @@ def gradients_of(
 ) -> tuple[nn.Module, dict[str, Tensor]]:
     """Return a model at its initial weights, or with ``state``, and what the rule releases of each batch there.
 
-    The gradients are ``[batches, ...]``, by the names of the model's own parameters: those of networks that are
-    trained beside it stay at home, though they are clipped with it. A draw of the objective, and the rule's noise, come
-    from the model's own streams.
+    The gradients are ``[batches, ...]``, by the names of those of the model's own parameters that are trained. Others,
+    of networks that are trained beside it, stay at home, though they are clipped with it. A draw of the objective, and
+    the rule's noise, come from the model's own streams.
     """
     bundle = _build(training, streams)
     if state is not None:
         bundle.parts["model"].load_state_dict(state)
-    params, buffers = stack_module_state([bundle])
-    problem = Problem(
-        skeleton=copy.deepcopy(bundle).to("meta"),
-        params={name: value.detach().requires_grad_() for name, value in params.items()},
-        fixed=buffers,
-        objective=training.objective,
-        noise=[streams.generator("gradient noise")],
-    )
+    problem = _problem(training, [bundle], [streams])
     step, draws = training.gradient.start(problem), [streams.generator("draws")]
     stacked = [_stacked([rows]) for rows in batches]
-    released = [step(Batch(*parts, _drawn(training.draws, parts[0], draws))) for parts in stacked]
+    with isolated(*streams.key, "steps"):
+        released = [step(Batch(*parts, _drawn(training.draws, parts[0], draws))) for parts in stacked]
     return bundle.parts["model"].requires_grad_(False), {
         name.removeprefix(_MODEL): torch.cat([one[name].detach() for one in released])
-        for name in params
+        for name in problem.params
         if name.startswith(_MODEL)
     }
 
@@ -105,12 +103,55 @@ def _build(training: Training, streams: Streams) -> Bundle:
         with isolated(*streams.key, "init", name):
             parts[name] = build()
     bundle = Bundle(parts, training.views)
-    for name, module in bundle.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            raise ValueError(  # noqa: TRY004  # no argument has a wrong type
-                f"the architecture has BatchNorm ({name}): use GroupNorm, or no normalisation layer"
-            )
+    mixing = statistics_of_batches(bundle)
+    if mixing is not None:
+        raise ValueError("the architecture has {}: {}".format(*mixing))
     return bundle
+
+
+def statistics_of_batches(model: nn.Module) -> tuple[str, str] | None:
+    """Return which layers of a model have statistics of several rows in them, and what to do; None if no layer has."""
+    norms = nn.modules.batchnorm
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, norms._NormBase)]
+    mixing = ", ".join(name for name, layer in layers if isinstance(layer, norms._BatchNorm))
+    if mixing:
+        return f"BatchNorm ({mixing})", "use GroupNorm, or no normalisation layer"
+    running = ", ".join(name for name, layer in layers if layer.track_running_stats)
+    return (f"running statistics of batches ({running})", "set track_running_stats=False") if running else None
+
+
+def _problem(training: Training, bundles: Sequence[Bundle], streams: Sequence[Streams]) -> Problem:
+    params, buffers = stack_module_state(list(bundles))
+    trained = {name: value.detach().requires_grad_() for name, value in params.items() if value.requires_grad}
+    if not trained:
+        raise ValueError("the architecture has no parameter that wants a gradient: there is nothing to train")
+    return Problem(
+        skeleton=_skeleton(bundles[0]),
+        params=trained,
+        fixed={**buffers, **{name: value for name, value in params.items() if name not in trained}},
+        objective=training.objective,
+        noise=[own.generator("gradient noise") for own in streams],
+    )
+
+
+def _skeleton(bundle: Bundle) -> Bundle:
+    """Return a copy without values, in which what is shared stays shared, and only what is trained is a parameter.
+
+    Parameters that want no gradient are buffers there, so that no gradient rule meets them.
+    """
+    values = [*bundle.parameters(), *bundle.buffers()]
+    skeleton = copy.deepcopy(bundle, {id(value): _without_value(value) for value in values})
+    for module in skeleton.modules():
+        for name, value in list(module._parameters.items()):
+            if value is not None and not value.requires_grad:
+                delattr(module, name)
+                module.register_buffer(name, value)
+    return skeleton
+
+
+def _without_value(value: Tensor) -> Tensor:
+    empty = value.detach().to("meta")
+    return nn.Parameter(empty) if value.requires_grad else empty
 
 
 def _optimizer(params: Mapping[str, Tensor], settings: TrainingSettings) -> Optimizer:
@@ -173,14 +214,17 @@ def _drawn(wanted: Sequence[Draw], x: Tensor, generators: Sequence[torch.Generat
 
 
 def _validation_losses(problem: Problem, val: Sequence[Data]) -> Tensor:
-    """Return each model's mean cross-entropy on the validation rows, ``[models]``, whatever its training objective."""
+    """Return each model's mean cross-entropy on the validation rows, ``[models]``, whatever its training objective.
+
+    The networks are in eval mode, as they will be when they are asked.
+    """
 
     def plain(call: Call, _frozen: Call, batch: Batch) -> Tensor:
         return cross_entropy(call(batch.x), batch.y, reduction="none")
 
-    batch = Batch(*_stacked(val), {})
+    batch, asked = Batch(*_stacked(val), {}), copy.deepcopy(problem.skeleton).eval()
     with torch.no_grad():
-        return losses_of_stack(Problem(problem.skeleton, problem.params, problem.fixed, plain, ()), batch).mean(1)
+        return losses_of_stack(Problem(asked, problem.params, problem.fixed, plain, ()), batch).mean(1)
 
 
 class _Best:

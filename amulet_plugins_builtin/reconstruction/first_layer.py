@@ -19,7 +19,8 @@ def solved(module: nn.Module, gradient: Mapping[str, Tensor], schema: DataSchema
     whose bias part is zero, of a dead layer, tells nothing: its row is the middle of the bounds.
     """
     for name, layer in module.named_modules():
-        if not isinstance(layer, nn.Linear) or layer.bias is None or layer.in_features != schema.width:
+        released = {f"{name}.weight", f"{name}.bias"} <= gradient.keys()  # of a layer that is not trained nothing is
+        if not isinstance(layer, nn.Linear) or not released or layer.in_features != schema.width:
             continue
         scaling = _scaling(module, layer, schema)
         if scaling is not None:

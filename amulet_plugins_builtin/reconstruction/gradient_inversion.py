@@ -70,7 +70,8 @@ def inferred(view: ReconstructionView, module: nn.Module) -> Tensor | None:
         for name, layer in module.named_modules()
         if isinstance(layer, nn.Linear) and layer.out_features == classes and layer.bias is not None
     ]
-    return view.gradient[f"{heads[-1]}.bias"].argmin(1) if heads else None
+    released = view.gradient.get(f"{heads[-1]}.bias") if heads else None  # nothing is, of a head that is not trained
+    return None if released is None else released.argmin(1)
 
 
 def _gradients(view: ReconstructionView, module: nn.Module) -> Gradients:

@@ -171,6 +171,26 @@ def batch_norm(params, schema):
     return Layers(schema, norm=nn.BatchNorm1d(8))
 
 
+def running_statistics(params, schema):
+    norm = nn.InstanceNorm1d(2, track_running_stats=True)
+    return Layers(schema, norm=nn.Sequential(nn.Unflatten(-1, (2, 4)), norm, nn.Flatten()))
+
+
+def dropping(params, schema):
+    return Layers(schema, norm=nn.Dropout(0.5))
+
+
+class Judged(nn.Module):
+    """Looks at its input only where it is not trained."""
+
+    def forward(self, x):
+        return x * (1 if self.training or x.sum().item() > -1e9 else 2)
+
+
+def peeking_when_asked(params, schema):
+    return Layers(schema, norm=Judged())
+
+
 def constant_weights(params, schema):
     model = Layers(schema)
     for index, value in enumerate(model.parameters()):

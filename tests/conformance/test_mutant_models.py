@@ -13,6 +13,7 @@ WELL_BEHAVED = (
     metric("shares"),
     model("layers", stackable=True),
     model("shown", stackable=True, produces=("features",)),
+    model("dropping"),
     dataset("rows"),
 )
 STATIC = {check.name for entry in WELL_BEHAVED for check in static_checks("it", entry)}
@@ -21,6 +22,9 @@ UNCLIPPED = "weights that are used by the calls of their layers alone, each laye
 COUNTED = (
     "call layers instead of taking their weights by hand (layer.weight), let no two layers share weights and leave out "
     "those without use; or set clippable=False in the descriptor: dp-sgd then refuses the model"
+STACKABLE = (
+    "leave out what vmap cannot run (draws such as dropout's, in-place changes, .item(), data-dependent shapes), or set "
+    "stackable=False"
 )
 MUTANTS = {
     "metric that raises": (
@@ -134,6 +138,13 @@ MUTANTS = {
         "none",
         "use GroupNorm, or no normalisation layer",
     ),
+    "model with running statistics": (
+        model("running_statistics"),
+        "it has no BatchNorm",
+        "on the toy table it has running statistics of batches (norm.1)",
+        "none",
+        "set track_running_stats=False",
+    ),
     "model with constant weights": (
         model("constant_weights"),
         "another seed gives other weights",
@@ -167,7 +178,22 @@ MUTANTS = {
         "it works as a stack",
         "on the toy table as a stack it raised RuntimeError: vmap: It looks like you're calling .item() on a Tensor",
         "the logits of each model alone, as stackable=True promises",
-        "leave out what vmap cannot run (in-place changes, .item(), data-dependent shapes), or set stackable=False",
+        STACKABLE,
+    ),
+    "model that draws while it is trained": (
+        model("dropping", stackable=True),
+        "it works as a stack",
+        "on the toy table as a stack it raised RuntimeError: vmap: called random operation while in randomness error "
+        "mode",
+        "the logits of each model alone, as stackable=True promises",
+        STACKABLE,
+    ),
+    "model that cannot be stacked when it is asked": (
+        model("peeking_when_asked", stackable=True),
+        "it works as a stack",
+        "on the toy table as a stack it raised RuntimeError: vmap: It looks like you're calling .item() on a Tensor",
+        "the logits of each model alone, as stackable=True promises",
+        STACKABLE,
     ),
     "model that takes a layer's weight by hand": (
         model("by_hand"),

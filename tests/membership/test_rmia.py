@@ -107,6 +107,19 @@ def test_auto_is_offline_where_some_candidate_has_models_on_one_side_only() -> N
     assert torch.equal(rmia.attack(view, RmiaParams(shadow_models=4)).score, online)
 
 
+def test_auto_asks_for_both_sides_among_the_models_that_it_uses_alone() -> None:
+    """The first candidate has no IN model among the first four, and two among the next."""
+    view = planted(rows=50, shadow_models=8, shift=1.0, seed=8).view
+    members = view.lab.members.clone()
+    members[:4, 0] = False
+    wide = view.model_copy(update={"lab": view.lab.model_copy(update={"members": members})})
+    auto, offline = (
+        rmia.attack(wide, RmiaParams(shadow_models=4, mode=mode)).score  # type: ignore[arg-type]
+        for mode in ("auto", "offline")
+    )
+    assert torch.equal(auto, offline)
+
+
 def test_an_empty_population_is_refused() -> None:
     view = planted(rows=50, shadow_models=4, shift=1.0, population=0, seed=6).view
     with pytest.raises(ValueError, match="rmia") as caught:

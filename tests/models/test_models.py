@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from amulet_core.modules import Classifier, Normalise
 from amulet_core.schema import DataSchema, Feasible
+from amulet_core.victims import logits_of
 from amulet_plugins_builtin.catalogue.models import COMPONENTS, CapacityParams, reads_images
 from amulet_plugins_builtin.models.cnn import WIDTHS
 from amulet_plugins_builtin.models.cnn import build as build_cnn
@@ -43,6 +44,20 @@ def make(name: str, described: DataSchema, capacity: str = "m1") -> Classifier:
     module, function = target.split(":")
     torch.manual_seed(0)
     return getattr(import_module(module), function)(CapacityParams(capacity=capacity), described)
+
+
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("raises", [False, True])
+def test_asking_a_model_puts_each_of_its_parts_back_into_its_own_mode(mode: bool, raises: bool) -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5)).train(mode)
+    model[1].train(not mode)
+    x = torch.ones(5, 7 if raises else 4)
+    if raises:
+        with pytest.raises(RuntimeError):
+            logits_of(model, x)
+    else:
+        assert torch.equal(logits_of(model, x), model[0](x))  # asked in eval mode: nothing is dropped
+    assert [part.training for part in model.modules()] == [mode, mode, not mode]
 
 
 @pytest.mark.parametrize("capacity", CAPACITIES)

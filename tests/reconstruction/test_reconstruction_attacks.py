@@ -104,18 +104,31 @@ class Squared(nn.Module):
     [
         nn.Sequential(Squared(), nn.Linear(3, 8), nn.Sigmoid(), nn.Linear(8, 4)),
         nn.Sequential(nn.Linear(3, 8, bias=False), nn.Sigmoid(), nn.Linear(8, 4)),
+        nn.Sequential(nn.Linear(3, 5).requires_grad_(False), nn.Sigmoid(), nn.Linear(5, 4)),
         nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4)),
     ],
-    ids=["not scaled", "no bias", "fully connected"],
+    ids=["not scaled", "no bias", "not trained", "fully connected"],
 )
 def test_rows_are_searched_for_only_where_the_first_layer_cannot_be_solved(module, monkeypatch):
     seen, _, _ = planted.leaky(planted.TABLE, rows=2)
-    gradient = {name: torch.ones(2, *value.shape) for name, value in module.named_parameters()}
+    trained = {name: value for name, value in module.named_parameters() if value.requires_grad}
+    gradient = {name: torch.ones(2, *value.shape) for name, value in trained.items()}
     given = seen.model_copy(update={"model": type(seen.model)(module), "gradient": gradient})
     called = []
     monkeypatch.setattr(gradient_inversion, "matched", lambda *_: called.append(1) or torch.zeros(2, 3))
     gradient_inversion.attack(given, GradientInversionParams())
-    assert bool(called) == (module[0].__class__ is Squared or module[0].bias is None)
+    assert bool(called) == (not isinstance(module[1], nn.Tanh))
+
+
+def test_labels_are_searched_for_where_the_head_is_not_trained():
+    seen, _, _ = planted.leaky(planted.TABLE, rows=2)
+    head = list(seen.gradient)[-2:]
+    rest = {name: value for name, value in seen.gradient.items() if name not in head}
+    given = seen.model_copy(update={"gradient": rest})
+    assert gradient_inversion.inferred(seen, seen.model.module) is not None
+    assert gradient_inversion.inferred(given, seen.model.module) is None
+    found = gradient_inversion.attack(given, GradientInversionParams(method="matching", steps=2))
+    assert found.x.shape == (2, 3)
 
 
 def test_larger_batches_and_those_told_to_are_searched_for(monkeypatch):

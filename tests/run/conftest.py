@@ -172,7 +172,10 @@ def curious(view, params):
     SEEN.append(tuple(view.lab.candidates.shape))
     SEEN.append(("lab", view.lab.candidates.clone()))
     SEEN.append(("population", view.population_y.clone()))
-    return MembershipAnswer(score=torch.zeros(len(view.y) - (params.fault == "short"), dtype=torch.float64))
+    return MembershipAnswer(
+        score=torch.zeros(len(view.y) - (params.fault == "short"), dtype=torch.float64),
+        threshold=float("nan") if params.fault == "nan threshold" else None,
+    )
 
 
 def count(result, params):

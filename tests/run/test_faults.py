@@ -1,15 +1,22 @@
 """What goes wrong in a run: whom it blames, what survives, and what is known before anything runs."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from cells_of import faulty, select, statuses
+from pydantic import ValidationError
 
 from amulet_core.api import run
 from amulet_core.discovery.registry import Registry
 from amulet_core.errors import RequestError
+from amulet_core.games.artifacts import Artifact
+from amulet_core.games.attribute import AttributeAnswer
+from amulet_core.games.distribution import DistributionAnswer
+from amulet_core.games.membership import MembershipAnswer
 
 
 @pytest.mark.parametrize(
@@ -109,10 +116,38 @@ def test_a_failing_attack_fails_its_own_cells_and_nothing_else(
     assert worst == [None, None]
 
 
-def test_an_answer_of_the_wrong_length_is_the_attacks_fault(registry: Registry, config: Any) -> None:
-    results = run(config(risks={"membership-inference": {"attacks": [faulty("curious", "short")]}}), registry=registry)
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("short", "ValueError: the answer has 99 scores for 100 candidates"),
+        (
+            "nan threshold",
+            "ValidationError: 1 validation error for MembershipAnswer threshold Input should be a finite",
+        ),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_the_attacks_fault(
+    registry: Registry, config: Any, fault: str, reason: str
+) -> None:
+    results = run(config(risks={"membership-inference": {"attacks": [faulty("curious", fault)]}}), registry=registry)
     cell = select(results, attack="toy/curious")[0]
-    assert (cell.blame, cell.reason) == ("toy/curious", "ValueError: the answer has 99 scores for 100 candidates")
+    assert cell.blame == "toy/curious"
+    assert cell.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("threshold", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("answer", "shape"), [(MembershipAnswer, (3,)), (AttributeAnswer, (3, 2)), (DistributionAnswer, (3,))]
+)
+def test_no_answer_has_a_threshold_that_is_not_finite(
+    answer: type[Artifact], shape: tuple[int, ...], threshold: float
+) -> None:
+    score = torch.zeros(shape, dtype=torch.float64)
+    assert answer(score=score, threshold=0.5).threshold == 0.5  # type: ignore[attr-defined]
+    with pytest.raises(ValidationError, match="threshold") as error:
+        answer(score=score, threshold=threshold)
+    (found,) = error.value.errors()
+    assert (found["loc"], found["msg"]) == (("threshold",), "Input should be a finite number")
 
 
 def test_a_metric_must_give_what_it_declares(registry: Registry, config: Any) -> None:

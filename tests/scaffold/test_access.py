@@ -87,6 +87,11 @@ RAISED = {
         "MembershipAnswer: score holds 2 values that are not finite (the first: nan at [",
         "keep it finite: no logarithm of 0, no division by 0, no mean of nothing",
     ),
+    "a threshold": (
+        {"attack.py": (SCORE, SCORE + ", threshold=float('inf')")},
+        "MembershipAnswer: threshold: Input should be a finite number",
+        "keep it finite: no logarithm of 0, no division by 0, no mean of nothing",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ from torch import nn
 from amulet_core.data import Data, make_data
 from amulet_core.schema import DataSchema, Feasible
 from amulet_core.settings import TrainingSettings
+from amulet_core.streams import isolated
 from amulet_core.training import fit as fit_module
-from amulet_core.training.fit import DivergedError, fit_by_steps
+from amulet_core.training.fit import DivergedError, fit_by_steps, gradients_of
 from amulet_core.training.parts import MeanGradient, ShuffledBatches, plain_training
 from amulet_core.training.values import Batch, Call, Draw, Fitted, Problem, Step, Streams, Training
+from amulet_plugins_builtin.privacy.dp_sgd import ClippedNoisyGradient
 
 SCHEMA = DataSchema(modality="tabular", shape=(6,), classes=("a", "b", "c"), feasible=Feasible(low=-10.0, high=10.0))
 
@@ -106,8 +109,6 @@ def test_the_single_run_equals_plain_torch() -> None:
     """One model, whole batches: the same steps as a textbook loop."""
     recipe = training(epochs=7, batch_size=50, optimizer="sgd", momentum=0.9, weight_decay=0.01, stackable=False)
     (ours,) = fitted(recipe, models=1)
-    from amulet_core.streams import isolated
-
     with isolated("test", 0, "init", "model"):
         theirs = build()
     optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
@@ -174,6 +175,121 @@ def test_patience_ends_training_before_a_later_better_loss() -> None:
     assert found == pytest.approx(by_epoch[first_rise - 1], abs=1e-6)
 
 
+class Level(nn.Module):
+    """Answers the first class as surely as its only weight says, whatever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.level * nn.functional.one_hot(torch.zeros_like(x[:, 0], dtype=torch.int64), 3)
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_a_model_whose_patience_ran_out_keeps_its_best_weights_while_others_go_on(stackable: bool) -> None:
+    """Of levels 1, 1/2, 2, 3 in this order, with a patience of 1 the first class stops at 1, and the second at 1/2."""
+    moves = (1.0, -0.5, 1.5, 1.0)
+
+    def objective(call: Call, _frozen: Call, batch: Batch) -> torch.Tensor:
+        return -moves[round(batch.progress * len(moves))] * call(batch.x)[:, 0]
+
+    settings = {"epochs": 4, "batch_size": 50, "optimizer": "sgd", "momentum": 0.0, "learning_rate": 1.0}
+    recipe = training(stackable=stackable, patience=1, **settings)
+    recipe = replace(recipe, parts={"model": Level}, objective=objective)
+    rows, val = blobs(0), [replace(blobs(1), y=torch.full((50,), label)) for label in (0, 1)]
+    models = fit_by_steps(recipe, [rows] * 2, val, [Streams((0,)), Streams((1,))])
+    assert [float(one.model.level) for one in models] == [1.0, 0.5]
+
+
+@dataclass(frozen=True)
+class Noting:
+    """The usual rule, which notes what it is given."""
+
+    noted: list[Batch]
+    stackable: bool = True
+
+    def start(self, problem: Problem) -> Step:
+        step = MeanGradient().start(problem)
+
+        def noting(batch: Batch) -> dict[str, torch.Tensor]:
+            self.noted.append(batch)
+            return step(batch)
+
+        return noting
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_the_order_of_rows_and_the_draws_have_a_stream_each_for_every_model(stackable: bool) -> None:
+    noted: list[Batch] = []
+    fitted(replace(noisy(training(epochs=2, stackable=stackable)), gradient=Noting(noted)), models=2)
+    assert len(noted) == (8 if stackable else 16)
+    for index in range(2):
+        batches, place = (noted, index) if stackable else (noted[8 * index : 8 * index + 8], 0)
+        own = Streams(("test", index))
+        order, draws = own.generator("order"), own.generator("draws")
+        chosen = torch.cat([torch.randperm(50, generator=order) for _ in range(2)])
+        assert torch.equal(torch.cat([batch.x[place] for batch in batches]), blobs(index).x[chosen])
+        for batch in batches:
+            found = batch.draws["noise"][place]
+            assert torch.equal(found, torch.randn(found.shape, generator=draws))
+
+
+def dropping(p: float = 0.5, *, stackable: bool = False, **settings: object) -> Training:
+    """Train a network that draws by itself while it is trained."""
+    recipe = training(**settings)
+    parts = {"model": lambda: nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(p), nn.Linear(32, 3))}
+    return replace(recipe, parts=parts, stackable=stackable)
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_what_a_network_draws_by_itself_is_keyed_by_its_model(stackable: bool) -> None:
+    """Neither the models trained before it nor the state of the global generator reach a model's dropout."""
+    before = torch.get_rng_state()
+    _, second = fitted(dropping(), models=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(1)
+    rows, val, streams = [blobs(1)], [blobs(101)], [Streams(("test", 1))]
+    (alone,) = fit_by_steps(dropping(stackable=stackable), rows, val, streams)
+    (whole,) = fit_by_steps(dropping(p=0.0), rows, val, streams)
+    assert torch.equal(weights(second.model), weights(alone.model))
+    assert not torch.equal(weights(alone.model), weights(whole.model))
+
+
+def test_models_with_dropout_do_not_share_their_masks() -> None:
+    """From equal weights, on equal rows in whatever order, two models differ by their masks alone."""
+    data = blobs(0).take(torch.zeros(50, dtype=torch.int64))
+
+    def start() -> nn.Module:
+        with isolated("start"):
+            return dropping(p=p).parts["model"]()
+
+    for p in (0.5, 0.0):
+        recipe = replace(dropping(epochs=2, batch_size=50), parts={"model": start})
+        one, other = fit_by_steps(recipe, [data] * 2, [data] * 2, [Streams((0,)), Streams((1,))])
+        assert torch.equal(weights(one.model), weights(other.model)) == (p == 0.0)
+
+
+def test_released_gradients_drop_what_the_models_own_draws_say() -> None:
+    batches = [blobs(0), blobs(1)]
+    _, one = gradients_of(dropping(), batches, Streams((0,)))
+    torch.rand(1)
+    _, other = gradients_of(dropping(), batches, Streams((0,)))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    _, whole = gradients_of(dropping(p=0.0), batches, Streams((0,)))
+    assert not torch.equal(one["3.weight"], whole["3.weight"])
+
+
+def test_early_stopping_judges_a_network_as_it_will_be_asked() -> None:
+    data, val = blobs(1), blobs(2)
+
+    def loss(epochs: int, patience: int = 0) -> float:
+        (model,) = fit_by_steps(dropping(epochs=epochs, patience=patience), [data], [val], [Streams(("stop",))])
+        return float(nn.functional.cross_entropy(model.model(val.x), val.y))
+
+    assert loss(12, patience=12) == pytest.approx(min(loss(epochs) for epochs in range(1, 13)), abs=1e-6)
+
+
 def test_training_leaves_its_data_and_the_global_state_alone() -> None:
     data, before = blobs(0), torch.get_rng_state()
     x, w = data.x.clone(), data.w.clone()
@@ -210,15 +326,136 @@ def test_training_that_diverges_says_so(patience: int) -> None:
     )
 
 
-def test_batchnorm_is_refused() -> None:
-    recipe = plain_training(
-        lambda: nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)), TrainingSettings(), stackable=False
-    )
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.BatchNorm1d(3), "BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer"),
+        (
+            nn.BatchNorm1d(3, track_running_stats=False),
+            "BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer",
+        ),
+        (
+            nn.Sequential(nn.Unflatten(1, (3, 1)), nn.InstanceNorm1d(3, track_running_stats=True), nn.Flatten()),
+            "running statistics of batches (parts.model.1.1): set track_running_stats=False",
+        ),
+    ],
+    ids=["batchnorm", "batchnorm without running statistics", "instancenorm"],
+)
+def test_statistics_of_batches_are_refused(layer: nn.Module, message: str) -> None:
+    recipe = plain_training(lambda: nn.Sequential(nn.Linear(6, 3), layer), TrainingSettings(), stackable=False)
     with pytest.raises(ValueError) as error:
         fitted(recipe, models=1)
-    assert str(error.value) == (
-        "the architecture has BatchNorm (parts.model.1): use GroupNorm, or no normalisation layer"
+    assert str(error.value) == f"the architecture has {message}"
+
+
+def test_statistics_of_a_row_alone_are_not_refused() -> None:
+    recipe = plain_training(
+        lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), nn.InstanceNorm1d(3), nn.Flatten(), nn.Linear(6, 3)),
+        TrainingSettings(epochs=1),
+        stackable=False,
     )
+    assert len(fitted(recipe)) == 3
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_early_stopping_without_validation_rows_is_refused(stackable: bool) -> None:
+    nothing = blobs(0).take(torch.zeros(0, dtype=torch.int64))
+    places = [Streams((0,)), Streams((1,))]
+    with pytest.raises(ValueError) as error:
+        fit_by_steps(training(patience=2, stackable=stackable), [blobs(0), blobs(1)], [nothing] * 2, places)
+    assert str(error.value) == (
+        "early stopping (patience 2) has no validation rows to look at: give some, or set patience to 0"
+    )
+    assert len(fit_by_steps(training(stackable=stackable), [blobs(0), blobs(1)], [nothing] * 2, places)) == 2
+
+
+class Backbone(nn.Module):
+    """Layers on a fixed one, the first of which may share its bias; what is fixed wants no gradient."""
+
+    def __init__(self, *, shares: bool = True) -> None:
+        super().__init__()
+        self.fixed, self.again, self.head = nn.Linear(6, 8), nn.Linear(8, 8, bias=shares), nn.Linear(8, 3)
+        if shares:
+            self.again.bias = self.fixed.bias
+        self.fixed.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.again(torch.tanh(self.fixed(x)))))
+
+
+def on_a_backbone(*, stackable: bool = True) -> Training:
+    return plain_training(Backbone, TrainingSettings(epochs=3, batch_size=16, weight_decay=0.1), stackable=stackable)
+
+
+@pytest.mark.parametrize(  # opacus takes no layer of which a part is fixed
+    ("trained", "shares"),
+    [("stacked", True), ("stacked", False), ("single", True), ("single", False), ("private", False)],
+)
+def test_parameters_that_want_no_gradient_stay_as_they_were_built(trained: str, shares: bool) -> None:
+    recipe = replace(on_a_backbone(stackable=trained == "stacked"), parts={"model": partial(Backbone, shares=shares)})
+    if trained == "private":
+        recipe = replace(recipe, gradient=ClippedNoisyGradient(0.5, 1.0, 16))
+    for index, one in enumerate(fitted(recipe, models=2)):
+        with isolated("test", index, "init", "model"):
+            start = Backbone(shares=shares)
+        moved = [
+            name for name, value in one.model.named_parameters() if not torch.equal(value, start.get_parameter(name))
+        ]
+        assert moved == ["again.weight", "head.weight", "head.bias"]
+
+
+def test_a_head_is_trained_as_it_is_on_what_the_fixed_layers_make_of_the_rows() -> None:
+    """Plain torch, whole batches: the fixed part of the network might as well have been run beforehand."""
+    recipe = on_a_backbone(stackable=False)
+    (ours,) = fitted(replace(recipe, sampler=ShuffledBatches(50)), models=1)
+    with isolated("test", 0, "init", "model"):
+        theirs = Backbone()
+    wanting = [value for value in theirs.parameters() if value.requires_grad]
+    optimizer = torch.optim.Adam(wanting, lr=recipe.settings.learning_rate, weight_decay=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(theirs(blobs(0).x), blobs(0).y).backward()
+        optimizer.step()
+    torch.testing.assert_close(weights(ours.model), weights(theirs), rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_is_released_of_parameters_that_want_no_gradient() -> None:
+    module, released = gradients_of(on_a_backbone(), [blobs(0)], Streams((0,)))
+    assert list(released) == ["again.weight", "head.weight", "head.bias"]
+    assert list(module.state_dict()) == list(Backbone().state_dict())
+
+
+def test_an_architecture_with_nothing_to_train_is_refused() -> None:
+    recipe = plain_training(lambda: build().requires_grad_(False), TrainingSettings(), stackable=True)
+    with pytest.raises(ValueError) as error:
+        fitted(recipe)
+    assert str(error.value) == "the architecture has no parameter that wants a gradient: there is nothing to train"
+
+
+class Tied(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.two.weight = self.one.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.two(torch.tanh(self.one(x)))))
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_shared_weights_are_trained_as_one(stackable: bool) -> None:
+    settings = TrainingSettings(epochs=3, batch_size=50, optimizer="sgd", learning_rate=0.05)
+    for index, ours in enumerate(fitted(plain_training(Tied, settings, stackable=stackable), models=2)):
+        with isolated("test", index, "init", "model"):
+            theirs = Tied()
+        optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=settings.momentum)
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(theirs(blobs(index).x), blobs(index).y).backward()
+            optimizer.step()
+        torch.testing.assert_close(weights(ours.model), weights(theirs), rtol=1e-4, atol=1e-6)
 
 
 def test_data_of_different_sizes_train_one_after_the_other() -> None:
