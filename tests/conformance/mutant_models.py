@@ -118,24 +118,12 @@ class CalledTwice(Layers):
         return self.head(seen) + self.head(seen.square())
 
 
-class Dropping(Layers):
-    """Draws at random while it is trained, which spoils no count."""
-
-    def forward(self, x):
-        seen = torch.relu(self.hidden(self.normalise(x).flatten(-self.axes)))
-        return self.head(nn.functional.dropout(seen, 0.5, self.training))
-
-
 def by_hand(params, schema):
     return ByHand(schema)
 
 
 def called_twice(params, schema):
     return CalledTwice(schema)
-
-
-def dropping(params, schema):
-    return Dropping(schema)
 
 
 def layers(params, schema):

@@ -22,6 +22,7 @@ UNCLIPPED = "weights that are used by the calls of their layers alone, each laye
 COUNTED = (
     "call layers instead of taking their weights by hand (layer.weight), let no two layers share weights and leave out "
     "those without use; or set clippable=False in the descriptor: dp-sgd then refuses the model"
+)
 STACKABLE = (
     "leave out what vmap cannot run (draws such as dropout's, in-place changes, .item(), data-dependent shapes), or set "
     "stackable=False"
