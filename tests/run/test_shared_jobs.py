@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from keyed import CONFIG, FACTS, among, anew, asked, keys, known_code, use
+from keyed import CONFIG, FACTS, among, anew, asked, changed_registry, keys, known_code, use
 
 from amulet_core.planning.job_specs import JobSpecs
 from amulet_core.planning.jobs import (
@@ -87,13 +87,9 @@ def test_jobs_with_one_key_would_do_the_same(monkeypatch, design):
 
     plain = JobSpecs.add
     monkeypatch.setattr(JobSpecs, "add", add)
-    chain = {"label": "both", "chain": [use("label-smoothing"), use("output-rounding")]}
-    plan(
-        asked(
-            "seeds=2", "stack=3", f"data.design={design}", config={**CONFIG, "defenses": [*CONFIG["defenses"], chain]}
-        ),
-        FACTS,
-    )
+    chains = (["label-smoothing", "output-rounding"], ["dp-sgd", "output-rounding"], ["watermark", "output-rounding"])
+    defenses = [*CONFIG["defenses"], *([use(name) for name in chain] for chain in chains)]
+    plan(asked("seeds=2", "stack=3", f"data.design={design}", config={**CONFIG, "defenses": defenses}), FACTS)
     assert sum(len(alike) > 1 for alike in made.values()) > 100
     for alike in made.values():
         first, *others = (_done(job) for job in alike)
@@ -105,12 +101,26 @@ def _done(job):
     work = job.work
     if isinstance(work, TheftWork):
         work = replace(work, risk=None)  # a theft is what it is, whichever game it is for
-    if hasattr(work, "recipe") and not isinstance(work, VerificationPlayWork | IndependentWork):
-        # A defense that does nothing but verify changes no model, and nothing that one releases.
-        recipes = {name: getattr(work, name) for name in ("recipe", "own") if hasattr(work, name)}
-        chains = {name: [use for use in one.chain if use.entry.component.stages] for name, one in recipes.items()}
-        work = replace(work, **{name: replace(one, chain=tuple(chains[name])) for name, one in recipes.items()})
+    # A defense that only verifies changes no model, and nothing released of one; an owner looks behind all wrappers.
+    verifying, scores = isinstance(work, VerificationPlayWork | IndependentWork), isinstance(work, IndependentWork)
+    for name in {"recipe", "own"} & vars(work).keys():
+        recipe = getattr(work, name)
+        chain = [(one, one.entry.component) for one in recipe.chain]
+        kept = tuple(
+            one
+            for one, defense in chain
+            if (verifying and defense.verify)
+            or (defense.stages and not (scores and set(defense.stages) == {"inference"}))
+        )
+        work = replace(work, **{name: replace(recipe, chain=kept)})
     return type(work), work
+
+
+def test_a_certificate_of_a_wrapper_which_no_training_knows_of_is_its_own():
+    known = changed_registry("randomized-smoothing", stages={"inference": "made.up:wrapped"})
+    one, other = (keys(asked(f"defenses.3.params.sigma={sigma}", known=known)) for sigma in (0.25, 0.5))
+    assert anew(one, other) == among(one, ["*randomized-smoothing*"])
+    assert among(one, ["Certify/*randomized-smoothing*"])
 
 
 def test_a_key_tells_kinds_settings_and_needs_of_jobs_apart():
