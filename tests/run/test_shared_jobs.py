@@ -11,6 +11,7 @@ from amulet_core.planning.jobs import (
     BankWork,
     IndependentWork,
     Job,
+    PoisonedPlayWork,
     Recipe,
     TheftWork,
     VerificationPlayWork,
@@ -76,8 +77,8 @@ def test_more_seeds_leave_a_job_alone_where_its_rows_stay(design, seeds, pattern
     assert anew(one, more) == among(one, patterns)
 
 
-@pytest.mark.parametrize("design", ["crossed", "disjoint"])
-def test_jobs_with_one_key_would_do_the_same(monkeypatch, design):
+@pytest.mark.parametrize(("design", "rate"), [("crossed", 0.1), ("disjoint", 0)])
+def test_jobs_with_one_key_would_do_the_same(monkeypatch, design, rate):
     """Of every two jobs of a plan, though one of them never comes into it."""
     made = {}
 
@@ -89,7 +90,8 @@ def test_jobs_with_one_key_would_do_the_same(monkeypatch, design):
     monkeypatch.setattr(JobSpecs, "add", add)
     chains = (["label-smoothing", "output-rounding"], ["dp-sgd", "output-rounding"], ["watermark", "output-rounding"])
     defenses = [*CONFIG["defenses"], *([use(name) for name in chain] for chain in chains)]
-    plan(asked("seeds=2", "stack=3", f"data.design={design}", config={**CONFIG, "defenses": defenses}), FACTS)
+    settings = ["seeds=2", "stack=3", f"data.design={design}", f"risks.poisoning.threat.rate={rate}"]
+    plan(asked(*settings, config={**CONFIG, "defenses": defenses}), FACTS)
     assert sum(len(alike) > 1 for alike in made.values()) > 100
     for alike in made.values():
         first, *others = (_done(job) for job in alike)
@@ -113,7 +115,8 @@ def _done(job):
             or (defense.stages and not (scores and set(defense.stages) == {"inference"}))
         )
         work = replace(work, **{name: replace(recipe, chain=kept)})
-    return type(work), work
+    attack = job.label.split(" on ")[0] if isinstance(work, PoisonedPlayWork) else ""  # which only its inputs tell
+    return type(work), work, attack
 
 
 def test_a_certificate_of_a_wrapper_which_no_training_knows_of_is_its_own():
