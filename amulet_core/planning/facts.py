@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class DataFacts(Frozen):
-    """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them.
+    """What is known of a data set without its rows; ``content`` is the SHA-256 of all of them and of the schema.
+
+    Without the schema, rows whose columns were given other names would pass for the same, though a threat model that
+    names a column then means another.
 
     ``class_rows`` counts the rows of each class, ``cells[attribute][class][value]`` those of each class and value of
     every sensitive attribute. ``notes`` are what the data set has to say of its rows.
@@ -39,7 +42,7 @@ class DataFacts(Frozen):
 
 def facts_of(data: "Data") -> DataFacts:
     """Return the facts of loaded rows."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(json.dumps(data.schema.model_dump(mode="json"), sort_keys=True).encode())
     for tensor in (data.x, data.y, data.z, data.w, data.id):
         digest.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())

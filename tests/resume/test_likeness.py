@@ -54,6 +54,22 @@ def test_the_order_of_rows_is_a_fact(data):
     assert facts_of(data.take(torch.arange(7, -1, -1))).content != facts_of(data).content
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"classes": ("no", "maybe")},
+        {"features": ("a", "c", "b")},
+        {"sensitive": (Sensitive(name="sex", categories=("m", "f")),)},
+        {"feasible": Feasible(low=-4.0, high=5.0)},
+        {"feasible": Feasible(low=-4.0, high=4.0, immutable=(0,))},
+    ],
+)
+def test_other_names_or_bounds_of_the_same_values_make_other_facts(data, other):
+    before = facts_of(replace(data, schema=data.schema.model_copy(update={"features": ("a", "b", "c")})))
+    after = facts_of(replace(data, schema=before.data_schema.model_copy(update=other)))
+    assert after.content != before.content
+
+
 def test_facts_are_recalled_where_they_were_remembered(data, tmp_path):
     use = SimpleNamespace(
         canonical=lambda: {"name": "made/up"},
@@ -212,6 +228,21 @@ def test_the_flags_of_a_processor_say_what_it_can_do(monkeypatch, flags, expecte
     text = f"processor : 0\nflags\t\t: {flags}\n\nprocessor : 1\n"
     monkeypatch.setattr(fingerprint.Path, "read_text", lambda *_given, **_named: text)
     assert capability() == expected
+
+
+def test_results_depend_on_the_code_of_the_core_the_numeric_libraries_the_processor_and_the_device(monkeypatch):
+    monkeypatch.setattr(fingerprint, "version", lambda name: f"version of {name}")
+    monkeypatch.setattr(fingerprint, "code_of", lambda package: f"code of {package}")
+    monkeypatch.setattr(fingerprint, "capability", lambda: "NEON")
+    monkeypatch.setattr(fingerprint.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(fingerprint.platform, "python_version_tuple", lambda: ("3", "99", "7"))
+    libraries = ("numpy", "torch", "scipy", "scikit-learn", "pandas", "opacus", "fairlearn")
+    assert environment() == {name: f"version of {name}" for name in libraries} | {
+        "amulet": "code of amulet_core",
+        "python": "3.99",
+        "processor": "arm64 NEON",
+        "device": "cpu",
+    }
 
 
 def test_what_two_environments_have_not_in_common_is_said_in_words():
