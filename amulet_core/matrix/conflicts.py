@@ -158,9 +158,7 @@ def _standing(entry: Entry, column: Column) -> _Open | Literal["protects", "no p
     match effect.verdict:
         case "risk down":
             return "protects"
-        case "blocked":
-            return _Open("blocked", f"alone: {effect.verdict_reason}")
-        case "degenerate" | "too few seeds" if _gain(effect.difference, column) > 0:
+        case "blocked" | "degenerate" | "too few seeds" if _gain(effect.difference, column) > 0:
             return _Open(effect.verdict, f"alone: {effect.verdict_reason}")
     return "no protection"
 

@@ -95,12 +95,16 @@ def _column(
         for finding in verdicts(column, margin=primary.margin, better=primary.better, overlap=overlap)
     }
     means = {one.defense: sum(one.values) / len(one.values) for one in column}
+    warnings = {
+        label: _warnings(cells, risk, needed, "" if degenerate[label] else chance[label].some)
+        for label, cells in own_cells.items()
+    }
     result = []
     for row in request.rows:
         cells = own_cells[row.label]
-        warnings = _warnings(cells, risk, needed, "" if degenerate[row.label] else chance[row.label].some)
         finding = findings.get(row.label)
-        effect = _effect(finding, means[row.label], len(pairs[row.label]), warnings) if finding else None
+        against = _against(finding, warnings[row.label], warnings[NONE]) if finding else ""
+        effect = _effect(finding, means[row.label], len(pairs[row.label]), against) if finding else None
         own = values[row.label]
         result.append(
             Entry(
@@ -111,7 +115,7 @@ def _column(
                 effect=effect,
                 expected=_expected(row, risk),
                 degenerate=degenerate[row.label],
-                warnings=warnings,
+                warnings=warnings[row.label],
                 missing=_missing(row, risk, own, effect, cells),
             )
         )
@@ -154,7 +158,19 @@ def _interval(values: Sequence[float], primary: Primary, overlap: float) -> Inte
     return interval.within(*primary.limits) if primary.limits else interval
 
 
-def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]) -> Effect:
+def _against(finding: Finding | EstimateOnly | NoEstimate, own: Sequence[str], none: Sequence[str]) -> str:
+    """Say which warning of a row, or of ``none``, stands against what was found of the row; empty if none does.
+
+    What is warned of may be worse than it looks, never better: the row's risk larger, or that of ``none``.
+    """
+    if own and finding.verdict in ("risk down", "no change"):
+        return f"a warning stands against it: {own[0]}"
+    if none and finding.verdict in ("risk up", "no change"):
+        return f'a warning stands against the row "none", which it is compared with: {none[0]}'
+    return ""
+
+
+def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, against: str) -> Effect:
     match finding:
         case NoEstimate():
             return Effect(difference=mean, seeds=seeds, verdict=finding.verdict, verdict_reason=finding.reason)
@@ -166,12 +182,11 @@ def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: in
                 verdict_reason=finding.reason,
                 **_limits(finding.interval),
             )
-    blocked = bool(warnings) and finding.verdict == "risk down"
     return Effect(
         difference=mean,
         seeds=seeds,
-        verdict="blocked" if blocked else finding.verdict,
-        verdict_reason=f"a warning stands against it: {warnings[0]}" if blocked else "",
+        verdict="blocked" if against else finding.verdict,
+        verdict_reason=against,
         p=finding.p,
         p_adjusted=finding.p_adjusted,
         p_equivalence=finding.p_equivalence,

@@ -191,7 +191,7 @@ def test_a_warning_does_not_hide_a_conflict() -> None:
     assert (found.verdict, found.verdict_reason) == ("conflict", "")
 
 
-@pytest.mark.parametrize("verdict", ["degenerate", "too few seeds"])
+@pytest.mark.parametrize("verdict", ["blocked", "degenerate", "too few seeds"])
 def test_without_a_verdict_only_estimates_for_the_better_are_listed(verdict: str) -> None:
     assert judged(entry("a", (0.3,) * 5, verdict), entry("both", GONE)) == ()
 

@@ -242,6 +242,67 @@ def test_a_warning_blocks_the_verdict_that_risk_went_down(request_of: Any) -> No
     assert found.effect.verdict_reason == "a warning stands against it: the gradient is zero for 60 of 100 rows"
 
 
+MASKED = ("the gradient is zero for 60 of 100 rows",)
+OF_ROW, OF_NONE = (
+    f"a warning stands against {whose}: {MASKED[0]}" for whose in ("it", 'the row "none", which it is compared with')
+)
+
+
+@pytest.mark.parametrize(
+    ("none", "row", "own", "of_none", "reason"),
+    [
+        (LOW, HIGH, (), MASKED, ""),  # none may be worse than it looks: what the defense does is the larger
+        (HIGH, LOW, (), MASKED, OF_NONE),
+        (HIGH, LOW, MASKED, (), ""),  # a row that may be worse than it looks, and looks worse
+        (HIGH, HIGH, MASKED, (), OF_ROW),
+        (HIGH, HIGH, (), MASKED, OF_NONE),
+        (HIGH, HIGH, MASKED, MASKED, OF_ROW),
+        (HIGH, [0.2, 0.9, 0.4, 0.8, 0.5], MASKED, MASKED, ""),  # inconclusive: there is nothing to block
+    ],
+)
+def test_what_is_warned_of_may_be_worse_than_it_looks_and_never_better(
+    request_of: Any,
+    none: list[float],
+    row: list[float],
+    own: tuple[str, ...],
+    of_none: tuple[str, ...],
+    reason: str,
+) -> None:
+    cells = [*utility("none"), *utility("dp-sgd"), *robust("none", none, warnings=of_none)]
+    found = entry(request_of("evasion"), [*cells, *robust("dp-sgd", row, warnings=own)], "dp-sgd")
+    assert found.effect is not None
+    assert (found.effect.verdict == "blocked", found.effect.verdict_reason) == (bool(reason), reason)
+
+
+def test_a_control_that_does_as_well_as_the_attacks_on_none_is_a_warning_of_none_that_blocks_risk_up(
+    request_of: Any,
+) -> None:
+    noise = robust("none", [value - 0.1 for value in HIGH], attack="random-noise", control=True)
+    cells = [*robust("none", HIGH), *noise, *robust("dp-sgd", LOW), *utility("none"), *utility("dp-sgd")]
+    own, none = (entry(request_of("evasion"), cells, row) for row in ("dp-sgd", "none"))
+    told = "the control does more harm than the attacks on 5 of 5 seeds: gradients may be masked"
+    assert (own.warnings, none.warnings) == ((), (told,))
+    assert own.effect is not None
+    assert (own.effect.verdict, own.effect.verdict_reason) == (
+        "blocked",
+        f'a warning stands against the row "none", which it is compared with: {told}',
+    )
+
+
+def test_undefended_models_near_chance_on_some_seeds_block_risk_up(request_of: Any) -> None:
+    mixed = [*utility("none", balanced=0.5)[:2], *utility("none")[2:]]
+    found = entry(
+        request_of("membership-inference"),
+        [*auc("none", LOW), *auc("dp-sgd", HIGH), *mixed, *utility("dp-sgd")],
+        "dp-sgd",
+    )
+    assert found.effect is not None
+    assert found.effect.verdict_reason == (
+        'a warning stands against the row "none", which it is compared with: '
+        "balanced accuracy is near chance (0.500) on 2 of 5 seeds"
+    )
+
+
 def test_a_control_that_does_more_harm_than_the_attacks_blocks_the_verdict_too(request_of: Any) -> None:
     noise = robust("dp-sgd", [value - 0.1 for value in HIGH], attack="random-noise", control=True)
     cells = [*robust("none", LOW), *robust("dp-sgd", HIGH), *noise, *utility("none"), *utility("dp-sgd")]
