@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from amulet_core.configuration.request import Request, RiskPlan, RowPlan, defense_of
 from amulet_core.games.table import Primary
-from amulet_core.matrix.chance import Chance, degenerate_by, estimate, of_game, of_utility
+from amulet_core.matrix.chance import Chance, degenerate_by, of_game, of_utility
+from amulet_core.matrix.primary import compared, met, met_alone, of_cell, primary_values
 from amulet_core.published.tables import expected
 from amulet_core.results import NONE, Cell, Effect, Entry, Expected, values_of
 from amulet_core.scores import Withheld
@@ -36,49 +37,14 @@ def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes:
     return tuple(found)
 
 
-def primary_values(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> dict[int, float]:
-    """Return a risk's primary value by seed: that of all attacks joined, or else the worst for the defender over them.
-
-    Controls do not count.
-
-    A seed on which an attack failed, or one of the ``needed`` has no value, has none: the worst of fewer attacks is
-    another quantity.
-    """
-    failed = {cell.seed for cell in cells if cell.status == "failed" and not cell.control}
-    found: dict[int, dict[str, float]] = {}
-    for cell in cells:
-        value = _primary(cell, risk)
-        if not cell.control and value is not None:
-            found.setdefault(cell.seed, {})[cell.attack] = value
-    return {
-        seed: _of_all(by, risk) for seed, by in sorted(found.items()) if set(needed) <= set(by) and seed not in failed
-    }
-
-
-def _of_all(values: Mapping[str, float], risk: RiskPlan) -> float:
-    """Return the value of several attacks together, from their values by name."""
-    if risk.game.joins and risk.game.joined in values:
-        return values[risk.game.joined]
-    return min(values.values()) if risk.game.primary.better == "higher" else max(values.values())
-
-
-def _needed(cells: Sequence[Cell], risk: RiskPlan) -> set[str]:
-    """Return the attacks that have a value on any seed of the undefended row: those that apply to these data."""
-    return {cell.attack for cell in cells if not cell.control and _primary(cell, risk) is not None}
-
-
-def _primary(cell: Cell, risk: RiskPlan) -> float | None:
-    return estimate(cell, risk.game.primary.metric, risk.game.primary.value)
-
-
 def _column(
     request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, Chance], overlap: float
 ) -> list[Entry]:
     own_cells = {row.label: by_entry.get((row.label, risk.game.risk), ()) for row in request.rows}
     if risk.game.primary.bound or risk.game.primary.floor is not None:
         return [_alone(row, risk, own_cells, chance, overlap) for row in request.rows]
-    needed = _needed(own_cells[NONE], risk)
-    values = {label: primary_values(cells, risk, needed) for label, cells in own_cells.items()}
+    counted = compared(own_cells, risk)
+    values = {label: primary_values(cells, risk, counted) for label, cells in own_cells.items()}
     baseline = values[NONE]
     pairs = {
         label: {seed: value - baseline[seed] for seed, value in by_seed.items() if seed in baseline}
@@ -96,7 +62,7 @@ def _column(
     }
     means = {one.defense: sum(one.values) / len(one.values) for one in column}
     warnings = {
-        label: _warnings(cells, risk, needed, "" if degenerate[label] else chance[label].some)
+        label: _warnings(cells, risk, counted, "" if degenerate[label] else chance[label].some)
         for label, cells in own_cells.items()
     }
     result = []
@@ -126,8 +92,8 @@ def _alone(
     row: RowPlan, risk: RiskPlan, cells: Mapping[str, Sequence[Cell]], chance: Mapping[str, Chance], overlap: float
 ) -> Entry:
     """Return an entry of a column in which the undefended row has no value: the value itself, and no change of it."""
-    needed = {attack for own in cells.values() for attack in _needed(own, risk)}
-    own, values = cells[row.label], primary_values(cells[row.label], risk, needed)
+    counted = {attack for own in cells.values() for attack in met(own, risk)}
+    own, values = cells[row.label], primary_values(cells[row.label], risk, counted)
     every = tuple(values.values())
     interval = _interval(every, risk.game.primary, overlap)
     degenerate = chance[row.label].most
@@ -141,7 +107,7 @@ def _alone(
         high=interval.high if interval else None,
         expected=_expected(row, risk),
         degenerate=degenerate,
-        warnings=_warnings(own, risk, needed, "" if degenerate else chance[row.label].some),
+        warnings=_warnings(own, risk, counted, "" if degenerate else chance[row.label].some),
         missing=NO_CHANGE if values else _missing(row, risk, values, None, own),
         inapplicable=skipped,
     )
@@ -198,16 +164,22 @@ def _limits(interval: Interval) -> dict[str, float]:
     return {"low": interval.low, "high": interval.high, "level": interval.level}
 
 
-def _warnings(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str], near_chance: str) -> tuple[str, ...]:
+def _warnings(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str], near_chance: str) -> tuple[str, ...]:
     texts = dict.fromkeys(text for cell in cells for text in cell.warnings)
     few = (near_chance,) if near_chance and risk.game.risk != UTILITY else ()
-    return (*texts, *_control_wins(cells, risk, needed), *few)
+    return (*texts, *_control_wins(cells, risk, counted), *_left_out(cells, risk, counted), *few)
 
 
-def _control_wins(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> tuple[str, ...]:
+def _left_out(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -> tuple[str, ...]:
+    """Warn of attacks that the row alone met: they may do more harm than those of the change."""
+    names = met_alone(cells, counted, risk)
+    return (f'the change leaves out what has no value in the row "none": {", ".join(names)}',) if names else ()
+
+
+def _control_wins(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -> tuple[str, ...]:
     """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they fail."""
-    control = {cell.seed: value for cell in cells if cell.control and (value := _primary(cell, risk)) is not None}
-    attacked = primary_values(cells, risk, needed)
+    control = {cell.seed: value for cell in cells if cell.control and (value := of_cell(cell, risk)) is not None}
+    attacked = primary_values(cells, risk, counted)
     both = [seed for seed in control if seed in attacked]
     beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
     if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":

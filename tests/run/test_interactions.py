@@ -102,16 +102,59 @@ def test_a_higher_value_of_what_the_defender_wants_is_risk_down(request_of: Any)
 
 def test_the_worst_attack_counts_on_every_seed(request_of: Any) -> None:
     other = [0.6, 0.4, 0.6, 0.4, 0.6]
-    cells = [*baseline(HIGH), *auc("dp-sgd", LOW), *auc("dp-sgd", other, attack="rmia")]
+    cells = [*baseline(HIGH), *auc("none", LOW, attack="rmia"), *auc("dp-sgd", LOW), *auc("dp-sgd", other, "rmia")]
     found = entry(request_of("membership-inference"), cells, "dp-sgd")
     assert [value for _, value in found.values] == [0.6, 0.51, 0.6, 0.49, 0.6]
 
 
 def test_the_worst_attack_leaves_the_lowest_robust_accuracy(request_of: Any) -> None:
     other = [0.6, 0.4, 0.6, 0.4, 0.6]
-    cells = [*robust("none", HIGH), *robust("dp-sgd", LOW), *robust("dp-sgd", other, attack="fgsm"), *utility("none")]
-    found = entry(request_of("evasion"), [*cells, *utility("dp-sgd")], "dp-sgd")
+    cells = [*robust("none", HIGH), *robust("none", HIGH, attack="fgsm"), *utility("none"), *utility("dp-sgd")]
+    cells += [*robust("dp-sgd", LOW), *robust("dp-sgd", other, attack="fgsm")]
+    found = entry(request_of("evasion"), cells, "dp-sgd")
     assert [value for _, value in found.values] == [0.5, 0.4, 0.5, 0.4, 0.5]
+
+
+LEFT_OUT = 'the change leaves out what has no value in the row "none": rmia'
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict", "reason"),
+    [
+        (LOW, "blocked", f"a warning stands against it: {LEFT_OUT}"),  # the second attack may tell more, and does
+        ([value + 0.2 for value in LOW], "risk up", ""),
+    ],
+)
+def test_the_worst_of_more_attacks_is_not_compared_with_that_of_fewer(
+    request_of: Any, row: list[float], verdict: str, reason: str
+) -> None:
+    """The undefended row met one attack, the other two: the larger of two values is larger by chance alone."""
+    skipped = auc("none", HIGH, attack="rmia", status="skipped", reason="it reads explanations", measured=())
+    cells = [*baseline(LOW), *skipped, *auc("dp-sgd", row), *auc("dp-sgd", HIGH, attack="rmia")]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.difference == pytest.approx(sum(row) / 5 - 0.5)
+    assert (found.values, found.warnings) == (tuple(enumerate(row)), (LEFT_OUT,))
+    assert (found.effect.verdict, found.effect.verdict_reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_results_joined_over_more_attacks_than_none_met_are_not_compared(request_of: Any, more: bool) -> None:
+    """Where a row met a third attack its worst case is of three: then the worst of two counts, in both rows."""
+    cells = [*utility("none"), *utility("dp-sgd")]
+    for row in ("none", "dp-sgd"):
+        cells += [*robust(row, HIGH), *robust(row, [0.65] * 5, attack="fgsm")]
+        cells += robust(row, [0.3] * 5, attack="worst case")
+    cells += robust("dp-sgd", [0.4] * 5, attack="third") if more else []
+    values = {row: dict(entry(request_of("evasion"), cells, row).values) for row in ("none", "dp-sgd")}
+    assert values["none"] == values["dp-sgd"] == dict.fromkeys(SEEDS, 0.65 if more else 0.3)
+
+
+def test_where_none_met_no_attack_a_rows_values_are_shown_all_the_same(request_of: Any) -> None:
+    cells = [*utility("none"), *auc("dp-sgd", LOW), *auc("dp-sgd", HIGH, attack="rmia"), *utility("dp-sgd")]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert (found.values, found.warnings) == (tuple(enumerate(HIGH)), ())
+    assert found.missing == 'nothing to compare with: the row "none" has no value for the same seeds'
 
 
 @pytest.mark.parametrize("status", ["failed", "skipped"])
