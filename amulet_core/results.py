@@ -134,13 +134,15 @@ class Entry(Frozen):
 
     ``values`` lists (seed, value) of the seeds that were measured. ``effect`` is absent for ``none`` itself and where
     nothing could be paired; ``missing`` then says why. In a column whose values stand ``alone`` there are no effects:
-    ``low`` and ``high`` are the 95 % t interval of the mean (not of a bound's), cut to what there can be, and
+    ``low`` and ``high`` are the 95 % interval of the mean (not of a bound's), cut to what there can be, and
     ``inapplicable`` marks the rows without the defense.
     """
 
     row: str
     risk: str
     values: tuple[tuple[int, Finite], ...] = ()
+    n: int | None = None
+    """How many rows, models or guesses a seed's value rests on: the fewest of any seed."""
     mean: Finite | None = None
     low: Finite | None = None
     high: Finite | None = None

@@ -1,6 +1,7 @@
 """From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, what was published."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from amulet_core.configuration.request import Request, RiskPlan, RowPlan, defense_of
 from amulet_core.games.table import Primary
@@ -8,9 +9,10 @@ from amulet_core.matrix.chance import Chance, degenerate_by, of_game, of_utility
 from amulet_core.matrix.primary import compared, met, met_alone, of_cell, primary_values
 from amulet_core.published.tables import expected
 from amulet_core.results import NONE, Cell, Effect, Entry, Expected, values_of
-from amulet_core.scores import Withheld
+from amulet_core.scores import Value, Withheld
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.paired import paired_interval
+from amulet_core.statistics.proportions import clopper_pearson
 from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
 from amulet_core.vocabulary import UTILITY, Better
 
@@ -44,7 +46,8 @@ def _column(
     if risk.game.primary.bound or risk.game.primary.floor is not None:
         return [_alone(row, risk, own_cells, chance, overlap) for row in request.rows]
     counted = compared(own_cells, risk)
-    values = {label: primary_values(cells, risk, counted) for label, cells in own_cells.items()}
+    found = {label: primary_values(cells, risk, counted) for label, cells in own_cells.items()}
+    values = {label: _estimates(by_seed) for label, by_seed in found.items()}
     baseline = values[NONE]
     pairs = {
         label: {seed: value - baseline[seed] for seed, value in by_seed.items() if seed in baseline}
@@ -77,6 +80,7 @@ def _column(
                 row=row.label,
                 risk=risk.game.risk,
                 values=tuple(own.items()),
+                n=_fewest(found[row.label]),
                 mean=sum(own.values()) / len(own) if own else None,
                 effect=effect,
                 expected=_expected(row, risk),
@@ -93,16 +97,17 @@ def _alone(
 ) -> Entry:
     """Return an entry of a column in which the undefended row has no value: the value itself, and no change of it."""
     counted = {attack for own in cells.values() for attack in met(own, risk)}
-    own, values = cells[row.label], primary_values(cells[row.label], risk, counted)
-    every = tuple(values.values())
-    interval = _interval(every, risk.game.primary, overlap)
+    own, found = cells[row.label], primary_values(cells[row.label], risk, counted)
+    values = _estimates(found)
+    interval = _interval([*found.values()], risk.game.primary, overlap)
     degenerate = chance[row.label].most
     skipped = bool(own) and all(cell.status == "skipped" or cell.control for cell in own)
     return Entry(
         row=row.label,
         risk=risk.game.risk,
         values=tuple(values.items()),
-        mean=sum(every) / len(every) if every else None,
+        n=_fewest(found),
+        mean=sum(values.values()) / len(values) if values else None,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         expected=_expected(row, risk),
@@ -113,15 +118,29 @@ def _alone(
     )
 
 
-def _interval(values: Sequence[float], primary: Primary, overlap: float) -> Interval | None:
-    """Return the interval of the mean of one row's values, cut to what there can be; none where there is none to give.
+def _estimates(found: Mapping[int, Value]) -> dict[int, float]:
+    return {seed: value.estimate for seed, value in found.items()}
 
-    A mean of bounds has none: it would read as the interval of what they bound.
+
+def _fewest(found: Mapping[int, Value]) -> int | None:
+    return min((value.n for value in found.values()), default=None)
+
+
+def _interval(values: Sequence[Value], primary: Primary, overlap: float) -> Interval | None:
+    """Return the interval of the mean of one row's values; none where there is none to give.
+
+    A mean of bounds has none: it would read as the interval of what they bound. That of shares is cut to what there can
+    be, and holds at least what their counts taken together leave open: shares of a few trials may be alike on all seeds
+    though the rate behind them is another.
     """
     if len(values) < 2 or primary.bound:
         return None
-    interval = paired_interval(values, overlap=overlap)
-    return interval.within(*primary.limits) if primary.limits else interval
+    interval = paired_interval([value.estimate for value in values], overlap=overlap)
+    if not primary.share or not all(value.n for value in values):
+        return interval
+    counted = [round(value.estimate * value.n) for value in values]
+    pooled = clopper_pearson(sum(counted), sum(value.n for value in values), level=interval.level)
+    return replace(interval, low=min(interval.low, pooled.low), high=max(interval.high, pooled.high)).within(0.0, 1.0)
 
 
 def _against(finding: Finding | EstimateOnly | NoEstimate, own: Sequence[str], none: Sequence[str]) -> str:
@@ -178,8 +197,10 @@ def _left_out(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -
 
 def _control_wins(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -> tuple[str, ...]:
     """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they fail."""
-    control = {cell.seed: value for cell in cells if cell.control and (value := of_cell(cell, risk)) is not None}
-    attacked = primary_values(cells, risk, counted)
+    control = {
+        cell.seed: value.estimate for cell in cells if cell.control and (value := of_cell(cell, risk)) is not None
+    }
+    attacked = _estimates(primary_values(cells, risk, counted))
     both = [seed for seed in control if seed in attacked]
     beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
     if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":

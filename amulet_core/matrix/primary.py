@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from amulet_core.configuration.request import RiskPlan
-from amulet_core.matrix.chance import estimate
-from amulet_core.results import NONE, Cell
+from amulet_core.results import NONE, Cell, values_of
+from amulet_core.scores import Value
 
 
-def primary_values(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -> dict[int, float]:
+def primary_values(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -> dict[int, Value]:
     """Return a row's primary value by seed, over the ``counted`` attacks: that of all joined, or else the worst.
 
     Where none is counted all attacks are, but controls never.
@@ -16,7 +16,7 @@ def primary_values(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[st
     another quantity.
     """
     failed = {cell.seed for cell in cells if cell.status == "failed" and not cell.control}
-    found: dict[int, dict[str, float]] = {}
+    found: dict[int, dict[str, Value]] = {}
     for cell in cells:
         value = of_cell(cell, risk)
         if not cell.control and value is not None:
@@ -28,9 +28,10 @@ def primary_values(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[st
     }
 
 
-def of_cell(cell: Cell, risk: RiskPlan) -> float | None:
+def of_cell(cell: Cell, risk: RiskPlan) -> Value | None:
     """Return a cell's value of the risk's primary metric, if it has one."""
-    return estimate(cell, risk.game.primary.metric, risk.game.primary.value)
+    found = values_of(cell, f"builtin/{risk.game.primary.metric}", risk.game.primary.value)
+    return next((value for value in found if isinstance(value, Value)), None)
 
 
 def met(cells: Sequence[Cell], risk: RiskPlan) -> set[str]:
@@ -54,8 +55,9 @@ def met_alone(cells: Sequence[Cell], counted: Collection[str], risk: RiskPlan) -
     return sorted(met(cells, risk) - {*counted, risk.game.joined}) if counted else []
 
 
-def _of_all(values: Mapping[str, float], risk: RiskPlan) -> float:
+def _of_all(values: Mapping[str, Value], risk: RiskPlan) -> Value:
     """Return the value of several attacks together, from their values by name."""
     if risk.game.joins and risk.game.joined in values:
         return values[risk.game.joined]
-    return min(values.values()) if risk.game.primary.better == "higher" else max(values.values())
+    worst = min if risk.game.primary.better == "higher" else max
+    return worst(values.values(), key=lambda value: value.estimate)

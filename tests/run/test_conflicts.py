@@ -191,6 +191,24 @@ def test_a_warning_does_not_hide_a_conflict() -> None:
     assert (found.verdict, found.verdict_reason) == ("conflict", "")
 
 
+@pytest.mark.parametrize(
+    ("alone", "together", "verdict", "reason"),
+    [
+        (6, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to rule out a loss of 0.05"),
+        (60, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to rule out a loss of 0.05"),
+        (60, 60, "kept", ""),
+        (None, 6, "kept", ""),  # results of before it was kept how many there were
+    ],
+)
+def test_a_chain_that_is_like_its_member_on_all_seeds_kept_its_protection_only_if_they_are_of_many_trials(
+    alone: int | None, together: int, verdict: str, reason: str
+) -> None:
+    given = (entry(row, inapplicable=True) for row in ("none", "b"))
+    pair = owned("a", (1.0,) * 5, n=alone, low=0.9), owned("both", (1.0,) * 5, n=together)
+    (found,) = judged(*given, *pair, floor=0.05)
+    assert (found.verdict, found.verdict_reason) == (verdict, reason)
+
+
 @pytest.mark.parametrize("verdict", ["blocked", "degenerate", "too few seeds"])
 def test_without_a_verdict_only_estimates_for_the_better_are_listed(verdict: str) -> None:
     assert judged(entry("a", (0.3,) * 5, verdict), entry("both", GONE)) == ()

@@ -16,7 +16,7 @@ from amulet_core.statistics.paired import paired_interval
 SEEDS = range(5)
 
 
-def measured(metric: str, **values: float | str) -> Measured:
+def measured(metric: str, n: int = 1, **values: float | str) -> Measured:
     """What a metric gave; a text is the reason why a value is withheld."""
     return Measured(
         metric=f"builtin/{metric}",
@@ -24,7 +24,7 @@ def measured(metric: str, **values: float | str) -> Measured:
             values=tuple(
                 Withheld(name=name, reason=value)
                 if isinstance(value, str)
-                else Value(name=name, estimate=value, method="planted", n=1)
+                else Value(name=name, estimate=value, method="planted", n=n)
                 for name, value in values.items()
             )
         ),
@@ -562,8 +562,8 @@ def test_a_seed_that_lacks_an_attack_that_another_row_met_has_no_value(floored: 
     assert alone(floored, *cells).values == tuple(enumerate(LOW[:4]))
 
 
-def claimed(row: str, values: list[float]) -> list[Cell]:
-    """What an owner's test finds: the share of derived models that are claimed."""
+def claimed(row: str, values: list[float], n: int = 10) -> list[Cell]:
+    """What an owner's test finds: the share of n derived models that are claimed."""
     return [
         Cell(
             row=row,
@@ -571,7 +571,7 @@ def claimed(row: str, values: list[float]) -> list[Cell]:
             attack="all suspects",
             seed=seed,
             status="ok",
-            measured=(measured("verification", true_positive_rate=value),),
+            measured=(measured("verification", n, true_positive_rate=value),),
         )
         for seed, value in enumerate(values)
     ]
@@ -588,6 +588,29 @@ def test_the_interval_of_a_share_ends_where_shares_end(
     whole = paired_interval(values)
     assert (whole.low < 0, whole.high > 1) == beyond
     assert (found.low, found.high) == (max(0.0, whole.low), min(1.0, whole.high))
+
+
+@pytest.mark.parametrize(
+    ("share", "low", "high"),
+    [
+        (1.0, 0.025 ** (1 / 30), 1.0),  # Clopper & Pearson's limits in closed form, of 30 of 30
+        (0.0, 0.0, 1 - 0.025 ** (1 / 30)),
+    ],
+)
+def test_shares_that_are_alike_on_all_seeds_are_no_surer_than_their_counts_together(
+    request_of: Any, share: float, low: float, high: float
+) -> None:
+    cells = [*claimed("watermark", [share] * 5, 6), *utility("none"), *utility("watermark")]
+    found = entry(request_of("ownership-verification", defenses=["builtin/watermark"]), cells, "watermark")
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.n == 6
+
+
+def test_an_entry_says_how_many_its_values_rest_on_at_least(request_of: Any) -> None:
+    few = [measured("membership", 40, auc=0.6), measured("membership", 30, auc=0.7)]
+    cells = [cell for one in few for cell in auc("dp-sgd", [0.0], measured=(one,), seed=few.index(one))]
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *cells], "dp-sgd")
+    assert (found.values, found.n) == (((0, 0.6), (1, 0.7)), 30)
 
 
 def test_the_interval_of_a_change_of_shares_is_not_cut(request_of: Any) -> None:
