@@ -242,14 +242,19 @@ class Results(Frozen):
     def matrix(self, *, show: Shown = "effect") -> "pd.DataFrame":
         """Return the matrix: a line a defense, a column a risk.
 
-        ``effect`` holds the changes whatever their verdicts, those of degenerate models too; ``judged`` says both.
+        ``effect`` holds the changes whatever their verdicts, those of degenerate models too; ``judged`` says both, in
+        the words of the report. ``verdict`` has the same words for all columns: of utility "risk up" is utility down,
+        and "risk down" utility up.
         """
         from amulet_core.matrix.tables import matrix
 
         return matrix(self, show=show)
 
     def interactions(self) -> "pd.DataFrame":
-        """Return the changes against ``none``: one line a row and risk, with interval, p values, verdict and reason."""
+        """Return the changes against ``none``: one line a row and risk, with interval, p values, verdict and reason.
+
+        Verdicts have the same words for all columns: of utility "risk up" is utility down, "risk down" utility up.
+        """
         from amulet_core.matrix.tidy import interactions
 
         return interactions(self)
