@@ -214,6 +214,25 @@ def test_without_a_verdict_only_estimates_for_the_better_are_listed(verdict: str
     assert judged(entry("a", (0.3,) * 5, verdict), entry("both", GONE)) == ()
 
 
+@pytest.mark.parametrize("verdict", ["blocked", "degenerate", "too few seeds"])
+def test_where_lower_is_better_a_lower_estimate_is_the_one_that_is_listed(verdict: str) -> None:
+    chain = entry("both", GONE)
+    (found,) = judged(entry("a", (0.3,) * 5, verdict), chain, better="lower")
+    assert found.verdict == verdict
+    assert judged(entry("a", ALONE, verdict), chain, better="lower") == ()
+
+
+def test_overlap_widens_the_interval_of_what_is_not_tested() -> None:
+    near, far = (judged(entry("a", ALONE, "blocked"), entry("both", PART), overlap=o)[0] for o in (0.0, 1.0))
+    assert near.verdict == far.verdict == "blocked"
+    assert far.high - far.low == pytest.approx((near.high - near.low) * 6**0.5)
+
+
+def test_the_value_without_is_the_mean_over_the_seeds_that_are_compared() -> None:
+    (found,) = judged(entry("a", ALONE, "risk down"), entry("both", GONE[:2]))
+    assert found.without == pytest.approx((NONE[0] + NONE[1]) / 2)
+
+
 def test_a_chain_without_a_seed_in_common_with_its_member_says_so() -> None:
     late = entry("both", GONE).model_copy(update={"values": tuple(enumerate(GONE, start=5))})
     (found,) = judged(entry("a", ALONE, "risk down"), late)

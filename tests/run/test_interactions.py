@@ -239,6 +239,25 @@ def test_a_seed_on_which_an_attack_failed_has_no_value(request_of: Any) -> None:
     assert (found.effect.verdict, found.effect.seeds) == ("too few seeds", 4)
 
 
+def test_a_seed_on_which_a_control_failed_keeps_its_value(request_of: Any) -> None:
+    failed = auc("dp-sgd", LOW, "random-score", control=True, status="failed", reason="it broke", measured=())
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *auc("dp-sgd", LOW), *failed], "dp-sgd")
+    assert found.values == tuple(enumerate(LOW))
+
+
+def test_a_control_that_wins_on_half_of_the_seeds_is_no_warning(request_of: Any) -> None:
+    noise = robust("dp-sgd", [0.1, 0.1, 0.9, 0.9], attack="random-noise", control=True)
+    cells = [*robust("none", LOW), *robust("dp-sgd", HIGH), *noise, *utility("none"), *utility("dp-sgd")]
+    assert entry(request_of("evasion"), cells, "dp-sgd").warnings == ()
+
+
+def test_models_near_chance_on_some_seeds_are_no_warning_of_utility_itself(request_of: Any) -> None:
+    cells = [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none"), *utility("dp-sgd")[:3]]
+    cells += utility("dp-sgd", balanced=0.5)[3:]
+    found = {one.risk: one for one in entries(request_of("membership-inference"), cells, overlap=0.0, classes=2)}
+    assert (bool(found["membership-inference"].warnings), found["utility"].warnings) == (True, ())
+
+
 def test_differences_are_paired_by_seed(request_of: Any) -> None:
     """A shift of exactly .1 on every seed has no variance, however much the seeds differ from each other."""
     values = [0.5, 0.9, 0.6, 0.7, 0.8]
@@ -535,6 +554,12 @@ def test_a_row_without_the_defense_says_that_it_has_no_such_value(floored: Reque
         found = alone(floored, auc("dp-sgd", HIGH, attack="pool"), skipped("keep"), row=row)
         assert (found.mean, found.low, found.effect, found.inapplicable) == (None, None, None, True)
         assert found.missing == "skipped: nothing to verify"
+
+
+def test_a_control_that_was_played_gives_a_row_without_the_defense_no_such_value(floored: Request) -> None:
+    control = auc("keep", LOW, attack="random-score", control=True)
+    found = alone(floored, auc("dp-sgd", HIGH, attack="pool"), skipped("keep"), control, row="keep")
+    assert (found.inapplicable, found.missing) == (True, "skipped: nothing to verify")
 
 
 def test_a_row_whose_cells_failed_is_missing_and_not_without_such_a_value(floored: Request) -> None:
