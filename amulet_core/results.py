@@ -134,13 +134,15 @@ class Entry(Frozen):
 
     ``values`` lists (seed, value) of the seeds that were measured. ``effect`` is absent for ``none`` itself and where
     nothing could be paired; ``missing`` then says why. In a column whose values stand ``alone`` there are no effects:
-    ``low`` and ``high`` are the 95 % t interval of the mean (not of a bound's), cut to what there can be, and
+    ``low`` and ``high`` are the 95 % interval of the mean (not of a bound's), cut to what there can be, and
     ``inapplicable`` marks the rows without the defense.
     """
 
     row: str
     risk: str
     values: tuple[tuple[int, Finite], ...] = ()
+    n: int | None = None
+    """How many rows, models or guesses a seed's value rests on: the fewest of any seed."""
     mean: Finite | None = None
     low: Finite | None = None
     high: Finite | None = None
@@ -240,14 +242,19 @@ class Results(Frozen):
     def matrix(self, *, show: Shown = "effect") -> "pd.DataFrame":
         """Return the matrix: a line a defense, a column a risk.
 
-        ``effect`` holds the changes whatever their verdicts, those of degenerate models too; ``judged`` says both.
+        ``effect`` holds the changes whatever their verdicts, those of degenerate models too; ``judged`` says both, in
+        the words of the report. ``verdict`` has the same words for all columns: of utility "risk up" is utility down,
+        and "risk down" utility up.
         """
         from amulet_core.matrix.tables import matrix
 
         return matrix(self, show=show)
 
     def interactions(self) -> "pd.DataFrame":
-        """Return the changes against ``none``: one line a row and risk, with interval, p values, verdict and reason."""
+        """Return the changes against ``none``: one line a row and risk, with interval, p values, verdict and reason.
+
+        Verdicts have the same words for all columns: of utility "risk up" is utility down, "risk down" utility up.
+        """
         from amulet_core.matrix.tidy import interactions
 
         return interactions(self)

@@ -55,8 +55,9 @@ class Withheld(Frozen):
 class Scores(Frozen):
     """All values of one metric on one result; ``details`` are JSON that the report draws (curves, group rates).
 
-    ``warnings`` are shown, and any of them blocks the verdict "risk down". One that
-    begins with ``ALARM`` stands first in the report.
+    ``warnings`` are shown, and say that the risk may be larger than measured: of a row they block the verdicts "risk
+    down" and "no change", of ``none`` "risk up" and "no change". One that begins with ``ALARM`` stands first in the
+    report.
     """
 
     values: tuple[Value | Withheld, ...]

@@ -43,5 +43,8 @@ Reconstructed = Literal["class", "row", "batch"]
 MINIMUM_SEEDS: Final = 5
 """How many paired differences a verdict needs; with fewer there is an interval alone."""
 
+UTILITY_WORDS: Final[Mapping[str, str]] = {"risk up": "utility down", "risk down": "utility up"}
+"""How these verdicts read in the column of utility, which is a virtue."""
+
 OWN_ROWS: Final[Mapping[str, str]] = {"none": "the undefended row", "placebo": "the placebo row"}
 """The rows that every matrix has, by their labels: no defense may be called so."""

@@ -28,10 +28,11 @@ class Primary(Frozen):
 
     ``floor`` is the value without any protection, of a quantity that exists only for rows with a certain defense: the
     row ``none`` then has no value that changes could be measured against. A threat model with an ``fpr`` takes its
-    place by that: as often, models are claimed by chance. The interval of such a value itself, none of a change, is cut
-    to ``limits``. A ``bound`` has no value in ``none`` either: the value is a lower bound on what an adversary could
-    do, and however small, it is no evidence of protection. ``chance`` is the value where there is nothing to find, if
-    that is one number.
+    place by that: as often, models are claimed by chance. A ``share`` is one of the n that stand behind the value: the
+    interval of such a value itself, none of a change, is cut to 0 .. 1, and no narrower than that of its counts. A
+    ``bound`` has no value in ``none`` either: the value is a lower bound on what an adversary could do, and however
+    small, it is no evidence of protection. ``chance`` is the value where there is nothing to find, if that is one
+    number.
     """
 
     metric: str
@@ -42,7 +43,7 @@ class Primary(Frozen):
     floor: float | None = Field(
         None, allow_inf_nan=False, description="the value without any protection, where the row none has none"
     )
-    limits: tuple[float, float] | None = Field(None, description="the least and the largest value that there can be")
+    share: bool = Field(False, description="whether the value is a share of as many trials as stand behind it")
     bound: bool = Field(False, description="whether the value is a lower bound that no verdict can rest on")
     chance: float | None = Field(
         None, allow_inf_nan=False, description="the value where there is nothing to find, if that is one number"
@@ -167,7 +168,7 @@ GAMES: Final[Mapping[str, Game]] = {
                 better="higher",
                 margin=0.05,
                 floor=0.05,
-                limits=(0.0, 1.0),
+                share=True,
             ),
         ),
         Game(

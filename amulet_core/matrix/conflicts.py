@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from amulet_core.results import NONE, Column, Conflict, Entry, Member, Row
-from amulet_core.statistics.keeping import Keeping, keeping
+from amulet_core.statistics.keeping import Keeping, alike, keeping
 from amulet_core.statistics.paired import paired_interval
 from amulet_core.statistics.verdicts import too_few
 from amulet_core.vocabulary import UTILITY
@@ -31,7 +31,7 @@ class _Pair:
     """A chain, a member of it, and their differences by seed; ``known`` is what of a ``Conflict`` is settled before.
 
     ``counted``: its test is one of those that are corrected for, whether a verdict is given or not. ``listed``: the
-    member protects alone, or that is not settled.
+    member protects alone, or that is not settled. ``trials``: how many its values rest on over all seeds, if known.
     """
 
     known: Mapping[str, Any]
@@ -41,6 +41,7 @@ class _Pair:
     protects: bool = False
     counted: bool = False
     listed: bool = True
+    trials: int | None = None
 
 
 def conflicts(
@@ -66,8 +67,16 @@ def conflicts(
 
 
 def _judged(pairs: Sequence[_Pair], column: Column, overlap: float) -> Iterator[Conflict]:
-    counted = [pair.differences for pair in pairs if pair.counted]
-    findings = iter(keeping(counted, margin=column.margin, better=column.better, overlap=overlap))
+    counted = [pair for pair in pairs if pair.counted]
+    findings = iter(
+        keeping(
+            [pair.differences for pair in counted],
+            margin=column.margin,
+            better=column.better,
+            trials=[pair.trials for pair in counted],
+            overlap=overlap,
+        )
+    )
     for pair in pairs:
         finding = next(findings) if pair.counted else None
         if not pair.listed:
@@ -76,10 +85,12 @@ def _judged(pairs: Sequence[_Pair], column: Column, overlap: float) -> Iterator[
             yield _untested(pair, pair.untested, overlap)
         else:
             assert finding is not None  # nothing is open: the pair was counted
-            yield _tested(pair, finding)
+            yield _tested(pair, finding, column)
 
 
-def _tested(pair: _Pair, finding: Keeping) -> Conflict:
+def _tested(pair: _Pair, finding: Keeping, column: Column) -> Conflict:
+    few = f"all seeds are alike, but {pair.trials} trials in all are too few to rule out a loss of {column.margin:g}"
+    unseen = finding.verdict == "inconclusive" and alike(pair.differences)
     # As with "risk down": what a warning stands against may be worse than it looks, never better.
     blocked = finding.verdict == "kept" and bool(pair.warning)
     return Conflict(
@@ -91,7 +102,7 @@ def _tested(pair: _Pair, finding: Keeping) -> Conflict:
         p_adjusted=finding.p_adjusted,
         p_kept=finding.p_kept,
         verdict="blocked" if blocked else finding.verdict,
-        verdict_reason=f"together: a warning stands against it: {pair.warning}" if blocked else "",
+        verdict_reason=f"together: a warning stands against it: {pair.warning}" if blocked else few if unseen else "",
         partial=finding.verdict == "conflict" and pair.protects,
     )
 
@@ -142,6 +153,7 @@ def _pair(named: Mapping[str, str], column: Column, entries: Entries) -> _Pair:
         untested=standing if isinstance(standing, _Open) else unsettled,
         warning=next(iter(chain.warnings), ""),
         protects=_standing(chain, column) == "protects",
+        trials=min(chain.n, member.n) * len(seeds) if chain.n and member.n else None,
         counted=unsettled is None and (standing == "protects" or not member.degenerate),
         listed=standing != "no protection",
     )
@@ -158,9 +170,7 @@ def _standing(entry: Entry, column: Column) -> _Open | Literal["protects", "no p
     match effect.verdict:
         case "risk down":
             return "protects"
-        case "blocked":
-            return _Open("blocked", f"alone: {effect.verdict_reason}")
-        case "degenerate" | "too few seeds" if _gain(effect.difference, column) > 0:
+        case "blocked" | "degenerate" | "too few seeds" if _gain(effect.difference, column) > 0:
             return _Open(effect.verdict, f"alone: {effect.verdict_reason}")
     return "no protection"
 

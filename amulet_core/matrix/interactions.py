@@ -1,15 +1,18 @@
 """From cells to the entries of the matrix: primary values by seed, paired differences, verdicts, what was published."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from amulet_core.configuration.request import Request, RiskPlan, RowPlan, defense_of
 from amulet_core.games.table import Primary
-from amulet_core.matrix.chance import Chance, degenerate_by, estimate, of_game, of_utility
+from amulet_core.matrix.chance import Chance, degenerate_by, of_game, of_utility
+from amulet_core.matrix.primary import compared, met, met_alone, of_cell, primary_values
 from amulet_core.published.tables import expected
 from amulet_core.results import NONE, Cell, Effect, Entry, Expected, values_of
-from amulet_core.scores import Withheld
+from amulet_core.scores import Value, Withheld
 from amulet_core.statistics.interval import Interval
 from amulet_core.statistics.paired import paired_interval
+from amulet_core.statistics.proportions import clopper_pearson
 from amulet_core.statistics.verdicts import Differences, EstimateOnly, Finding, NoEstimate, verdicts
 from amulet_core.vocabulary import UTILITY, Better
 
@@ -36,49 +39,15 @@ def entries(request: Request, cells: Iterable[Cell], *, overlap: float, classes:
     return tuple(found)
 
 
-def primary_values(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> dict[int, float]:
-    """Return a risk's primary value by seed: that of all attacks joined, or else the worst for the defender over them.
-
-    Controls do not count.
-
-    A seed on which an attack failed, or one of the ``needed`` has no value, has none: the worst of fewer attacks is
-    another quantity.
-    """
-    failed = {cell.seed for cell in cells if cell.status == "failed" and not cell.control}
-    found: dict[int, dict[str, float]] = {}
-    for cell in cells:
-        value = _primary(cell, risk)
-        if not cell.control and value is not None:
-            found.setdefault(cell.seed, {})[cell.attack] = value
-    return {
-        seed: _of_all(by, risk) for seed, by in sorted(found.items()) if set(needed) <= set(by) and seed not in failed
-    }
-
-
-def _of_all(values: Mapping[str, float], risk: RiskPlan) -> float:
-    """Return the value of several attacks together, from their values by name."""
-    if risk.game.joins and risk.game.joined in values:
-        return values[risk.game.joined]
-    return min(values.values()) if risk.game.primary.better == "higher" else max(values.values())
-
-
-def _needed(cells: Sequence[Cell], risk: RiskPlan) -> set[str]:
-    """Return the attacks that have a value on any seed of the undefended row: those that apply to these data."""
-    return {cell.attack for cell in cells if not cell.control and _primary(cell, risk) is not None}
-
-
-def _primary(cell: Cell, risk: RiskPlan) -> float | None:
-    return estimate(cell, risk.game.primary.metric, risk.game.primary.value)
-
-
 def _column(
     request: Request, risk: RiskPlan, by_entry: Cells, chance: Mapping[str, Chance], overlap: float
 ) -> list[Entry]:
     own_cells = {row.label: by_entry.get((row.label, risk.game.risk), ()) for row in request.rows}
     if risk.game.primary.bound or risk.game.primary.floor is not None:
         return [_alone(row, risk, own_cells, chance, overlap) for row in request.rows]
-    needed = _needed(own_cells[NONE], risk)
-    values = {label: primary_values(cells, risk, needed) for label, cells in own_cells.items()}
+    counted = compared(own_cells, risk)
+    found = {label: primary_values(cells, risk, counted) for label, cells in own_cells.items()}
+    values = {label: _estimates(by_seed) for label, by_seed in found.items()}
     baseline = values[NONE]
     pairs = {
         label: {seed: value - baseline[seed] for seed, value in by_seed.items() if seed in baseline}
@@ -95,23 +64,28 @@ def _column(
         for finding in verdicts(column, margin=primary.margin, better=primary.better, overlap=overlap)
     }
     means = {one.defense: sum(one.values) / len(one.values) for one in column}
+    warnings = {
+        label: _warnings(cells, risk, counted, "" if degenerate[label] else chance[label].some)
+        for label, cells in own_cells.items()
+    }
     result = []
     for row in request.rows:
         cells = own_cells[row.label]
-        warnings = _warnings(cells, risk, needed, "" if degenerate[row.label] else chance[row.label].some)
         finding = findings.get(row.label)
-        effect = _effect(finding, means[row.label], len(pairs[row.label]), warnings) if finding else None
+        against = _against(finding, warnings[row.label], warnings[NONE]) if finding else ""
+        effect = _effect(finding, means[row.label], len(pairs[row.label]), against) if finding else None
         own = values[row.label]
         result.append(
             Entry(
                 row=row.label,
                 risk=risk.game.risk,
                 values=tuple(own.items()),
+                n=_fewest(found[row.label]),
                 mean=sum(own.values()) / len(own) if own else None,
                 effect=effect,
                 expected=_expected(row, risk),
                 degenerate=degenerate[row.label],
-                warnings=warnings,
+                warnings=warnings[row.label],
                 missing=_missing(row, risk, own, effect, cells),
             )
         )
@@ -122,39 +96,66 @@ def _alone(
     row: RowPlan, risk: RiskPlan, cells: Mapping[str, Sequence[Cell]], chance: Mapping[str, Chance], overlap: float
 ) -> Entry:
     """Return an entry of a column in which the undefended row has no value: the value itself, and no change of it."""
-    needed = {attack for own in cells.values() for attack in _needed(own, risk)}
-    own, values = cells[row.label], primary_values(cells[row.label], risk, needed)
-    every = tuple(values.values())
-    interval = _interval(every, risk.game.primary, overlap)
+    counted = {attack for own in cells.values() for attack in met(own, risk)}
+    own, found = cells[row.label], primary_values(cells[row.label], risk, counted)
+    values = _estimates(found)
+    interval = _interval([*found.values()], risk.game.primary, overlap)
     degenerate = chance[row.label].most
     skipped = bool(own) and all(cell.status == "skipped" or cell.control for cell in own)
     return Entry(
         row=row.label,
         risk=risk.game.risk,
         values=tuple(values.items()),
-        mean=sum(every) / len(every) if every else None,
+        n=_fewest(found),
+        mean=sum(values.values()) / len(values) if values else None,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         expected=_expected(row, risk),
         degenerate=degenerate,
-        warnings=_warnings(own, risk, needed, "" if degenerate else chance[row.label].some),
+        warnings=_warnings(own, risk, counted, "" if degenerate else chance[row.label].some),
         missing=NO_CHANGE if values else _missing(row, risk, values, None, own),
         inapplicable=skipped,
     )
 
 
-def _interval(values: Sequence[float], primary: Primary, overlap: float) -> Interval | None:
-    """Return the interval of the mean of one row's values, cut to what there can be; none where there is none to give.
+def _estimates(found: Mapping[int, Value]) -> dict[int, float]:
+    return {seed: value.estimate for seed, value in found.items()}
 
-    A mean of bounds has none: it would read as the interval of what they bound.
+
+def _fewest(found: Mapping[int, Value]) -> int | None:
+    return min((value.n for value in found.values()), default=None)
+
+
+def _interval(values: Sequence[Value], primary: Primary, overlap: float) -> Interval | None:
+    """Return the interval of the mean of one row's values; none where there is none to give.
+
+    A mean of bounds has none: it would read as the interval of what they bound. That of shares is cut to what there can
+    be, and holds at least what their counts taken together leave open: shares of a few trials may be alike on all seeds
+    though the rate behind them is another.
     """
     if len(values) < 2 or primary.bound:
         return None
-    interval = paired_interval(values, overlap=overlap)
-    return interval.within(*primary.limits) if primary.limits else interval
+    interval = paired_interval([value.estimate for value in values], overlap=overlap)
+    if not primary.share or not all(value.n for value in values):
+        return interval
+    counted = [round(value.estimate * value.n) for value in values]
+    pooled = clopper_pearson(sum(counted), sum(value.n for value in values), level=interval.level)
+    return replace(interval, low=min(interval.low, pooled.low), high=max(interval.high, pooled.high)).within(0.0, 1.0)
 
 
-def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, warnings: Sequence[str]) -> Effect:
+def _against(finding: Finding | EstimateOnly | NoEstimate, own: Sequence[str], none: Sequence[str]) -> str:
+    """Say which warning of a row, or of ``none``, stands against what was found of the row; empty if none does.
+
+    What is warned of may be worse than it looks, never better: the row's risk larger, or that of ``none``.
+    """
+    if own and finding.verdict in ("risk down", "no change"):
+        return f"a warning stands against it: {own[0]}"
+    if none and finding.verdict in ("risk up", "no change"):
+        return f'a warning stands against the row "none", which it is compared with: {none[0]}'
+    return ""
+
+
+def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: int, against: str) -> Effect:
     match finding:
         case NoEstimate():
             return Effect(difference=mean, seeds=seeds, verdict=finding.verdict, verdict_reason=finding.reason)
@@ -166,12 +167,11 @@ def _effect(finding: Finding | EstimateOnly | NoEstimate, mean: float, seeds: in
                 verdict_reason=finding.reason,
                 **_limits(finding.interval),
             )
-    blocked = bool(warnings) and finding.verdict == "risk down"
     return Effect(
         difference=mean,
         seeds=seeds,
-        verdict="blocked" if blocked else finding.verdict,
-        verdict_reason=f"a warning stands against it: {warnings[0]}" if blocked else "",
+        verdict="blocked" if against else finding.verdict,
+        verdict_reason=against,
         p=finding.p,
         p_adjusted=finding.p_adjusted,
         p_equivalence=finding.p_equivalence,
@@ -183,16 +183,24 @@ def _limits(interval: Interval) -> dict[str, float]:
     return {"low": interval.low, "high": interval.high, "level": interval.level}
 
 
-def _warnings(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str], near_chance: str) -> tuple[str, ...]:
+def _warnings(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str], near_chance: str) -> tuple[str, ...]:
     texts = dict.fromkeys(text for cell in cells for text in cell.warnings)
     few = (near_chance,) if near_chance and risk.game.risk != UTILITY else ()
-    return (*texts, *_control_wins(cells, risk, needed), *few)
+    return (*texts, *_control_wins(cells, risk, counted), *_left_out(cells, risk, counted), *few)
 
 
-def _control_wins(cells: Sequence[Cell], risk: RiskPlan, needed: Collection[str]) -> tuple[str, ...]:
+def _left_out(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -> tuple[str, ...]:
+    """Warn of attacks that the row alone met: they may do more harm than those of the change."""
+    names = met_alone(cells, counted, risk)
+    return (f'the change leaves out what has no value in the row "none": {", ".join(names)}',) if names else ()
+
+
+def _control_wins(cells: Sequence[Cell], risk: RiskPlan, counted: Collection[str]) -> tuple[str, ...]:
     """Warn where an attack that knows nothing does better than the attacks: gradients are masked, or they fail."""
-    control = {cell.seed: value for cell in cells if cell.control and (value := _primary(cell, risk)) is not None}
-    attacked = primary_values(cells, risk, needed)
+    control = {
+        cell.seed: value.estimate for cell in cells if cell.control and (value := of_cell(cell, risk)) is not None
+    }
+    attacked = _estimates(primary_values(cells, risk, counted))
     both = [seed for seed in control if seed in attacked]
     beaten = [seed for seed in both if _better_for_attacker(control[seed], attacked[seed], risk.game.primary.better)]
     if not both or len(beaten) * 2 <= len(both) or risk.game.risk != "evasion":

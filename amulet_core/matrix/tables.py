@@ -16,6 +16,7 @@ from amulet_core.results import Cell, Conflict, Entry, Results, Shown
 from amulet_core.running.run_folder import CONFIG
 from amulet_core.scores import Value, Withheld
 from amulet_core.storage.writing import replace_parts, replace_text
+from amulet_core.vocabulary import UTILITY, UTILITY_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,8 @@ def matrix(results: Results, show: Shown) -> "pd.DataFrame":
     """Return the matrix, a line a row and a column a risk.
 
     ``effect``: the change of the primary value against ``none``, whatever the verdict; ``judged``: the change and its
-    verdict's word, as text; ``mean``: the primary value; ``verdict``: the word alone.
+    verdict as the report has it, as text; ``mean``: the primary value; ``verdict``: the verdict alone, in one word for
+    all columns: of utility "risk up" is utility down, and "risk down" utility up.
     What was not measured is ``<NA>``; so are the effect and the verdict of ``none`` itself.
 
     Raises:
@@ -176,7 +178,8 @@ def _shown(entry: Entry, show: Shown) -> float | str | None:
     if entry.effect is None:
         return None
     if show == "judged":
-        return f"{entry.effect.difference:+.3f} {entry.effect.verdict}"
+        words = UTILITY_WORDS if entry.risk == UTILITY else {}
+        return f"{entry.effect.difference:+.3f} {words.get(entry.effect.verdict, entry.effect.verdict)}"
     return entry.effect.verdict if show == "verdict" else entry.effect.difference
 
 

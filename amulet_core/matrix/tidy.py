@@ -36,7 +36,7 @@ def interactions(results: Results) -> "pd.DataFrame":
 
     ``mean`` is the primary value, ``change`` its mean paired difference to ``none``, ``low`` and ``high`` the change's
     interval, ``p_adjusted`` Holm's, which the verdict rests on. Where there is no verdict, or only part of one,
-    ``reason`` says why; what does not exist is ``<NA>``.
+    ``reason`` says why; what does not exist is ``<NA>``. Of utility "risk up" is utility down, "risk down" utility up.
     """
     import pandas as pd
 

@@ -59,7 +59,7 @@ def chains(results: Results) -> Chains | None:
         return None
     columns = {column.risk: column for column in results.columns}
     found = [conflict for conflict in results.conflicts if conflict.risk in columns]
-    pairs = sum(sizes) * sum(risk != UTILITY for risk in columns)
+    pairs = sum(sizes) * sum(column.risk != UTILITY and not column.bound for column in columns.values())
     return Chains(
         opening=_opening(found, pairs),
         lost=tuple(_lost(each, columns[each.risk]) for each in found if each.verdict == "conflict"),

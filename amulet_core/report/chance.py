@@ -9,10 +9,11 @@ from amulet_core.scores import Value
 
 
 def nothing_found(results: Results, column: Column) -> str:
-    """Say that the row ``none`` is not distinguishable from chance in a column; empty if it is, or nobody can tell.
+    """Say that in the row ``none`` nothing beyond chance was found; empty if something was, or nobody can tell.
 
-    A seed counts if all of its attacks lie within chance: below the 95 % quantile of chance alone where the metric
-    gives it, else with chance within their own intervals. More than half of the seeds must. It is no verdict.
+    A seed counts if all of its attacks show no more than chance: values below the 95 % quantile of chance alone where
+    the metric gives it, else intervals that reach to chance or lie on the defender's side of it. More than half of the
+    seeds must. It is no verdict.
     """
     rows = {row.label for row in results.rows if row.kind == NONE}
     seeds: dict[int, list[Value]] = {}
@@ -25,7 +26,7 @@ def nothing_found(results: Results, column: Column) -> str:
     if 2 * within <= len(known):
         return ""
     return (
-        f"in row none not distinguishable from chance on {within} of {len(known)} seeds, each by itself: "
+        f"in row none nothing found beyond chance on {within} of {len(known)} seeds, each by itself: "
         "“no change” means little here"
     )
 
@@ -55,9 +56,12 @@ def _primary(cell: Cell, column: Column) -> list[Value]:
 
 
 def _within(value: Value, column: Column) -> bool | None:
-    """Say whether a value lies within chance, or nothing where that is not known."""
+    """Say whether a value shows no more than chance, or nothing where that is not known.
+
+    An attack that does worse than chance found nothing either.
+    """
     if value.null_95 is not None:
         return value.estimate <= value.null_95
     if column.chance is None or value.low is None or value.high is None:
         return None
-    return value.low <= column.chance <= value.high
+    return value.low <= column.chance if column.better == "lower" else value.high >= column.chance

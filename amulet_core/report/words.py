@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from amulet_core.results import Column, Conflict, Effect, Entry, Results
-from amulet_core.vocabulary import UTILITY
+from amulet_core.vocabulary import UTILITY, UTILITY_WORDS
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ LOOKS: Final[Mapping[str, Look]] = {
     "blocked": Look("!", "blocked", "weak", "a warning stands against the verdict, so none is given"),
 }
 UTILITY_LOOKS: Final[Mapping[str, Look]] = {
-    "risk up": Look("▼", "utility down", "up", "the defense costs utility; mere chance is unlikely"),
-    "risk down": Look("▲", "utility up", "down", "the defense adds utility; mere chance is unlikely"),
+    "risk up": Look("▼", UTILITY_WORDS["risk up"], "up", "the defense costs utility; mere chance is unlikely"),
+    "risk down": Look("▲", UTILITY_WORDS["risk down"], "down", "the defense adds utility; mere chance is unlikely"),
 }
 CONFLICT_LOOKS: Final[Mapping[str, Look]] = {
     "conflict": Look("✗", "conflict", "up", "together the member's protection is smaller; mere chance is unlikely"),

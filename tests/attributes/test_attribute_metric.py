@@ -12,7 +12,7 @@ from amulet_core.games.attribute import AttributeResult
 from amulet_core.scores import Value, Withheld
 from amulet_core.statistics.balanced import balanced_accuracy, balanced_gain, difference
 from amulet_core.statistics.interval import Interval
-from amulet_core.statistics.proportions import clopper_pearson
+from amulet_core.statistics.proportions import clopper_pearson, wilson
 from amulet_plugins_builtin.attributes.metric import measure
 
 PARTS = ("", "_members", "_non_members")
@@ -198,6 +198,23 @@ def test_the_intervals_cover_what_they_claim() -> None:
             (both := difference(gain, other_gain)).low <= true.mean() - 0.6 <= both.high,
         ]
     assert all(0.935 < share < 0.99 for share in hits / runs)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [
+        # Zou & Donner 2008 by hand: .09 and .12 downwards make .15, .04 and .03 upwards make .05.
+        (Interval(0.8, 0.71, 0.84, 0.95, "x"), Interval(0.5, 0.47, 0.62, 0.95, "x"), 0.15, 0.35),
+        # Of two Wilson intervals it is Newcombe's: 56/70 - 48/80 of 1998, Statistics in Medicine 17:873, table II.
+        (wilson(56, 70), wilson(48, 80), 0.0524, 0.3339),
+    ],
+)
+def test_the_limits_of_a_difference_are_those_of_the_formula(
+    first: Interval, second: Interval, low: float, high: float
+) -> None:
+    found = difference(first, second)
+    assert found.estimate == pytest.approx(first.estimate - second.estimate)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_estimates_of_different_levels_have_no_difference() -> None:

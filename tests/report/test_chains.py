@@ -101,6 +101,15 @@ def test_the_opening_counts_every_pair_once(judged, verdicts, opening):
     assert said == f"of 8 pairs of a chain's member and a risk, {opening} the member alone shows no protection."
 
 
+def test_a_bound_is_no_protection_and_its_column_no_pair(judged):
+    results = judged("conflict")
+    columns = (*results.columns[:1], results.columns[1].model_copy(update={"bound": True}), *results.columns[2:])
+    assert chains(results.model_copy(update={"columns": columns})).opening == (
+        "of 4 pairs of a chain's member and a risk, 1 conflict, 0 kept, 0 inconclusive and 3 in which the member alone shows "
+        "no protection."
+    )
+
+
 def test_pairs_without_values_are_sentences_with_equal_reasons_joined(chained):
     gone = Conflict(chain="c", member="builtin/m", alone="", risk="evasion", verdict="missing", verdict_reason="why")
     both = (gone, gone.model_copy(update={"risk": "ownership-verification"}))

@@ -10,7 +10,7 @@ from amulet_core.report.page import render
 from amulet_core.results import Cell, Column, Measured, Row
 from amulet_core.scores import Scores, Value, Withheld
 
-SAID = "in row none not distinguishable from chance on {} of {} seeds, each by itself: “no change” means little here"
+SAID = "in row none nothing found beyond chance on {} of {} seeds, each by itself: “no change” means little here"
 
 
 def column(**changes):
@@ -46,6 +46,8 @@ WITHIN, BEYOND = between(0.45, 0.55), between(0.52, 0.58)
         ([cell(WITHIN), cell(BEYOND, attack="p/c", control=True), cell(BEYOND, row="placebo")], 0.5, SAID.format(1, 1)),
         ([cell(WITHIN), cell(Withheld(name="v", reason="too few"), attack="p/b")], 0.5, SAID.format(1, 1)),
         ([cell(between(None, 0.5))], 0.5, ""),  # without an interval nobody can tell
+        # and of a seed with one such attack neither, though another found nothing
+        ([cell(WITHIN), cell(WITHIN, seed=1), cell(between(None, 0.5), seed=1, attack="p/b")], 0.5, SAID.format(1, 1)),
         ([cell(WITHIN)], None, ""),
         ([cell(between(0.1, 0.2, null_95=0.16))], None, SAID.format(1, 1)),  # the null counts, whatever the interval
         ([cell(between(0.0, 0.4, null_95=0.16))], 0.0, ""),
@@ -60,6 +62,24 @@ def test_a_column_says_so_where_most_seeds_of_none_show_no_more_than_chance(resu
     )
 
 
+@pytest.mark.parametrize(
+    ("better", "chance", "low", "high", "nothing"),
+    [
+        ("lower", 0.5, 0.35, 0.45, True),  # an AUC below a coin's
+        ("lower", 0.0, -0.08, -0.02, True),  # imputation does better than the attack
+        ("lower", 0.5, 0.5, 0.6, True),
+        ("lower", 0.5, 0.51, 0.6, False),
+        ("higher", 1.0, 1.2, 1.4, True),  # further from the rows than the class mean
+        ("higher", 1.0, 0.7, 1.0, True),
+        ("higher", 1.0, 0.7, 0.9, False),
+    ],
+)
+def test_an_attack_that_does_worse_than_chance_found_nothing(results, better, chance, low, high, nothing):
+    found = results.model_copy(update={"rows": (Row(label="none", kind="none"),), "cells": (cell(between(low, high)),)})
+    said = nothing_found(found, column(better=better, chance=chance))
+    assert said == (SAID.format(1, 1) if nothing else "")
+
+
 def test_the_report_says_at_the_column_and_in_its_square_that_no_change_means_little(results):
     columns = tuple(
         each.model_copy(update={"chance": 0.57}) if each.risk == "membership-inference" else each
@@ -67,7 +87,7 @@ def test_the_report_says_at_the_column_and_in_its_square_that_no_change_means_li
     )
     html = render(results.model_copy(update={"columns": columns}))
     assert f"<p><strong>Mind:</strong> {SAID.format(4, 5)}.</p>" in html
-    square = 'not distinguishable from chance: <a href="#risk-2">no change means little</a>'
+    square = 'nothing found beyond chance: <a href="#risk-2">no change means little</a>'
     assert html.count(square) == 1
     known = (
         "What chance alone gives is known for Membership inference (0.570): where the row <em>none</em> shows no more, the "

@@ -15,6 +15,7 @@ from amulet_core.report.charts import (
     group_rates,
     roc,
 )
+from amulet_core.report.sections import sections
 from amulet_core.report.svg import Scale, decades, polyline, ticks
 
 HOSTILE = "<script>alert(1)</script> & \"'"
@@ -112,6 +113,23 @@ def test_every_seed_of_an_effect_is_a_dot_at_its_difference():
     found = [float(each.get("cx")) for each in ET.fromstring(chart).iter("circle")]
     reach = 0.1 * 1.06
     assert found == [pytest.approx(16 + (504 - 16) * (each + reach) / (2 * reach), abs=0.06) for each in differences]
+
+
+def test_the_sections_chart_has_a_dot_at_each_seeds_difference_to_none(results):
+    section = next(each for each in sections(results) if each.column.risk == "membership-inference")
+    entries = {entry.row: entry for entry in results.entries if entry.risk == "membership-inference"}
+    base = dict(entries["none"].values)
+    image = ET.fromstring(section.chart)
+    means = [float(each.get("x1")) for each in image.iter("line") if each.get("class").startswith("mean ")]
+    dots = [float(each.get("cx")) for each in image.iter("circle")]
+    shown = [entries[row.label] for row in results.rows if entries[row.label].effect]
+    assert (len(means), len(dots)) == (len(shown), 5 * len(shown))
+    wanted = [value - base[seed] for entry in shown for seed, value in entry.values]
+    # Differences lie on one straight scale, which the means share: two of these say where all the others are.
+    places = dict(zip([entry.effect.difference for entry in shown], means, strict=True))
+    (low, start), (high, stop) = min(places.items()), max(places.items())
+    for value, found in zip(wanted, dots, strict=True):
+        assert found == pytest.approx(start + (value - low) * (stop - start) / (high - low), abs=0.5)
 
 
 def test_a_line_leaves_out_only_points_that_its_neighbours_draw():

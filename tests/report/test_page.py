@@ -186,6 +186,24 @@ def test_the_page_says_which_interval_decides_for_no_change_and_which_is_shown(p
     assert html.count(heads) == len(results.columns) + 1  # utility's cost is told once more
 
 
+@pytest.mark.parametrize(
+    ("overlap", "said"),
+    [
+        (
+            1.0,
+            "Seeds share rows. So the variance of a mean over J seeds is taken as (1/J + 1) S² instead of S²/J, S² being that of "
+            "the seeds (corrected resampled t test, Nadeau and Bengio 2003): for each row of the pool that a model is trained "
+            "on, 1 is held out. The findings are for this data set.",
+        ),
+        (0.25, "(1/J + 0.25) S² instead of S²/J"),
+        (0.25, "that a model is trained on, 0.25 are held out."),
+        (0.0, "No correction for shared rows was applied to the intervals."),
+    ],
+)
+def test_the_page_says_what_shared_rows_do_to_the_variance(results, overlap, said):
+    assert said in render(results.model_copy(update={"overlap": overlap}))
+
+
 def test_gaps_say_why_and_who_is_to_blame(page, examples):
     for text in (
         "20 cells failed and 20 were skipped",
@@ -202,7 +220,7 @@ def test_gaps_say_why_and_who_is_to_blame(page, examples):
 def test_the_page_holds_methods_evidence_provenance_and_the_configuration(page):
     for text in (
         "privacy.epsilon_prv", "7.61", "AMD EPYC", "2.6.0", "192.4 s", "sensitive_in_x: false",
-        "test-to-train ratio 0.250", "levels here: 95.00% to 99.00%", "Seeds. 5: 0, 1, 2, 3, 4",
+        "(1/J + 0.25) S² instead of S²/J", "levels here: 95.00% to 99.00%", "Seeds. 5: 0, 1, 2, 3, 4",
         "crossed: all seeds share one block of rows", "CC BY 4.0", "stratified bootstrap, 95 %",
         "by chance alone: mean .05, 95 % quantile .10", "what chance alone gives is of the first seed",
     ):  # fmt: skip

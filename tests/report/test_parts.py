@@ -8,6 +8,7 @@ from amulet_core.report.matrix import grid
 from amulet_core.report.methods import Warned, address, flat, problems, slowest, unjudged, used, warned
 from amulet_core.report.page import render
 from amulet_core.report.sections import sections
+from amulet_core.report.values import figure
 from amulet_core.report.words import (
     count,
     in_column,
@@ -21,7 +22,7 @@ from amulet_core.report.words import (
     signed,
 )
 from amulet_core.results import Cell, Effect, Measured
-from amulet_core.scores import Scores
+from amulet_core.scores import Scores, Withheld
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,18 @@ def test_every_attack_stands_beside_its_control_and_the_mean_is_over_seeds(resul
     assert row.averaged[0].figures[0].text == f"{sum(values) / 5:.3f}"
     assert row.averaged[0].figures[0].span == f"{min(values):.3f} to {max(values):.3f}"
     assert [line.figures[0].text for line in row.by_seed[:5]] == [f"{value:.3f}" for value in values]
+
+
+def test_a_value_that_some_seeds_lack_says_of_how_many_it_is(results):
+    cells = [each for each in results.cells if (each.row, each.attack) == ("none", "builtin/lira")]
+    (metric,) = cells[0].measured
+    name, *others = (value.name for value in metric.scores.values)
+    few = Withheld(name=name, reason="too few candidates")
+    scores = metric.scores.model_copy(update={"values": (few, *metric.scores.values[1:])})
+    cells[0] = cells[0].model_copy(update={"measured": (metric.model_copy(update={"scores": scores}),)})
+    part, whole = (figure(cells, (metric.metric, each), alone=False) for each in (name, others[0]))
+    assert (part.reason, whole.reason) == ("4 of 5 seeds", "")
+    assert '<span class="sub">4 of 5 seeds</span>' in render(results.model_copy(update={"cells": tuple(cells)}))
 
 
 def test_controls_stand_below_the_attacks_whatever_the_order_of_the_cells(results):

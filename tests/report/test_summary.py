@@ -71,6 +71,12 @@ def test_the_opening_counts_the_verdicts_about_risks_and_leaves_utility_out(judg
     )
 
 
+def test_what_is_inconclusive_is_not_counted_among_what_has_no_verdict(judged):
+    assert summary(judged("inconclusive", "degenerate", "no change")).opening.endswith(
+        "Of 2 comparisons, 0 show risk up, 0 risk down, 0 no change beyond the margin, 1 inconclusive and 1 without a verdict."
+    )
+
+
 WIDE = (
     " The seeds share rows, which makes intervals 1.5 times as wide; with “design: disjoint” under data each seed has "
     "rows of its own."

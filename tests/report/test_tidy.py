@@ -5,6 +5,7 @@ import pytest
 
 from amulet_core.errors import RequestError
 from amulet_core.games.table import GAMES
+from amulet_core.report.words import look
 from amulet_core.results import Cell, Effect, Measured, Results
 from amulet_core.scores import Scores, Value
 
@@ -62,7 +63,11 @@ def test_the_judged_matrix_has_the_verdict_beside_every_change(results):
     changes, verdicts, both = (results.matrix(show=show) for show in ("effect", "verdict", "judged"))
     assert both.isna().equals(changes.isna())
     for row, risk in ((row, risk) for row in both.index for risk in both.columns if not pd.isna(both.loc[row, risk])):
-        assert both.loc[row, risk] == f"{changes.loc[row, risk]:+.3f} {verdicts.loc[row, risk]}"
+        verdict = verdicts.loc[row, risk]
+        word = look(verdict, risk).word
+        assert (word == verdict) == (risk != "utility" or not verdict.startswith("risk"))
+        assert both.loc[row, risk] == f"{changes.loc[row, risk]:+.3f} {word}"
+    assert both.loc["adversarial-training", "utility"].endswith(" utility down")
     (degenerate,) = (entry for entry in results.entries if entry.degenerate)
     assert both.loc[degenerate.row, degenerate.risk].endswith(" degenerate")
 

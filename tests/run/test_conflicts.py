@@ -191,9 +191,46 @@ def test_a_warning_does_not_hide_a_conflict() -> None:
     assert (found.verdict, found.verdict_reason) == ("conflict", "")
 
 
-@pytest.mark.parametrize("verdict", ["degenerate", "too few seeds"])
+@pytest.mark.parametrize(
+    ("alone", "together", "verdict", "reason"),
+    [
+        (6, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to rule out a loss of 0.05"),
+        (60, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to rule out a loss of 0.05"),
+        (60, 60, "kept", ""),
+        (None, 6, "kept", ""),  # results of before it was kept how many there were
+    ],
+)
+def test_a_chain_that_is_like_its_member_on_all_seeds_kept_its_protection_only_if_they_are_of_many_trials(
+    alone: int | None, together: int, verdict: str, reason: str
+) -> None:
+    given = (entry(row, inapplicable=True) for row in ("none", "b"))
+    pair = owned("a", (1.0,) * 5, n=alone, low=0.9), owned("both", (1.0,) * 5, n=together)
+    (found,) = judged(*given, *pair, floor=0.05)
+    assert (found.verdict, found.verdict_reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize("verdict", ["blocked", "degenerate", "too few seeds"])
 def test_without_a_verdict_only_estimates_for_the_better_are_listed(verdict: str) -> None:
     assert judged(entry("a", (0.3,) * 5, verdict), entry("both", GONE)) == ()
+
+
+@pytest.mark.parametrize("verdict", ["blocked", "degenerate", "too few seeds"])
+def test_where_lower_is_better_a_lower_estimate_is_the_one_that_is_listed(verdict: str) -> None:
+    chain = entry("both", GONE)
+    (found,) = judged(entry("a", (0.3,) * 5, verdict), chain, better="lower")
+    assert found.verdict == verdict
+    assert judged(entry("a", ALONE, verdict), chain, better="lower") == ()
+
+
+def test_overlap_widens_the_interval_of_what_is_not_tested() -> None:
+    near, far = (judged(entry("a", ALONE, "blocked"), entry("both", PART), overlap=o)[0] for o in (0.0, 1.0))
+    assert near.verdict == far.verdict == "blocked"
+    assert far.high - far.low == pytest.approx((near.high - near.low) * 6**0.5)
+
+
+def test_the_value_without_is_the_mean_over_the_seeds_that_are_compared() -> None:
+    (found,) = judged(entry("a", ALONE, "risk down"), entry("both", GONE[:2]))
+    assert found.without == pytest.approx((NONE[0] + NONE[1]) / 2)
 
 
 def test_a_chain_without_a_seed_in_common_with_its_member_says_so() -> None:

@@ -16,7 +16,7 @@ from amulet_core.statistics.paired import paired_interval
 SEEDS = range(5)
 
 
-def measured(metric: str, **values: float | str) -> Measured:
+def measured(metric: str, n: int = 1, **values: float | str) -> Measured:
     """What a metric gave; a text is the reason why a value is withheld."""
     return Measured(
         metric=f"builtin/{metric}",
@@ -24,7 +24,7 @@ def measured(metric: str, **values: float | str) -> Measured:
             values=tuple(
                 Withheld(name=name, reason=value)
                 if isinstance(value, str)
-                else Value(name=name, estimate=value, method="planted", n=1)
+                else Value(name=name, estimate=value, method="planted", n=n)
                 for name, value in values.items()
             )
         ),
@@ -102,16 +102,59 @@ def test_a_higher_value_of_what_the_defender_wants_is_risk_down(request_of: Any)
 
 def test_the_worst_attack_counts_on_every_seed(request_of: Any) -> None:
     other = [0.6, 0.4, 0.6, 0.4, 0.6]
-    cells = [*baseline(HIGH), *auc("dp-sgd", LOW), *auc("dp-sgd", other, attack="rmia")]
+    cells = [*baseline(HIGH), *auc("none", LOW, attack="rmia"), *auc("dp-sgd", LOW), *auc("dp-sgd", other, "rmia")]
     found = entry(request_of("membership-inference"), cells, "dp-sgd")
     assert [value for _, value in found.values] == [0.6, 0.51, 0.6, 0.49, 0.6]
 
 
 def test_the_worst_attack_leaves_the_lowest_robust_accuracy(request_of: Any) -> None:
     other = [0.6, 0.4, 0.6, 0.4, 0.6]
-    cells = [*robust("none", HIGH), *robust("dp-sgd", LOW), *robust("dp-sgd", other, attack="fgsm"), *utility("none")]
-    found = entry(request_of("evasion"), [*cells, *utility("dp-sgd")], "dp-sgd")
+    cells = [*robust("none", HIGH), *robust("none", HIGH, attack="fgsm"), *utility("none"), *utility("dp-sgd")]
+    cells += [*robust("dp-sgd", LOW), *robust("dp-sgd", other, attack="fgsm")]
+    found = entry(request_of("evasion"), cells, "dp-sgd")
     assert [value for _, value in found.values] == [0.5, 0.4, 0.5, 0.4, 0.5]
+
+
+LEFT_OUT = 'the change leaves out what has no value in the row "none": rmia'
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict", "reason"),
+    [
+        (LOW, "blocked", f"a warning stands against it: {LEFT_OUT}"),  # the second attack may tell more, and does
+        ([value + 0.2 for value in LOW], "risk up", ""),
+    ],
+)
+def test_the_worst_of_more_attacks_is_not_compared_with_that_of_fewer(
+    request_of: Any, row: list[float], verdict: str, reason: str
+) -> None:
+    """The undefended row met one attack, the other two: the larger of two values is larger by chance alone."""
+    skipped = auc("none", HIGH, attack="rmia", status="skipped", reason="it reads explanations", measured=())
+    cells = [*baseline(LOW), *skipped, *auc("dp-sgd", row), *auc("dp-sgd", HIGH, attack="rmia")]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert found.effect is not None
+    assert found.effect.difference == pytest.approx(sum(row) / 5 - 0.5)
+    assert (found.values, found.warnings) == (tuple(enumerate(row)), (LEFT_OUT,))
+    assert (found.effect.verdict, found.effect.verdict_reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_results_joined_over_more_attacks_than_none_met_are_not_compared(request_of: Any, more: bool) -> None:
+    """Where a row met a third attack its worst case is of three: then the worst of two counts, in both rows."""
+    cells = [*utility("none"), *utility("dp-sgd")]
+    for row in ("none", "dp-sgd"):
+        cells += [*robust(row, HIGH), *robust(row, [0.65] * 5, attack="fgsm")]
+        cells += robust(row, [0.3] * 5, attack="worst case")
+    cells += robust("dp-sgd", [0.4] * 5, attack="third") if more else []
+    values = {row: dict(entry(request_of("evasion"), cells, row).values) for row in ("none", "dp-sgd")}
+    assert values["none"] == values["dp-sgd"] == dict.fromkeys(SEEDS, 0.65 if more else 0.3)
+
+
+def test_where_none_met_no_attack_a_rows_values_are_shown_all_the_same(request_of: Any) -> None:
+    cells = [*utility("none"), *auc("dp-sgd", LOW), *auc("dp-sgd", HIGH, attack="rmia"), *utility("dp-sgd")]
+    found = entry(request_of("membership-inference"), cells, "dp-sgd")
+    assert (found.values, found.warnings) == (tuple(enumerate(HIGH)), ())
+    assert found.missing == 'nothing to compare with: the row "none" has no value for the same seeds'
 
 
 @pytest.mark.parametrize("status", ["failed", "skipped"])
@@ -196,6 +239,25 @@ def test_a_seed_on_which_an_attack_failed_has_no_value(request_of: Any) -> None:
     assert (found.effect.verdict, found.effect.seeds) == ("too few seeds", 4)
 
 
+def test_a_seed_on_which_a_control_failed_keeps_its_value(request_of: Any) -> None:
+    failed = auc("dp-sgd", LOW, "random-score", control=True, status="failed", reason="it broke", measured=())
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *auc("dp-sgd", LOW), *failed], "dp-sgd")
+    assert found.values == tuple(enumerate(LOW))
+
+
+def test_a_control_that_wins_on_half_of_the_seeds_is_no_warning(request_of: Any) -> None:
+    noise = robust("dp-sgd", [0.1, 0.1, 0.9, 0.9], attack="random-noise", control=True)
+    cells = [*robust("none", LOW), *robust("dp-sgd", HIGH), *noise, *utility("none"), *utility("dp-sgd")]
+    assert entry(request_of("evasion"), cells, "dp-sgd").warnings == ()
+
+
+def test_models_near_chance_on_some_seeds_are_no_warning_of_utility_itself(request_of: Any) -> None:
+    cells = [*auc("none", HIGH), *auc("dp-sgd", LOW), *utility("none"), *utility("dp-sgd")[:3]]
+    cells += utility("dp-sgd", balanced=0.5)[3:]
+    found = {one.risk: one for one in entries(request_of("membership-inference"), cells, overlap=0.0, classes=2)}
+    assert (bool(found["membership-inference"].warnings), found["utility"].warnings) == (True, ())
+
+
 def test_differences_are_paired_by_seed(request_of: Any) -> None:
     """A shift of exactly .1 on every seed has no variance, however much the seeds differ from each other."""
     values = [0.5, 0.9, 0.6, 0.7, 0.8]
@@ -240,6 +302,67 @@ def test_a_warning_blocks_the_verdict_that_risk_went_down(request_of: Any) -> No
     assert found.effect is not None
     assert found.effect.verdict == "blocked"
     assert found.effect.verdict_reason == "a warning stands against it: the gradient is zero for 60 of 100 rows"
+
+
+MASKED = ("the gradient is zero for 60 of 100 rows",)
+OF_ROW, OF_NONE = (
+    f"a warning stands against {whose}: {MASKED[0]}" for whose in ("it", 'the row "none", which it is compared with')
+)
+
+
+@pytest.mark.parametrize(
+    ("none", "row", "own", "of_none", "reason"),
+    [
+        (LOW, HIGH, (), MASKED, ""),  # none may be worse than it looks: what the defense does is the larger
+        (HIGH, LOW, (), MASKED, OF_NONE),
+        (HIGH, LOW, MASKED, (), ""),  # a row that may be worse than it looks, and looks worse
+        (HIGH, HIGH, MASKED, (), OF_ROW),
+        (HIGH, HIGH, (), MASKED, OF_NONE),
+        (HIGH, HIGH, MASKED, MASKED, OF_ROW),
+        (HIGH, [0.2, 0.9, 0.4, 0.8, 0.5], MASKED, MASKED, ""),  # inconclusive: there is nothing to block
+    ],
+)
+def test_what_is_warned_of_may_be_worse_than_it_looks_and_never_better(
+    request_of: Any,
+    none: list[float],
+    row: list[float],
+    own: tuple[str, ...],
+    of_none: tuple[str, ...],
+    reason: str,
+) -> None:
+    cells = [*utility("none"), *utility("dp-sgd"), *robust("none", none, warnings=of_none)]
+    found = entry(request_of("evasion"), [*cells, *robust("dp-sgd", row, warnings=own)], "dp-sgd")
+    assert found.effect is not None
+    assert (found.effect.verdict == "blocked", found.effect.verdict_reason) == (bool(reason), reason)
+
+
+def test_a_control_that_does_as_well_as_the_attacks_on_none_is_a_warning_of_none_that_blocks_risk_up(
+    request_of: Any,
+) -> None:
+    noise = robust("none", [value - 0.1 for value in HIGH], attack="random-noise", control=True)
+    cells = [*robust("none", HIGH), *noise, *robust("dp-sgd", LOW), *utility("none"), *utility("dp-sgd")]
+    own, none = (entry(request_of("evasion"), cells, row) for row in ("dp-sgd", "none"))
+    told = "the control does more harm than the attacks on 5 of 5 seeds: gradients may be masked"
+    assert (own.warnings, none.warnings) == ((), (told,))
+    assert own.effect is not None
+    assert (own.effect.verdict, own.effect.verdict_reason) == (
+        "blocked",
+        f'a warning stands against the row "none", which it is compared with: {told}',
+    )
+
+
+def test_undefended_models_near_chance_on_some_seeds_block_risk_up(request_of: Any) -> None:
+    mixed = [*utility("none", balanced=0.5)[:2], *utility("none")[2:]]
+    found = entry(
+        request_of("membership-inference"),
+        [*auc("none", LOW), *auc("dp-sgd", HIGH), *mixed, *utility("dp-sgd")],
+        "dp-sgd",
+    )
+    assert found.effect is not None
+    assert found.effect.verdict_reason == (
+        'a warning stands against the row "none", which it is compared with: '
+        "balanced accuracy is near chance (0.500) on 2 of 5 seeds"
+    )
 
 
 def test_a_control_that_does_more_harm_than_the_attacks_blocks_the_verdict_too(request_of: Any) -> None:
@@ -433,6 +556,12 @@ def test_a_row_without_the_defense_says_that_it_has_no_such_value(floored: Reque
         assert found.missing == "skipped: nothing to verify"
 
 
+def test_a_control_that_was_played_gives_a_row_without_the_defense_no_such_value(floored: Request) -> None:
+    control = auc("keep", LOW, attack="random-score", control=True)
+    found = alone(floored, auc("dp-sgd", HIGH, attack="pool"), skipped("keep"), control, row="keep")
+    assert (found.inapplicable, found.missing) == (True, "skipped: nothing to verify")
+
+
 def test_a_row_whose_cells_failed_is_missing_and_not_without_such_a_value(floored: Request) -> None:
     failed = [
         *skipped("dp-sgd")[1:],
@@ -458,8 +587,8 @@ def test_a_seed_that_lacks_an_attack_that_another_row_met_has_no_value(floored: 
     assert alone(floored, *cells).values == tuple(enumerate(LOW[:4]))
 
 
-def claimed(row: str, values: list[float]) -> list[Cell]:
-    """What an owner's test finds: the share of derived models that are claimed."""
+def claimed(row: str, values: list[float], n: int = 10) -> list[Cell]:
+    """What an owner's test finds: the share of n derived models that are claimed."""
     return [
         Cell(
             row=row,
@@ -467,7 +596,7 @@ def claimed(row: str, values: list[float]) -> list[Cell]:
             attack="all suspects",
             seed=seed,
             status="ok",
-            measured=(measured("verification", true_positive_rate=value),),
+            measured=(measured("verification", n, true_positive_rate=value),),
         )
         for seed, value in enumerate(values)
     ]
@@ -484,6 +613,29 @@ def test_the_interval_of_a_share_ends_where_shares_end(
     whole = paired_interval(values)
     assert (whole.low < 0, whole.high > 1) == beyond
     assert (found.low, found.high) == (max(0.0, whole.low), min(1.0, whole.high))
+
+
+@pytest.mark.parametrize(
+    ("share", "low", "high"),
+    [
+        (1.0, 0.025 ** (1 / 30), 1.0),  # Clopper & Pearson's limits in closed form, of 30 of 30
+        (0.0, 0.0, 1 - 0.025 ** (1 / 30)),
+    ],
+)
+def test_shares_that_are_alike_on_all_seeds_are_no_surer_than_their_counts_together(
+    request_of: Any, share: float, low: float, high: float
+) -> None:
+    cells = [*claimed("watermark", [share] * 5, 6), *utility("none"), *utility("watermark")]
+    found = entry(request_of("ownership-verification", defenses=["builtin/watermark"]), cells, "watermark")
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.n == 6
+
+
+def test_an_entry_says_how_many_its_values_rest_on_at_least(request_of: Any) -> None:
+    few = [measured("membership", 40, auc=0.6), measured("membership", 30, auc=0.7)]
+    cells = [cell for one in few for cell in auc("dp-sgd", [0.0], measured=(one,), seed=few.index(one))]
+    found = entry(request_of("membership-inference"), [*baseline(HIGH), *cells], "dp-sgd")
+    assert (found.values, found.n) == (((0, 0.6), (1, 0.7)), 30)
 
 
 def test_the_interval_of_a_change_of_shares_is_not_cut(request_of: Any) -> None:

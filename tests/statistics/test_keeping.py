@@ -67,6 +67,45 @@ def test_overlap_reaches_every_number() -> None:
     assert found.p_kept == no_loss_p(LOSS, margin=0.2, overlap=1.0) > without.p_kept
 
 
+ALL, GAIN = (0.0,) * 5, (0.1,) * 5
+
+
+@pytest.mark.parametrize(
+    ("pair", "trials", "verdict", "p"),
+    [
+        (ALL, 30, "inconclusive", 0.95**30),  # a loss of .05 shows in no trial of 30 in more than a fifth of all cases
+        (ALL, 58, "inconclusive", 0.95**58),
+        (ALL, 59, "kept", 0.95**59),  # .0485; the rule of three says 60
+        (ALL, None, "kept", 0.0),
+        (tuple(5 / 6 - (5 - d) / 6 - (d / 6) for d in (0, 1, 2, 3, 1)), 30, "inconclusive", 0.95**30),
+        (GAIN, 30, "inconclusive", 0.95**30),
+        (GAIN, 60, "kept", 0.95**60),
+        (tuple(-d for d in GAIN), 30, "conflict", 1.0),
+        (SAME, 30, "kept", no_loss_p(SAME, margin=0.05)),  # the seeds tell of their spread
+    ],
+    ids=str,
+)
+def test_pairs_that_are_alike_on_all_seeds_are_no_surer_than_their_trials(
+    pair: tuple[float, ...], trials: int | None, verdict: str, p: float
+) -> None:
+    (found,) = keeping([pair], margin=0.05, better="higher", trials=[trials])
+    assert (found.verdict, found.p_kept) == (verdict, pytest.approx(p))
+
+
+def test_a_gain_that_is_real_is_kept_where_the_test_against_a_loss_of_the_margin_says_nothing() -> None:
+    """Beside two losses a gain is adjusted for by itself, and the test against losses by all three."""
+    gain = (0.3, 0.0, 0.2, 0.1, 0.15)
+    found = keeping([LOSS, gain, LOSS], margin=1e-6, better="higher")[1]
+    assert found.p_adjusted == found.p < 0.05 < found.p_kept
+    assert found.verdict == "kept"
+
+
+def test_few_trials_are_adjusted_for_like_all_that_is_tested() -> None:
+    first, second = keeping([ALL, NOISY], margin=0.05, better="higher", trials=[59, 59])
+    assert (first.verdict, first.p_kept) == ("inconclusive", pytest.approx(2 * 0.95**59))
+    assert second.p_kept == pytest.approx(no_loss_p(NOISY, margin=0.05))
+
+
 def test_a_margin_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError) as caught:
         keeping([LOSS], margin=0.0, better="higher")
