@@ -228,6 +228,7 @@ def _columns(request: Request) -> tuple[Column, ...]:
             margin=risk.game.primary.margin,
             floor=_floor(risk),
             bound=risk.game.primary.bound,
+            share=risk.game.primary.share,
             chance=risk.game.primary.chance,
         )
         for risk in request.risks

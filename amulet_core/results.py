@@ -48,6 +48,7 @@ class Column(Frozen):
     ``floor`` is the value without any protection, where the value exists only for rows with a certain defense.
     ``chance`` is the value where there is nothing to find, if that is one number.
     ``bound``: it is a lower bound on what an adversary could do, for such rows alone, and no verdict rests on it.
+    ``share``: the value is a share of as many trials as stand behind it.
     """
 
     risk: str
@@ -63,6 +64,7 @@ class Column(Frozen):
     margin: float
     floor: Finite | None = None
     bound: bool = False
+    share: bool = False
     chance: Finite | None = None
 
     @property
@@ -193,7 +195,7 @@ class Provenance(Frozen):
     reused: int = 0
     """How many cells were known before the run started, from an earlier one."""
     data_sha256: str = ""
-    """The SHA-256 of all rows of the data set; empty in results of before it was kept."""
+    """The SHA-256 of all rows of the data set and of its schema; empty in results of before it was kept."""
     platform: str
     python: str
     cpu: str
@@ -216,8 +218,8 @@ class Results(Frozen):
     name: str
     config: dict[str, JsonValue]
     data: dict[str, JsonValue]
-    """The data set: id, licence, rows and their SHA-256, classes, sensitive attributes, rows by class and by group,
-    sizes of a seed's splits."""
+    """The data set: id, licence, number of rows, SHA-256 of these and of the schema, classes, sensitive attributes, rows
+    by class and by group, sizes of a seed's splits."""
     seeds: tuple[int, ...]
     design: str
     overlap: float = 0.0

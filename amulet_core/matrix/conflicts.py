@@ -16,7 +16,7 @@ from amulet_core.vocabulary import UTILITY
 
 Entries = Mapping[tuple[str, str], Entry]
 NOT_ASKED_FOR = "not measured alone: the configuration says members_alone: false"
-CANNOT_STAND_ALONE = "not measured alone: it needs what the model does not have, and another member of the chain makes"
+CANNOT_STAND_ALONE = "not measured alone: it cannot stand without the others of its chain"
 
 
 class _Open(NamedTuple):
@@ -31,7 +31,7 @@ class _Pair:
     """A chain, a member of it, and their differences by seed; ``known`` is what of a ``Conflict`` is settled before.
 
     ``counted``: its test is one of those that are corrected for, whether a verdict is given or not. ``listed``: the
-    member protects alone, or that is not settled. ``trials``: how many its values rest on over all seeds, if known.
+    member protects alone, or that is not settled. ``trials``: how many shares rest on over all seeds.
     """
 
     known: Mapping[str, Any]
@@ -89,8 +89,8 @@ def _judged(pairs: Sequence[_Pair], column: Column, overlap: float) -> Iterator[
 
 
 def _tested(pair: _Pair, finding: Keeping, column: Column) -> Conflict:
-    few = f"all seeds are alike, but {pair.trials} trials in all are too few to rule out a loss of {column.margin:g}"
-    unseen = finding.verdict == "inconclusive" and alike(pair.differences)
+    few = f"all seeds are alike, but {pair.trials} trials in all are too few to settle a loss of {column.margin:g}"
+    unseen = finding.verdict == "inconclusive" and pair.trials is not None and alike(pair.differences)
     # As with "risk down": what a warning stands against may be worse than it looks, never better.
     blocked = finding.verdict == "kept" and bool(pair.warning)
     return Conflict(
@@ -133,7 +133,7 @@ def _pair(named: Mapping[str, str], column: Column, entries: Entries) -> _Pair:
         entries.get((label, column.risk), Entry(row=label, risk=column.risk, missing="not measured"))
         for label in (NONE, named["alone"], named["chain"])
     )
-    standing = _standing(member, column)
+    standing = _standing(member, column, none)
     own, together, base = dict(member.values), dict(chain.values), dict(none.values)
     seeds = [seed for seed in own if seed in together]
     differences = tuple(together[seed] - own[seed] for seed in seeds)
@@ -152,15 +152,18 @@ def _pair(named: Mapping[str, str], column: Column, entries: Entries) -> _Pair:
         differences,
         untested=standing if isinstance(standing, _Open) else unsettled,
         warning=next(iter(chain.warnings), ""),
-        protects=_standing(chain, column) == "protects",
-        trials=min(chain.n, member.n) * len(seeds) if chain.n and member.n else None,
+        protects=_standing(chain, column, none) == "protects",
+        trials=min(chain.n, member.n) * len(seeds) if column.share and chain.n and member.n else None,
         counted=unsettled is None and (standing == "protects" or not member.degenerate),
         listed=standing != "no protection",
     )
 
 
-def _standing(entry: Entry, column: Column) -> _Open | Literal["protects", "no protection"]:
-    """Say whether a row protects from a column's risk, or why that is not settled."""
+def _standing(entry: Entry, column: Column, none: Entry) -> _Open | Literal["protects", "no protection"]:
+    """Say whether a row protects from a column's risk, or why that is not settled.
+
+    A warning of ``none`` says that the risk without a defense may be larger: any row compared with it may protect.
+    """
     if entry.effect is None and (column.floor is None or not entry.values):
         return "no protection" if entry.inapplicable else _Open("missing", f"alone: {entry.missing}")
     if column.floor is not None:
@@ -170,6 +173,8 @@ def _standing(entry: Entry, column: Column) -> _Open | Literal["protects", "no p
     match effect.verdict:
         case "risk down":
             return "protects"
+        case "blocked" if none.warnings:
+            return _Open("blocked", f"alone: {effect.verdict_reason}")
         case "blocked" | "degenerate" | "too few seeds" if _gain(effect.difference, column) > 0:
             return _Open(effect.verdict, f"alone: {effect.verdict_reason}")
     return "no protection"

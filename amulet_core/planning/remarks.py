@@ -12,7 +12,7 @@ from amulet_core.configuration.request import Request, RiskPlan
 from amulet_core.games.threats import EvasionThreat
 from amulet_core.planning.facts import DataFacts
 from amulet_core.planning.layout import layout_of
-from amulet_core.planning.sizes import sizes_of
+from amulet_core.planning.sizes import size_problems, sizes_of
 from amulet_core.schema import DataSchema
 from amulet_core.statistics.overlap import widening
 from amulet_core.vocabulary import MINIMUM_SEEDS
@@ -37,16 +37,18 @@ def _few_seeds(seeds: int) -> Iterator[str]:
 
 def _shared_rows(request: Request, facts: DataFacts) -> Iterator[str]:
     """Tell of the narrower intervals that the data have rows enough for."""
-    crossed = layout_of(request, facts.data_schema)
-    needed = request.seeds * sizes_of(request.data).block
-    if not crossed.overlap or request.seeds < MINIMUM_SEEDS or needed > sum(facts.class_rows):
+    crossed, sizes = layout_of(request, facts.data_schema), sizes_of(request.data)
+    classes = facts.data_schema.classes
+    lacking = size_problems(sizes, blocks=request.seeds, classes=classes, class_rows=facts.class_rows)
+    if not crossed.overlap or request.seeds < MINIMUM_SEEDS or lacking:
         return
     own, shared = len(replace(crossed, design="disjoint").places()), len(crossed.places())
     models = "as many models" if own == shared else f"{own} models instead of {shared}"
     times = widening(request.seeds, overlap=crossed.overlap)
+    needed, rows = request.seeds * sizes.block, sum(facts.class_rows)
     yield (
         f"seeds share rows, which makes intervals {times:.1f} times as wide; with `design: disjoint` under data each "
-        f"seed has rows of its own ({needed:,} of {sum(facts.class_rows):,}), and each chain {models} to train"
+        f"seed has rows of its own ({needed:,} of {rows:,}), and each chain {models} to train"
     )
 
 

@@ -50,7 +50,7 @@ def data_section(results: Results) -> DataSection:
         *(flat(splits, "rows of a seed") if splits else ()),
         ("design", DESIGNS.get(results.design, results.design)),
         *(flat(sensitive, "groups") if isinstance(sensitive, dict) else ()),
-        ("SHA-256 of all rows", str(content) if content else "not kept"),
+        ("SHA-256 of all rows and their schema", str(content) if content else "not kept"),
     )
     return DataSection(", ".join(filter(None, parts)), facts, tuple(_tables(results)))
 

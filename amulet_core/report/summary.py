@@ -77,13 +77,22 @@ def _opening(results: Results, defenses: Sequence[str]) -> str:
 
 
 def _wide(results: Results) -> str:
-    if not results.overlap:
+    if not results.overlap or not _enough(results):
         return ""
     times = widening(len(results.seeds), overlap=results.overlap)
     return (
         f" The seeds share rows, which makes intervals {times:.1f} times as wide; with “design: disjoint” under data "
-        "each seed has rows of its own."
+        "each seed has rows of its own, for which the data have enough."
     )
+
+
+def _enough(results: Results) -> bool:
+    """Say whether the data have rows for a block of each seed's own; not where their sizes were not kept."""
+    sizes, rows = results.data.get("sizes"), results.data.get("rows")
+    if not isinstance(sizes, dict) or not isinstance(rows, int):
+        return False
+    block = sum(int(n) * (2 if part == "train" else 1) for part, n in sizes.items() if part != "design")
+    return len(results.seeds) * block <= rows
 
 
 def _sentence(results: Results, label: str) -> str:

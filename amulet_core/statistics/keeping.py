@@ -53,16 +53,18 @@ def keeping(
     `trials` says of each pair how many trials its values rest on over all seeds, if they are shares. Shares of few
     trials may be `alike` on all seeds though the rates behind them differ: such a pair is "kept" only if so many trials
     would hardly show no loss where one of `margin` is real, (1 - margin)^trials; for one pair that asks for about
-    3 / margin of them (the rule of three: Hanley & Lippman-Hand 1983, JAMA 249:1743).
+    3 / margin of them (the rule of three: Hanley & Lippman-Hand 1983, JAMA 249:1743). It is a "conflict" only if the
+    trials that differ, all in one direction, say so too (McNemar 1947, Psychometrika 12:153, exact).
     Raises ValueError for a margin that is not positive and for pairs of fewer than 2 or of not finite differences.
     """
-    own = [paired_p(pair, overlap=overlap) for pair in pairs]
+    counts = list(trials or [None] * len(pairs))
+    own = [_own_p(pair, count, overlap) for pair, count in zip(pairs, counts, strict=True)]
     sign = 1.0 if better == "higher" else -1.0
     adjusted = holm(own)
     kept = holm(
         [
             max(no_loss_p(sign * np.asarray(pair), margin=margin, overlap=overlap), _unseen(pair, count, margin))
-            for pair, count in zip(pairs, trials or [None] * len(pairs), strict=True)
+            for pair, count in zip(pairs, counts, strict=True)
         ]
     )
     intervals = [
@@ -84,6 +86,20 @@ def keeping(
 def alike(pair: Sequence[float]) -> bool:
     """Say whether the differences of a pair are all the same, but for rounding."""
     return float(np.ptp(pair)) <= ROUNDING
+
+
+def _own_p(pair: Sequence[float], trials: int | None, overlap: float) -> float:
+    """Return the p value of no difference; of alike shares no smaller than that of their trials.
+
+    The trials that can differ least are as many as the difference says, all in one direction: McNemar's exact test.
+    """
+    p = paired_p(pair, overlap=overlap)
+    if not alike(pair):
+        return p
+    size = abs(float(np.mean(pair)))
+    if size <= ROUNDING:
+        return 1.0
+    return max(p, min(1.0, 2 * 0.5 ** round(size * trials))) if trials else p
 
 
 def _unseen(pair: Sequence[float], trials: int | None, margin: float) -> float:

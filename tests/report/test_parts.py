@@ -343,7 +343,7 @@ def test_the_section_on_the_data_has_their_hash_and_the_share_of_the_favourable_
         ("data set", "builtin/adult"),
         ("parameter.sensitive_in_x", "no"),
         ("rows of a seed.train", "1000"),
-        ("SHA-256 of all rows", "5f" * 32),
+        ("SHA-256 of all rows and their schema", "5f" * 32),
     }
     assert [(table.title, table.heads, table.lines) for table in found.tables] == [
         (
@@ -377,7 +377,7 @@ def test_of_many_classes_groups_show_the_favourable_one_alone_and_results_of_bef
     assert by_sex.lines == (("f", "20", "1.000", "0.000"), ("m", "0", "0.000", "–"))
     old = data_section(results.model_copy(update={"data": {"id": "p/d"}, "config": {}}))
     assert (old.line, old.tables) == ("p/d", ())
-    assert old.facts[-1] == ("SHA-256 of all rows", "not kept")
+    assert old.facts[-1] == ("SHA-256 of all rows and their schema", "not kept")
 
 
 def test_details_of_the_known_kinds_are_drawn_and_others_are_tables_and_facts():

@@ -79,20 +79,23 @@ def test_what_is_inconclusive_is_not_counted_among_what_has_no_verdict(judged):
 
 WIDE = (
     " The seeds share rows, which makes intervals 1.5 times as wide; with “design: disjoint” under data each seed has "
-    "rows of its own."
+    "rows of its own, for which the data have enough."
 )
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "overlap", "told"),
+    ("verdicts", "overlap", "data", "told"),
     [
-        (("inconclusive", "inconclusive"), 0.25, True),
-        (("inconclusive", "inconclusive"), 0.0, False),
-        (("inconclusive", "no change"), 0.25, False),
+        (("inconclusive", "inconclusive"), 0.25, {"rows": 15_000}, True),
+        (("inconclusive", "inconclusive"), 0.25, {"rows": 14_999}, False),  # 5 x (2 x 1,000 train, 1,000 test)
+        (("inconclusive", "inconclusive"), 0.25, {"rows": 15_000, "sizes": "not kept"}, False),
+        (("inconclusive", "inconclusive"), 0.0, {"rows": 15_000}, False),
+        (("inconclusive", "no change"), 0.25, {"rows": 15_000}, False),
     ],
 )
-def test_where_most_is_inconclusive_the_opening_says_what_makes_intervals_wide(judged, verdicts, overlap, told):
-    results = judged(*verdicts, "no change").model_copy(update={"overlap": overlap})
+def test_where_most_is_inconclusive_the_opening_says_what_makes_intervals_wide(judged, verdicts, overlap, data, told):
+    results = judged(*verdicts, "no change")
+    results = results.model_copy(update={"overlap": overlap, "data": results.data | data})
     assert summary(results).opening.endswith(WIDE) == told
 
 

@@ -88,7 +88,7 @@ def test_a_run_of_a_chain_says_what_it_keeps_and_what_could_not_be_compared(regi
     results = run(config(defenses=[["giver", "needy"]], risks=["evasion"], seeds=2), registry=registry)
     assert [row.label for row in results.rows] == ["none", "placebo", "giver", "giver + needy"]
     assert {cell.status for cell in results.cells} == {"ok"}
-    reason = "not measured alone: it needs what the model does not have, and another member of the chain makes"
+    reason = "not measured alone: it cannot stand without the others of its chain"
     assert ("toy/needy", "", "missing", reason) in [
         (one.member, one.alone, one.verdict, one.verdict_reason) for one in results.conflicts
     ]

@@ -194,8 +194,8 @@ def test_a_warning_does_not_hide_a_conflict() -> None:
 @pytest.mark.parametrize(
     ("alone", "together", "verdict", "reason"),
     [
-        (6, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to rule out a loss of 0.05"),
-        (60, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to rule out a loss of 0.05"),
+        (6, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to settle a loss of 0.05"),
+        (60, 6, "inconclusive", "all seeds are alike, but 30 trials in all are too few to settle a loss of 0.05"),
         (60, 60, "kept", ""),
         (None, 6, "kept", ""),  # results of before it was kept how many there were
     ],
@@ -205,8 +205,19 @@ def test_a_chain_that_is_like_its_member_on_all_seeds_kept_its_protection_only_i
 ) -> None:
     given = (entry(row, inapplicable=True) for row in ("none", "b"))
     pair = owned("a", (1.0,) * 5, n=alone, low=0.9), owned("both", (1.0,) * 5, n=together)
-    (found,) = judged(*given, *pair, floor=0.05)
+    (found,) = judged(*given, *pair, floor=0.05, share=True)
     assert (found.verdict, found.verdict_reason) == (verdict, reason)
+
+
+def test_the_trials_behind_what_is_no_share_do_not_count() -> None:
+    (found,) = judged(entry("a", ALONE, "risk down", n=6), entry("both", ALONE, "risk down", n=6))
+    assert (found.verdict, found.verdict_reason) == ("kept", "")
+
+
+def test_where_none_is_warned_of_a_blocked_member_may_protect_whatever_the_estimate() -> None:
+    none = entry("none", NONE, warnings=("masked gradients",))
+    (found,) = judged(none, entry("a", (0.3,) * 5, "blocked"), entry("both", GONE))
+    assert (found.verdict, found.verdict_reason) == ("blocked", "alone: the reason")
 
 
 @pytest.mark.parametrize("verdict", ["blocked", "degenerate", "too few seeds"])
@@ -248,7 +259,7 @@ def test_a_member_without_an_entry_was_not_measured() -> None:
 @pytest.mark.parametrize(
     ("members_alone", "reason"),
     [
-        (True, "not measured alone: it needs what the model does not have, and another member of the chain makes"),
+        (True, "not measured alone: it cannot stand without the others of its chain"),
         (False, "not measured alone: the configuration says members_alone: false"),
     ],
 )

@@ -67,7 +67,7 @@ def test_overlap_reaches_every_number() -> None:
     assert found.p_kept == no_loss_p(LOSS, margin=0.2, overlap=1.0) > without.p_kept
 
 
-ALL, GAIN = (0.0,) * 5, (0.1,) * 5
+ALL, GAIN, LOST = (0.0,) * 5, (0.1,) * 5, (-0.1,) * 5
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,10 @@ ALL, GAIN = (0.0,) * 5, (0.1,) * 5
         (tuple(5 / 6 - (5 - d) / 6 - (d / 6) for d in (0, 1, 2, 3, 1)), 30, "inconclusive", 0.95**30),
         (GAIN, 30, "inconclusive", 0.95**30),
         (GAIN, 60, "kept", 0.95**60),
-        (tuple(-d for d in GAIN), 30, "conflict", 1.0),
+        (LOST, None, "conflict", 1.0),
+        (LOST, 50, "inconclusive", 1.0),  # five trials lost and none won: McNemar's exact p is .0625
+        (LOST, 60, "conflict", 1.0),  # six: .03125
+        ((-1e-17,) * 5, None, "kept", 0.0),  # rounding is no loss
         (SAME, 30, "kept", no_loss_p(SAME, margin=0.05)),  # the seeds tell of their spread
     ],
     ids=str,
@@ -90,6 +93,12 @@ def test_pairs_that_are_alike_on_all_seeds_are_no_surer_than_their_trials(
 ) -> None:
     (found,) = keeping([pair], margin=0.05, better="higher", trials=[trials])
     assert (found.verdict, found.p_kept) == (verdict, pytest.approx(p))
+
+
+@pytest.mark.parametrize(("trials", "p"), [(50, 0.0625), (60, 0.03125), (600, 2 * 0.5**60)])
+def test_a_loss_that_is_the_same_on_all_seeds_has_the_p_of_the_trials_that_were_lost(trials: int, p: float) -> None:
+    (found,) = keeping([LOST], margin=0.05, better="higher", trials=[trials])
+    assert found.p == found.p_adjusted == pytest.approx(p)
 
 
 def test_a_gain_that_is_real_is_kept_where_the_test_against_a_loss_of_the_margin_says_nothing() -> None:
