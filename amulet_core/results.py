@@ -218,7 +218,7 @@ class Results(Frozen):
     name: str
     config: dict[str, JsonValue]
     data: dict[str, JsonValue]
-    """The data set: id, licence, number of rows, SHA-256 of these and of the schema, classes, sensitive attributes, rows
+    """The data set: id, licence, rows, SHA-256 of these and of the schema, classes, sensitive attributes, rows
     by class and by group, sizes of a seed's splits."""
     seeds: tuple[int, ...]
     design: str

@@ -58,7 +58,7 @@ RISKS: dict[str, Any] = {
 }
 DEFENSES = [
     use("watermark"),
-    use("dp-sgd", conditional_on=["early-stopping"]),
+    use("dp-sgd"),
     use("output-rounding"),
     use("randomized-smoothing"),
     use("dataset-inference"),
