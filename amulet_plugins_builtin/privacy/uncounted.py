@@ -16,6 +16,23 @@ def tied(names: Iterable[str]) -> None:
         )
 
 
+def fixed_in_part(skeleton: nn.Module) -> None:
+    """Raise a ValueError if a module has trained weights of its own, and fixed values in it or in its layers.
+
+    In a skeleton whatever is fixed is a buffer.
+    """
+    for name, module in skeleton.named_modules():
+        own = [leaf for leaf, _ in module.named_parameters(recurse=False)]
+        fixed = [leaf for leaf, _ in module.named_buffers()]
+        if own and fixed:
+            part, layer = _place(f"{name}.")
+            raise ValueError(
+                f'dp-sgd: {_layer(layer)}the network "{part}" has trained weights of its own ({_listed(own)}) and fixed '
+                f"values ({_listed(fixed)}), and a row's gradient is counted where a layer is trained as a whole: train "
+                "both or neither, or put the trained weights in a layer of their own; or choose another model"
+            )
+
+
 def unreadable(module: nn.Module, *, inputs: int, rows: int) -> None:
     """Raise a ValueError if a network cannot be asked about so many inputs of so many rows at once."""
     if inputs % rows:
@@ -69,6 +86,10 @@ def _place(name: str) -> tuple[str, str]:
     """Return the network's name and the weight's own, of a weight of the bundle (``parts.model.head.bias``)."""
     _, part, weight = name.split(".", 2)
     return part, weight
+
+
+def _layer(name: str) -> str:
+    return f'the layer "{name.rstrip(".")}" of ' if name else ""
 
 
 def _listed(names: Iterable[str]) -> str:
