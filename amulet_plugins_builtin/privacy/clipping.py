@@ -143,7 +143,8 @@ def _explained(module: GradSampleModuleFastGradientClipping, asked: Sequence[str
     except AttributeError as error:
         missed = [name for name, value in module._module.named_parameters() if not hasattr(value, "_norm_sample")]
         if missed and "_norm_sample" in str(error):
-            raise ValueError(not_counted(missed, asked)) from error
+            viewed = any(part not in module._module.parts for part in asked)
+            raise ValueError(not_counted(missed, asked, viewed=viewed)) from error
         raise
 
 

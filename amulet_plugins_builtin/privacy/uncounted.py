@@ -27,9 +27,9 @@ def fixed_in_part(skeleton: nn.Module) -> None:
         if own and fixed:
             part, layer = _place(f"{name}.")
             raise ValueError(
-                f'dp-sgd: {_layer(layer)}the network "{part}" has trained weights of its own ({_listed(own)}) and fixed '
-                f"values ({_listed(fixed)}), and a row's gradient is counted where a layer is trained as a whole: train "
-                "both or neither, or put the trained weights in a layer of their own; or choose another model"
+                f'dp-sgd: {_layer(layer)}the network "{part}" has trained weights of its own ({_listed(own)}) and '
+                f"fixed values ({_listed(fixed)}), and a row's gradient is counted where a layer is trained as a "
+                "whole: train both or neither, or put the trained weights in a layer of their own; or choose another model"
             )
 
 
@@ -65,11 +65,15 @@ def asked_again(names: Sequence[str], asked: Sequence[str]) -> str:
     )
 
 
-def not_counted(names: Sequence[str], asked: Sequence[str]) -> str:
-    """Say that weights had no say through their layers: their network was not asked, or they were used by hand."""
+def not_counted(names: Sequence[str], asked: Sequence[str], *, viewed: bool) -> str:
+    """Say that weights had no say through their layers: their network was not asked, or they were used by hand.
+
+    ``viewed`` says that a view of the network "model" was asked.
+    """
     part, _ = _place(names[0])
     weights = _listed(weight for name in names for where, weight in [_place(name)] if where == part)
-    if part not in asked:
+    # A view goes by a name of its own, and is of the model.
+    if part not in asked and not (part == "model" and viewed):
         return (
             f'dp-sgd: the objective leaves out the network "{part}" in this step, and all networks are clipped as one: '
             "the defense that adds it is to ask it in every step, with a factor of 0 where it has no say, or not to "

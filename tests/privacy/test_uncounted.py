@@ -115,6 +115,10 @@ def looks_at_a_view(call, frozen, batch):
     return weighted_cross_entropy(call, frozen, batch) + call(batch.x, "first layer").square().sum(1)
 
 
+def only_a_view(call, frozen, batch):
+    return call(batch.x, "first layer").square().sum(1)
+
+
 def at_first(call, frozen, batch):
     """Ask the second network in the first half of the training alone."""
     losses = weighted_cross_entropy(call, frozen, batch)
@@ -222,6 +226,7 @@ CASES = {
         IN_PART.format("", "scale", "a.weight, a.bias"),
     ),
     "a layer without use": (Unused, weighted_cross_entropy, NOT_COUNTED.format("b.weight, b.bias")),
+    "a view alone": (Net, only_a_view, NOT_COUNTED.format("b.weight, b.bias, o.weight and 1 more")),
     "a layer's weights taken by hand": (ByHand, weighted_cross_entropy, NOT_COUNTED.format("a.weight, a.bias")),
 }
 
