@@ -29,7 +29,8 @@ def fixed_in_part(skeleton: nn.Module) -> None:
             raise ValueError(
                 f'dp-sgd: {_layer(layer)}the network "{part}" has trained weights of its own ({_listed(own)}) and '
                 f"fixed values ({_listed(fixed)}), and a row's gradient is counted where a layer is trained as a "
-                "whole: train both or neither, or put the trained weights in a layer of their own; or choose another model"
+                "whole: train both or neither, or put the trained weights in a layer of their own; or choose another "
+                "model"
             )
 
 
