@@ -39,8 +39,8 @@ def clips(model: nn.Module, x: Tensor, y: Tensor, *, where: str) -> None:
     try:
         norms = _counted(model, x, y)
     except Exception as error:
-        found = f"counting the gradient of each row raised {cause_of(error).rstrip('.')}"
-        raise (_drawing if drawn else _wrong)(where, found) from error
+        said = f"counting the gradient of each row raised {cause_of(error).rstrip('.')}"
+        raise (_drawing if drawn else _wrong)(where, said) from error
     if drawn:
         raise NotCheckedError("not checked, as its answers are drawn at random")
     found, own = (_clipped(expected, of, bound) for of in (norms, vector_norm(expected, dim=1)))
