@@ -7,15 +7,16 @@ from amulet_core.data import Data
 from amulet_core.training.values import Fit, Fitted, Streams, Training
 
 
-def as_accounted(accounted: Training, *, whose: str) -> Training:
+def as_accounted(accounted: Training, *, whose: str, stopping: bool) -> Training:
     """Return ``accounted`` with a fit that looks at the training it is given, as later defenses left it.
 
     Objectives, parts, views and draws may be wrapped: clipping bounds whatever they make of a row. When fitting, it
-    raises a ValueError on behalf of ``whose`` if sampler, gradient rule, epochs or batch size are others.
+    raises a ValueError on behalf of ``whose`` if sampler, gradient rule, epochs or batch size are others; the patience
+    of early stopping too, but for ``stopping``: the account is then said to hold on condition of it.
     """
 
     def fit(training: Training, rows: Sequence[Data], val: Sequence[Data], streams: Sequence[Streams]) -> list[Fitted]:
-        changed = list(_changed(training, accounted))
+        changed = list(_changed(training, accounted, stopping=stopping))
         if changed:
             raise ValueError(
                 f"{whose} accounts for another training than this: {'; '.join(changed)}. A defense after {whose} in "
@@ -27,7 +28,7 @@ def as_accounted(accounted: Training, *, whose: str) -> Training:
     return replace(accounted, fit=fit)
 
 
-def _changed(training: Training, accounted: Training) -> Iterator[str]:
+def _changed(training: Training, accounted: Training, *, stopping: bool) -> Iterator[str]:
     for what, found, expected in (
         ("sampler", training.sampler, accounted.sampler),
         ("gradient rule", training.gradient, accounted.gradient),
@@ -36,6 +37,12 @@ def _changed(training: Training, accounted: Training) -> Iterator[str]:
     ):
         if found != expected:
             yield f"the {what} is {_told(found, expected)}, accounted: {_told(expected, found)}"
+    patience, before = training.settings.patience, accounted.settings.patience
+    if patience != before and not stopping:
+        yield (
+            f"the patience of early stopping, which looks at the validation rows, is {patience}, accounted: {before} "
+            "(a chain with early-stopping may name it in conditional_on)"
+        )
 
 
 def _told(one: object, other: object) -> str:

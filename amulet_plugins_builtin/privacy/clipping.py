@@ -5,7 +5,7 @@ The model that is trained never carries a hook: opacus works on a copy whose par
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -19,7 +19,7 @@ from torch.optim import SGD
 
 from amulet_core.training.losses import as_function, one_a_row, only_model
 from amulet_core.training.values import Batch, Bundle, Call, Problem, Step
-from amulet_plugins_builtin.privacy.uncounted import asked_again, not_counted, tied, unreadable
+from amulet_plugins_builtin.privacy.uncounted import asked_again, fixed_in_part, not_counted, tied, unreadable
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class ClippedNoisyGradient:
     stackable: bool = False
 
     def start(self, problem: Problem) -> Step:
-        """Return the step of one model; ValueError for a stack of several, or for tied weights."""
+        """Return the step of one model; ValueError for a stack of several, tied weights or layers fixed in part."""
         if len(problem.noise) != 1:
             raise ValueError(f"dp-sgd trains one model at a time, not a stack of {len(problem.noise)}")
-        tied(name for name, _ in problem.skeleton.named_parameters() if name not in problem.params)
+        tied(name for name in _trained(problem.skeleton) if name not in problem.params)
+        fixed_in_part(problem.skeleton)
         module = GradSampleModuleFastGradientClipping(
             _with_views(problem), max_grad_norm=self.max_grad_norm, use_ghost_clipping=True
         )
@@ -65,18 +66,23 @@ class ClippedNoisyGradient:
         )
 
 
+def _trained(skeleton: Bundle) -> Iterator[str]:
+    """Yield the name of every place where a layer holds a trained weight: of a shared one, all of its names."""
+    for where, layer in skeleton.named_modules():
+        for leaf, _ in layer.named_parameters(recurse=False, remove_duplicate=False):
+            yield f"{where}.{leaf}"
+
+
 def _with_views(problem: Problem) -> Bundle:
-    """Return a bundle whose parameters share the memory of the problem's, so that it sees every optimiser step."""
-    bundle = copy.deepcopy(problem.skeleton)
-    _place(bundle, {name: nn.Parameter(value[0].detach()) for name, value in problem.params.items()})
-    _place(bundle, {name: value[0] for name, value in problem.fixed.items()})
-    return bundle.train()
+    """Return a bundle whose parameters share the memory of the problem's, so that it sees every optimiser step.
 
-
-def _place(bundle: Bundle, values: Mapping[str, Tensor]) -> None:
-    for name, value in values.items():
-        owner, _, leaf = name.rpartition(".")
-        setattr(bundle.get_submodule(owner), leaf, value)
+    Fixed values that layers share have one name in the problem, and are put in all their places.
+    """
+    own = {name: nn.Parameter(value[0].detach()) for name, value in problem.params.items()}
+    fixed = {name: value[0] for name, value in problem.fixed.items()}
+    places = dict([*problem.skeleton.named_parameters(), *problem.skeleton.named_buffers()])
+    values = {id(places[name]): value for name, value in (own | fixed).items()}
+    return copy.deepcopy(problem.skeleton, values).train()
 
 
 def _sum_of_clipped(
@@ -137,7 +143,8 @@ def _explained(module: GradSampleModuleFastGradientClipping, asked: Sequence[str
     except AttributeError as error:
         missed = [name for name, value in module._module.named_parameters() if not hasattr(value, "_norm_sample")]
         if missed and "_norm_sample" in str(error):
-            raise ValueError(not_counted(missed, asked)) from error
+            viewed = any(part not in module._module.parts for part in asked)
+            raise ValueError(not_counted(missed, asked, viewed=viewed)) from error
         raise
 
 

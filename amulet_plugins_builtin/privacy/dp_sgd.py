@@ -54,7 +54,7 @@ def train(training: Training, params: DpSgdParams, context: TrainingContext) -> 
         gradient=ClippedNoisyGradient(spent.noise_multiplier, params.max_grad_norm, settings.batch_size),
         evidence={**training.evidence, "privacy": spent},
     )
-    return as_accounted(private, whose="dp-sgd")
+    return as_accounted(private, whose="dp-sgd", stopping=EARLY_STOPPING in spent.conditional_on)
 
 
 def _settings(settings: TrainingSettings, params: DpSgdParams) -> TrainingSettings:

@@ -16,6 +16,24 @@ def tied(names: Iterable[str]) -> None:
         )
 
 
+def fixed_in_part(skeleton: nn.Module) -> None:
+    """Raise a ValueError if a module has trained weights of its own, and fixed values in it or in its layers.
+
+    In a skeleton whatever is fixed is a buffer.
+    """
+    for name, module in skeleton.named_modules():
+        own = [leaf for leaf, _ in module.named_parameters(recurse=False)]
+        fixed = [leaf for leaf, _ in module.named_buffers()]
+        if own and fixed:
+            part, layer = _place(f"{name}.")
+            raise ValueError(
+                f'dp-sgd: {_layer(layer)}the network "{part}" has trained weights of its own ({_listed(own)}) and '
+                f"fixed values ({_listed(fixed)}), and a row's gradient is counted where a layer is trained as a "
+                "whole: train both or neither, or put the trained weights in a layer of their own; or choose another "
+                "model"
+            )
+
+
 def unreadable(module: nn.Module, *, inputs: int, rows: int) -> None:
     """Raise a ValueError if a network cannot be asked about so many inputs of so many rows at once."""
     if inputs % rows:
@@ -48,11 +66,15 @@ def asked_again(names: Sequence[str], asked: Sequence[str]) -> str:
     )
 
 
-def not_counted(names: Sequence[str], asked: Sequence[str]) -> str:
-    """Say that weights had no say through their layers: their network was not asked, or they were used by hand."""
+def not_counted(names: Sequence[str], asked: Sequence[str], *, viewed: bool) -> str:
+    """Say that weights had no say through their layers: their network was not asked, or they were used by hand.
+
+    ``viewed`` says that a view of the network "model" was asked.
+    """
     part, _ = _place(names[0])
     weights = _listed(weight for name in names for where, weight in [_place(name)] if where == part)
-    if part not in asked:
+    # A view goes by a name of its own, and is of the model.
+    if part not in asked and not (part == "model" and viewed):
         return (
             f'dp-sgd: the objective leaves out the network "{part}" in this step, and all networks are clipped as one: '
             "the defense that adds it is to ask it in every step, with a factor of 0 where it has no say, or not to "
@@ -69,6 +91,10 @@ def _place(name: str) -> tuple[str, str]:
     """Return the network's name and the weight's own, of a weight of the bundle (``parts.model.head.bias``)."""
     _, part, weight = name.split(".", 2)
     return part, weight
+
+
+def _layer(name: str) -> str:
+    return f'the layer "{name.rstrip(".")}" of ' if name else ""
 
 
 def _listed(names: Iterable[str]) -> str:

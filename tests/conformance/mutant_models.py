@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import dropout
 
 from amulet_core.data import make_data
 from amulet_core.errors import RequestError
@@ -166,6 +167,32 @@ def running_statistics(params, schema):
 
 def dropping(params, schema):
     return Layers(schema, norm=nn.Dropout(0.5))
+
+
+class Sparse(nn.Module):
+    """Draws which features it leaves out, whether it is trained or asked; has no weights."""
+
+    def forward(self, x):
+        return x * (torch.rand_like(x) > 0.5)
+
+
+class DroppingScale(nn.Module):
+    """Weights of its own, and a draw where it is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(8))
+
+    def forward(self, x):
+        return dropout(x * self.scale, training=self.training)
+
+
+def drawing(params, schema):
+    return Layers(schema, norm=Sparse())
+
+
+def dropping_scale(params, schema):
+    return Layers(schema, norm=DroppingScale())
 
 
 class Judged(nn.Module):

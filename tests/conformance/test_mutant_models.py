@@ -211,6 +211,16 @@ MUTANTS = {
         UNCLIPPED,
         COUNTED,
     ),
+    "model of a layer with weights that draws": (
+        model("dropping_scale"),
+        "the gradient of each row can be clipped",
+        "on the toy table counting the gradient of each row raised RuntimeError: vmap: called random operation while in "
+        "randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or perform the "
+        "randomness operation out of vmap",
+        "layers with weights of their own that draw nothing at random, or clippable=False",
+        "leave draws to layers without weights, such as nn.Dropout; or set clippable=False in the descriptor: dp-sgd then "
+        "refuses the model",
+    ),
     "model that draws from the system": (
         model("model_never_the_same"),
         "the same key gives the same bits",
@@ -323,6 +333,13 @@ def test_of_a_data_set_whose_files_are_absent_nothing_is_checked_that_needs_its_
 @pytest.mark.parametrize("entry", [model("by_hand", clippable=False), model("dropping")], ids=lambda entry: entry.id)
 def test_a_model_whose_rows_are_not_clipped_says_so_and_one_with_dropout_need_not(failures, entry):
     assert failures(component_checks(entry)) == {}
+
+
+def test_of_a_model_that_always_draws_no_row_is_compared():
+    (check,) = [one for one in component_checks(model("drawing")) if "clipped" in one.name]
+    with pytest.raises(NotCheckedError) as error:
+        check.run()
+    assert str(error.value) == "not checked, as its answers are drawn at random"
 
 
 def test_that_rows_can_be_clipped_is_a_warning_as_yet():

@@ -11,8 +11,10 @@ from amulet_core.settings import TrainingSettings
 from amulet_core.training.parts import MeanGradient, ShuffledBatches, plain_training
 from amulet_core.training.values import Draw, Streams, TrainingContext
 from amulet_plugins_builtin.catalogue.fairness import AdversarialDebiasingParams
+from amulet_plugins_builtin.catalogue.membership_defenses import EarlyStoppingParams
 from amulet_plugins_builtin.catalogue.privacy import DpSgdParams
 from amulet_plugins_builtin.fairness.adversarial_debiasing import train as debias
+from amulet_plugins_builtin.membership.early_stopping import train as stop_early
 from amulet_plugins_builtin.privacy.accounting import epsilon_spent
 from amulet_plugins_builtin.privacy.dp_sgd import PoissonBatches, train
 
@@ -230,6 +232,11 @@ CHANGED = {
         lambda private: with_settings(private, batch_size=50),
         "the batch size is 50, accounted: 20",
     ),
+    "early stopping switched on": (
+        lambda private: stop_early(private, EarlyStoppingParams(patience=3), None),
+        "the patience of early stopping, which looks at the validation rows, is 3, accounted: 0 (a chain with "
+        "early-stopping may name it in conditional_on)",
+    ),
     "all at once": (
         lambda private: replace(with_settings(private, epochs=3), sampler=ShuffledBatches(20), gradient=MeanGradient()),
         "the sampler is ShuffledBatches, accounted: PoissonBatches; the gradient rule is MeanGradient, accounted: "
@@ -249,6 +256,26 @@ def test_a_later_defense_that_changes_what_is_accounted_for_is_refused(toys, cas
         f"dp-sgd accounts for another training than this: {said}. A defense after dp-sgd in the chain has changed that: "
         "leave one of them out"
     )
+
+
+STOPPED = ("builtin/dp-sgd", "builtin/early-stopping")
+
+
+def stopped_after(toys, chain):
+    training = plain(toys)
+    params = DpSgdParams(noise_multiplier=1, conditional_on=("early-stopping",))
+    public = replace(context(toys, training), chain=chain)
+    return stop_early(train(training, params, public), EarlyStoppingParams(patience=1), public)
+
+
+def test_declared_early_stopping_after_it_is_trained(toys):
+    spent = fitted(toys, stopped_after(toys, STOPPED)).evidence["privacy"]
+    assert spent.conditional_on == ("early-stopping",)
+
+
+def test_early_stopping_that_is_declared_but_not_in_the_chain_is_no_condition_and_refused(toys):
+    with pytest.raises(ValueError, match=r"patience of early stopping.* is 1, accounted: 0"):
+        fitted(toys, stopped_after(toys, STOPPED[:1]))
 
 
 def test_a_later_fit_around_it_meets_the_same_refusal(toys):

@@ -1,13 +1,16 @@
 """What DP-SGD cannot count row by row: each case is told in plain words, in full."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
-from torch.func import stack_module_state
 from torch.nn.functional import cross_entropy, linear
 
-from amulet_core.training.parts import weighted_cross_entropy
-from amulet_core.training.values import Batch, Bundle, Problem
+from amulet_core.data import Data
+from amulet_core.settings import TrainingSettings
+from amulet_core.training.parts import plain_training, weighted_cross_entropy
+from amulet_core.training.values import Batch, Streams
 from amulet_plugins_builtin.privacy.clipping import ClippedNoisyGradient
 
 ROWS = 8
@@ -26,6 +29,65 @@ class Tied(Net):
     def __init__(self):
         super().__init__()
         self.b.weight = self.a.weight
+
+
+class TiedBias(Net):
+    def __init__(self):
+        super().__init__()
+        self.b.bias = self.a.bias
+
+
+class FixedInPart(Net):
+    def __init__(self):
+        super().__init__()
+        self.a.weight.requires_grad_(False)
+
+
+class TiedAndFixedInPart(Tied):
+    def __init__(self):
+        super().__init__()
+        self.a.weight.requires_grad_(False)
+
+
+class Scaled(Net):
+    """Weights of the network's own above a layer with fixed values."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+        self.a.requires_grad_(False)
+
+    def forward(self, x):
+        return super().forward(self.scale * x)
+
+
+class Fixed(Net):
+    def __init__(self):
+        super().__init__()
+        self.a.requires_grad_(False)
+        self.b.requires_grad_(False)
+
+
+class TiedAndFixed(Fixed):
+    """Fixed layers that share their weights, which is a way to write two that have the same ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.b.weight = self.a.weight
+
+
+class FixedAlike(Fixed):
+    def __init__(self):
+        super().__init__()
+        self.b.weight.copy_(self.a.weight)
+
+
+class Alias(Net):
+    """A layer with two names, called once."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = self.a
 
 
 class Twice(Net):
@@ -53,6 +115,10 @@ def looks_at_a_view(call, frozen, batch):
     return weighted_cross_entropy(call, frozen, batch) + call(batch.x, "first layer").square().sum(1)
 
 
+def only_a_view(call, frozen, batch):
+    return call(batch.x, "first layer").square().sum(1)
+
+
 def at_first(call, frozen, batch):
     """Ask the second network in the first half of the training alone."""
     losses = weighted_cross_entropy(call, frozen, batch)
@@ -68,15 +134,38 @@ def lazy(call, frozen, batch):
     raise NotImplementedError("tomorrow")
 
 
-def problem(network, objective):
-    torch.manual_seed(0)
-    bundle = Bundle(
-        {"model": network(), "other": nn.Linear(4, 2)} if objective is at_first else {"model": network()},
-        {"first layer": lambda model, x: model.a(x)},
+class Kept:
+    """A gradient rule that keeps the problem it is given, as the training loop makes it, and trains nothing."""
+
+    stackable = False
+
+    def start(self, problem):
+        self.problem = problem
+        return lambda batch: {name: torch.zeros_like(value) for name, value in problem.params.items()}
+
+
+def training(network, objective, rule):
+    settings = TrainingSettings(epochs=1, batch_size=ROWS)
+    return replace(
+        plain_training(network, settings, stackable=False),
+        parts={"model": network} | ({"other": lambda: nn.Linear(4, 2)} if objective is at_first else {}),
+        views={"first layer": lambda model, x: model.a(x)},
+        objective=objective,
+        gradient=rule,
     )
-    params, fixed = stack_module_state([bundle])
-    params = {name: value.detach().requires_grad_() for name, value in params.items()}
-    return Problem(bundle.to("meta"), params, fixed, objective, [torch.Generator()])
+
+
+def fitted(network, objective, rule):
+    (x,), (y,), (z,), (w,), *_ = batch()
+    rows = Data(x, y, z, w, torch.arange(ROWS), None)
+    given = training(network, objective, rule)
+    return given.fit(given, [rows], [rows], [Streams(("uncounted", 0))])[0].model
+
+
+def problem(network, objective):
+    kept = Kept()
+    fitted(network, objective, kept)
+    return kept.problem
 
 
 def batch(progress=1.0):
@@ -100,6 +189,15 @@ CALLED_TWICE = (
     "where a layer is called once: choose another model, or leave out the defense that asks for a view of the same "
     "layers; whoever wrote it can declare clippable=False, and it is refused beforehand"
 )
+TIED = (
+    'dp-sgd: layers of the network "model" share weights ({}), and a row\'s gradient is counted at one layer: choose '
+    "another model, or give each layer weights of its own"
+)
+IN_PART = (
+    'dp-sgd: {}the network "model" has trained weights of its own ({}) and fixed values ({}), and a row\'s gradient is '
+    "counted where a layer is trained as a whole: train both or neither, or put the trained weights in a layer of their "
+    "own; or choose another model"
+)
 CASES = {
     "a network asked twice": (
         Net,
@@ -110,13 +208,25 @@ CASES = {
     ),
     "a view beside the model": (Net, looks_at_a_view, CALLED_TWICE.format("model, first layer")),
     "a layer used twice": (Twice, weighted_cross_entropy, CALLED_TWICE.format("model")),
-    "tied weights": (
-        Tied,
+    "tied weights": (Tied, weighted_cross_entropy, TIED.format("b.weight")),
+    "tied biases": (TiedBias, weighted_cross_entropy, TIED.format("b.bias")),
+    "a layer fixed in part": (
+        FixedInPart,
         weighted_cross_entropy,
-        'dp-sgd: layers of the network "model" share weights (b.weight), and a row\'s gradient is counted at one layer: '
-        "choose another model, or give each layer weights of its own",
+        IN_PART.format('the layer "a" of ', "bias", "weight"),
+    ),
+    "tied layers fixed in part": (
+        TiedAndFixedInPart,
+        weighted_cross_entropy,
+        IN_PART.format('the layer "a" of ', "bias", "weight"),
+    ),
+    "weights above a fixed layer": (
+        Scaled,
+        weighted_cross_entropy,
+        IN_PART.format("", "scale", "a.weight, a.bias"),
     ),
     "a layer without use": (Unused, weighted_cross_entropy, NOT_COUNTED.format("b.weight, b.bias")),
+    "a view alone": (Net, only_a_view, NOT_COUNTED.format("b.weight, b.bias, o.weight and 1 more")),
     "a layer's weights taken by hand": (ByHand, weighted_cross_entropy, NOT_COUNTED.format("a.weight, a.bias")),
 }
 
@@ -127,6 +237,24 @@ def test_what_cannot_be_counted_is_told_with_what_to_do(case):
     with pytest.raises(ValueError, match="dp-sgd") as error:
         stepped(network, objective)
     assert str(error.value) == text
+
+
+def test_tied_weights_are_refused_in_training():
+    with pytest.raises(ValueError, match="share weights") as error:
+        fitted(Tied, weighted_cross_entropy, ClippedNoisyGradient(1.0, 1.0, ROWS))
+    assert str(error.value) == TIED.format("b.weight")
+
+
+def test_fixed_layers_that_share_weights_are_trained_around_with_their_values():
+    """As with a copy of the values: nothing is to be counted there, and no memory without values is read."""
+    (found,), (expected,) = (stepped(network, weighted_cross_entropy) for network in (TiedAndFixed, FixedAlike))
+    assert list(found) == ["parts.model.o.weight", "parts.model.o.bias"]
+    assert all(value.any() and torch.equal(value, expected[name]) for name, value in found.items())
+
+
+def test_a_layer_of_two_names_shares_no_weights():
+    (found,), (expected,) = (stepped(network, weighted_cross_entropy) for network in (Alias, Net))
+    assert all(value.any() and torch.equal(value, expected[name]) for name, value in found.items())
 
 
 def test_a_network_that_is_left_out_of_a_later_step_is_named():
