@@ -91,8 +91,8 @@ def _enough(results: Results) -> bool:
     sizes, rows = results.data.get("sizes"), results.data.get("rows")
     if not isinstance(sizes, dict) or not isinstance(rows, int):
         return False
-    block = sum(int(n) * (2 if part == "train" else 1) for part, n in sizes.items() if part != "design")
-    return len(results.seeds) * block <= rows
+    parts = {part: n for part, n in sizes.items() if isinstance(n, int)}
+    return len(results.seeds) * (sum(parts.values()) + parts.get("train", 0)) <= rows
 
 
 def _sentence(results: Results, label: str) -> str:
