@@ -19,7 +19,7 @@ from torch.optim import SGD
 
 from amulet_core.training.losses import as_function, one_a_row, only_model
 from amulet_core.training.values import Batch, Bundle, Call, Problem, Step
-from amulet_plugins_builtin.privacy.uncounted import asked_again, fixed_in_part, not_counted, tied, unreadable
+from amulet_plugins_builtin.privacy.uncounted import asked_again, drawing, fixed_in_part, not_counted, tied, unreadable
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,12 @@ def _explained(module: GradSampleModuleFastGradientClipping, asked: Sequence[str
         if missed and "_norm_sample" in str(error):
             viewed = any(part not in module._module.parts for part in asked)
             raise ValueError(not_counted(missed, asked, viewed=viewed)) from error
+        raise
+    except RuntimeError as error:
+        # Layers that opacus has no rule of its own for, and runs again row by row under vmap.
+        again = [name for name, layer in module._module.named_modules() if hasattr(layer, "ft_compute_sample_grad")]
+        if again and "randomness error mode" in str(error):
+            raise ValueError(drawing(again)) from error
         raise
 
 

@@ -87,6 +87,15 @@ def not_counted(names: Sequence[str], asked: Sequence[str], *, viewed: bool) -> 
     )
 
 
+def drawing(names: Sequence[str]) -> str:
+    """Say that a layer with weights of its own, one of those named, draws: it is run again to count the gradients."""
+    return (
+        f"dp-sgd: a layer with weights of its own draws at random in training (one of {_listed(names)}), and a row's "
+        "gradient cannot be counted there: choose another model; whoever wrote it is to leave draws to layers without "
+        "weights, such as nn.Dropout, or to declare clippable=False"
+    )
+
+
 def _place(name: str) -> tuple[str, str]:
     """Return the network's name and the weight's own, of a weight of the bundle (``parts.model.head.bias``)."""
     _, part, weight = name.split(".", 2)

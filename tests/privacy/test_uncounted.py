@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy, dropout, linear
 
 from amulet_core.data import Data
 from amulet_core.settings import TrainingSettings
@@ -59,6 +59,31 @@ class Scaled(Net):
 
     def forward(self, x):
         return super().forward(self.scale * x)
+
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class DroppingScale(Scale):
+    def forward(self, x):
+        return dropout(super().forward(x), training=self.training)
+
+
+class Dropping(Net):
+    """A layer with weights that draws, after one of its kind that does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.drop = Scale(), DroppingScale()
+
+    def forward(self, x):
+        return super().forward(self.drop(self.plain(x)))
 
 
 class Fixed(Net):
@@ -226,6 +251,13 @@ CASES = {
         IN_PART.format("", "scale", "a.weight, a.bias"),
     ),
     "a layer without use": (Unused, weighted_cross_entropy, NOT_COUNTED.format("b.weight, b.bias")),
+    "a layer with weights that draws": (
+        Dropping,
+        weighted_cross_entropy,
+        "dp-sgd: a layer with weights of its own draws at random in training (one of parts.model.plain, "
+        "parts.model.drop), and a row's gradient cannot be counted there: choose another model; whoever wrote it is to "
+        "leave draws to layers without weights, such as nn.Dropout, or to declare clippable=False",
+    ),
     "a view alone": (Net, only_a_view, NOT_COUNTED.format("b.weight, b.bias, o.weight and 1 more")),
     "a layer's weights taken by hand": (ByHand, weighted_cross_entropy, NOT_COUNTED.format("a.weight, a.bias")),
 }
