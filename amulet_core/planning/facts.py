@@ -40,17 +40,23 @@ class DataFacts(Frozen):
         return tuple(tuple(sum(column) for column in zip(*attribute, strict=True)) for attribute in self.cells)
 
 
-def facts_of(data: "Data") -> DataFacts:
-    """Return the facts of loaded rows."""
-    digest = hashlib.sha256(json.dumps(data.schema.model_dump(mode="json"), sort_keys=True).encode())
+def hash_of_rows(data: "Data") -> str:
+    """Return the SHA-256 of all rows, whatever their columns are called."""
+    digest = hashlib.sha256()
     for tensor in (data.x, data.y, data.z, data.w, data.id):
         digest.update(f"{tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def facts_of(data: "Data") -> DataFacts:
+    """Return the facts of loaded rows."""
+    schema = json.dumps(data.schema.model_dump(mode="json"), sort_keys=True)
     classes = data.y.bincount(minlength=len(data.schema.classes)).tolist()
     return DataFacts(
         data_schema=data.schema,
         rows=len(data),
-        content=digest.hexdigest(),
+        content=hashlib.sha256(f"{schema} {hash_of_rows(data)}".encode()).hexdigest(),
         class_rows=tuple(classes),
         cells=_cells(data),
         notes=data.notes,

@@ -9,7 +9,7 @@ import torch
 
 from amulet_core.checks import Check
 from amulet_core.data import Data
-from amulet_core.planning.facts import facts_of
+from amulet_core.planning.facts import facts_of, hash_of_rows
 from amulet_plugins_builtin.catalogue.datasets import AdultParams, CompasParams, GermanCreditParams, PixelGroupParams
 from amulet_plugins_builtin.datasets.adult import adult
 from amulet_plugins_builtin.datasets.compas import compas
@@ -104,7 +104,7 @@ def is_as_published(load: Load, known: Published) -> None:
     facts = facts_of(data)
     names = [one.name for one in data.schema.sensitive]
     found = Published(
-        data.schema.shape, facts.class_rows, dict(zip(names, facts.group_rows, strict=True)), facts.content
+        data.schema.shape, facts.class_rows, dict(zip(names, facts.group_rows, strict=True)), hash_of_rows(data)
     )
     assert found == known, f"found {found}, expected {known}"
 
